@@ -1,0 +1,70 @@
+"""The whole of `params.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from sightline.config.base import Name, Section
+from sightline.config.datasets import Dataset
+from sightline.config.errors import ConfigError, mistakes, nearest
+from sightline.config.evaluation import Evaluation, Gate
+from sightline.config.models import Model
+from sightline.config.reader import read_mapping
+from sightline.config.trainer import Trainer
+
+
+class Params(Section):
+    """Every value a user may change."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    trainer: Trainer = Trainer()
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit_trainer(cls, values: Any) -> Any:
+        """Lay each model's own `trainer` over the common one."""
+        if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
+            return values
+        common = values.get("trainer", {})
+        if not isinstance(common, dict):
+            return values
+        models = {}
+        for name, model in values["models"].items():
+            if isinstance(model, dict) and isinstance(own := model.get("trainer", {}), dict):
+                model = {**model, "trainer": {**common, **own}}
+            models[name] = model
+        return {**values, "models": models}
+
+    def seed_of(self, model: str) -> int:
+        """Return the seed that trains `model`."""
+        own = self.models[model].seed
+        return self.seed if own is None else own
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        ConfigError: with one line per mistake, naming file, path, value and what is allowed.
+    """
+    values = read_mapping(path)
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(mistakes(error, values, str(path))) from None
+    unknown = [
+        f"{path}: models.{name}.dataset: {model.dataset!r} is not among datasets"
+        + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")
+        for name, model in params.models.items()
+        if model.dataset not in params.datasets
+    ]
+    if unknown:
+        raise ConfigError(unknown)
+    return params

@@ -1,0 +1,41 @@
+"""Reads YAML 1.2, as DVC does: 1e-3 is a number and `no` is a word in both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError
+
+from sightline.config.errors import ConfigError
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the top-level mapping of a YAML file, as plain dicts, lists, strings and numbers.
+
+    Raises:
+        ConfigError: the file is missing, is not UTF-8 or not YAML, repeats a key, or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; run in the project's folder, or name a file"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read as UTF-8 text: {error}"]) from None
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+    except DuplicateKeyError as error:
+        problem = str(error.problem).split(" with value")[0]
+        raise ConfigError([f"{path}: line {_line(error)}: {problem}; keep one of the two"]) from None
+    except MarkedYAMLError as error:
+        raise ConfigError([f"{path}: line {_line(error)}: not YAML: {error.problem or error.context}"]) from None
+    if not isinstance(values, dict):
+        got = "nothing" if values is None else type(values).__name__
+        raise ConfigError([f"{path}: must be a mapping with the keys datasets and models, got {got}"])
+    return values
+
+
+def _line(error: MarkedYAMLError) -> int:
+    return error.problem_mark.line + 1 if error.problem_mark else 1

@@ -1,0 +1,45 @@
+"""`trainer:` the defaults of training, which `models.*.trainer` overrides key by key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sightline.config.base import Positive, PositiveInt, Section
+
+
+class EarlyStopping(Section):
+    """Stop when the validation loss has not fallen by `min_delta` for `patience` epochs."""
+
+    patience: PositiveInt = 5
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Trainer(Section):
+    """The training loop."""
+
+    max_epochs: PositiveInt = 10
+    batch_size: PositiveInt = Field(32, description="samples per step on each device")
+    accumulate: PositiveInt = Field(1, description="steps whose gradients are summed before an update")
+    clip_norm: Positive | None = Field(None, description="largest gradient norm; null: no clipping")
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay of the exponential moving average of the weights, per step; null: none"
+    )
+    early_stopping: EarlyStopping | None = None
+    keep: Literal["best", "last"] = Field("best", description="best: the epoch of least validation loss")
+    freeze_epochs: Annotated[int, Field(ge=0)] = Field(0, description="epochs in which only the head learns")
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        "auto", description="auto: bf16 where device and network gain from it, by a fixed rule; 16: GPU only"
+    )
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = "auto"
+    devices: Literal["auto"] | PositiveInt | list[int] = "auto"
+    strategy: str = Field("auto", description="any strategy name of Lightning: auto, ddp, fsdp, ...")
+    num_nodes: PositiveInt = 1
+    num_workers: Annotated[int, Field(ge=0, le=64)] = Field(
+        0, description="loader processes; 0 is fastest where images are small; never changes the result"
+    )
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads of torch; null: one per core. Another number gives other last bits"
+    )

@@ -1,0 +1,59 @@
+"""How a pipeline script starts: quiet libraries, checked params, errors as lines with exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sightline.errors import UserError
+
+# Telemetry and update checks are off unless the user has set the variable.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+def be_quiet() -> None:
+    """Switch off telemetry and update checks of every library used."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def fail(error: UserError) -> int:
+    """Print the lines of an error and return the exit code of bad input."""
+    for line in error.lines:
+        print(line, file=sys.stderr)
+    return 2
+
+
+def run_stage(stage: Callable[..., None], root: Path = Path()) -> None:
+    """Run `stage(params, *arguments)` with the checked params of `root/params.yaml`, and exit.
+
+    DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache.
+    """
+    be_quiet()
+    from sightline.config import load_params
+
+    try:
+        stage(load_params(root / "params.yaml"), *sys.argv[1:])
+    except UserError as error:
+        code = fail(error)
+        _restore_outputs()
+        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _restore_outputs() -> None:
+    name = os.environ.get("DVC_STAGE")
+    if name:
+        command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", name]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # the first run has nothing to restore
