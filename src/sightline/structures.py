@@ -104,3 +104,28 @@ class Sample:
             values = getattr(self, name)
             if values and len(values) != count:
                 raise ValueError(f"{self.source}: {len(values)} {name}, but {count} box labels")
+
+
+@dataclass
+class Prediction:
+    """What a model says of one image; a task fills the fields it knows.
+
+    Attributes:
+        label: class id, -1 for none.
+        probabilities: K float32, of each class.
+    """
+
+    label: int = -1
+    probabilities: FLOAT32 | None = None
+
+    def to_json(self, labels: LabelMap) -> dict[str, Any]:
+        """Return the prediction as plain values, with class names."""
+        values: dict[str, Any] = {}
+        if self.probabilities is not None:
+            values["label"] = labels.classes[self.label]
+            values["label_id"] = self.label
+            values["confidence"] = float(self.probabilities[self.label])
+            values["probabilities"] = {
+                name: float(value) for name, value in zip(labels.classes, self.probabilities, strict=True)
+            }
+        return values

@@ -36,7 +36,9 @@ class Split(Section):
 class Checks(Section):
     """Limits of the preflight checks."""
 
-    max_pixels: PositiveInt = Field(50_000_000, description="larger images are refused before they are decoded")
+    max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = Field(  # Pillow opens no larger ones
+        50_000_000, description="larger images are refused before they are decoded"
+    )
     min_samples_per_class: PositiveInt = Field(10, description="fewer samples of a class in all give a warning")
     near_duplicate_bits: Annotated[int, Field(ge=-1, le=16)] = Field(
         4, description="perceptual hashes (64 bit) that differ in at most so many bits are near-duplicates; -1: off"

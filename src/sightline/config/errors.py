@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sightline.config.base import NAME_RULE
 from sightline.errors import UserError
 
 
@@ -22,12 +23,19 @@ def nearest(word: str, allowed: Iterable[str], otherwise: str = "") -> str:
     return f" (did you mean {close[0]}?)" if close else otherwise
 
 
-def mistakes(error: ValidationError, values: dict[str, Any], file: str) -> list[str]:
-    """Return one line per mistake; mistakes inherited from `trainer:` are told once."""
+def mistakes(error: ValidationError, values: dict[str, Any], written: dict[str, Any], file: str) -> list[str]:
+    """Return one line per mistake; mistakes inherited from `trainer:` are told once.
+
+    Args:
+        error: what pydantic found in `values`.
+        values: as checked, with `trainer:` inherited.
+        written: as they stand in the file.
+        file: its name.
+    """
     told: dict[str, list[str]] = {}
     for detail in error.errors():
         path = _path(detail["loc"], values)
-        if not _inherited(path, values):
+        if not _inherited(path, written):
             told.setdefault(".".join(map(str, path)) or "top level", []).append(_told(detail))
     return [f"{file}: {path}: {_alternatives(messages)}" for path, messages in told.items()]
 
@@ -81,7 +89,8 @@ def _told(detail: ErrorDetails) -> str:
             words = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
             return f"{got!r} is not allowed, use one of {', '.join(words)}" + nearest(str(got), words)
         case "string_pattern_mismatch":
-            return f"{got!r} is not allowed" + _description(detail["loc"])
+            where = detail["loc"]
+            return f"{got!r} is not allowed" + (f" ({NAME_RULE})" if where[-1] == "[key]" else _description(where))
         case "value_error":
             return str(context["error"])
         case _:

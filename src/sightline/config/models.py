@@ -56,7 +56,7 @@ class Adam(Section):
 
     name: Literal["adam"]
     lr: Positive = 1e-3
-    betas: _Betas = [0.9, 0.999]
+    betas: _Betas = Field([0.9, 0.999])
     eps: Positive = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
@@ -66,7 +66,7 @@ class AdamW(Section):
 
     name: Literal["adamw"]
     lr: Positive = 1e-3
-    betas: _Betas = [0.9, 0.999]
+    betas: _Betas = Field([0.9, 0.999])
     eps: Positive = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
 

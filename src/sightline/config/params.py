@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -29,23 +29,52 @@ class Params(Section):
     @model_validator(mode="before")
     @classmethod
     def _inherit_trainer(cls, values: Any) -> Any:
-        """Lay each model's own `trainer` over the common one."""
-        if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
-            return values
-        common = values.get("trainer", {})
-        if not isinstance(common, dict):
-            return values
-        models = {}
-        for name, model in values["models"].items():
-            if isinstance(model, dict) and isinstance(own := model.get("trainer", {}), dict):
-                model = {**model, "trainer": {**common, **own}}
-            models[name] = model
-        return {**values, "models": models}
+        return inherit_trainer(values)
+
+    def model(self, name: str) -> Model:
+        """Return a model's section.
+
+        Raises:
+            ConfigError: there is no such model.
+        """
+        return _entry(self.models, "models", name)
+
+    def dataset(self, name: str) -> Dataset:
+        """Return a data set's section.
+
+        Raises:
+            ConfigError: there is no such data set.
+        """
+        return _entry(self.datasets, "datasets", name)
 
     def seed_of(self, model: str) -> int:
         """Return the seed that trains `model`."""
         own = self.models[model].seed
         return self.seed if own is None else own
+
+
+def inherit_trainer(values: Any) -> Any:
+    """Lay each model's own `trainer` over the common one; whatever is no mapping is left for the schema to refuse."""
+    if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
+        return values
+    common = values.get("trainer", {})
+    if not isinstance(common, dict):
+        return values
+    models = {}
+    for name, model in values["models"].items():
+        mapping = isinstance(model, dict) and isinstance(model.get("trainer", {}), dict)
+        models[name] = {**model, "trainer": {**common, **model.get("trainer", {})}} if mapping else model
+    return {**values, "models": models}
+
+
+T = TypeVar("T")
+
+
+def _entry(section: dict[str, T], path: str, name: str) -> T:
+    if name not in section:
+        known = f" (there are {', '.join(section)})"
+        raise ConfigError([f"{path}.{name}: no such entry{nearest(name, section, known)}"])
+    return section[name]
 
 
 def load_params(path: Path) -> Params:
@@ -58,7 +87,7 @@ def load_params(path: Path) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(mistakes(error, values, str(path))) from None
+        raise ConfigError(mistakes(error, inherit_trainer(values), values, str(path))) from None
     unknown = [
         f"{path}: models.{name}.dataset: {model.dataset!r} is not among datasets"
         + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,8 +13,9 @@ class Classification(Section):
     """One class per image."""
 
     kind: Literal["classification"]
-    architecture: Annotated[str, Field(pattern=r"^(mlp|mnist_cnn|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$")] = Field(
-        description="mlp, mnist_cnn, torchvision:NAME or timm:NAME"
+    architecture: str = Field(
+        pattern=r"^(mlp|mnist_cnn|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
+        description="mlp, mnist_cnn, torchvision:NAME or timm:NAME",
     )
     loss: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0

@@ -1,0 +1,64 @@
+# Sightline. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Nothing phones home.
+export DO_NOT_TRACK = 1
+export DVC_NO_ANALYTICS = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export NO_ALBUMENTATIONS_UPDATE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo repro retrain test test-all lint format ui clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## make .venv with the locked packages
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed, $(PYTHON) is older: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing the locked packages into $(VENV)"
+	@$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --quiet --requirement requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
+	@touch $@
+
+demo: setup ## run the pipeline on the embedded data, register the models, show the table
+	@sightline check
+	@dvc repro
+	@sightline models --next
+
+repro: setup ## check params.yaml, then run what has changed
+	@sightline check
+	@dvc repro
+
+retrain: setup ## run the pipeline once as a Prefect flow
+	@python pipelines/retrain.py
+
+test: setup ## the fast tests
+	@python -m pytest
+
+test-all: setup ## also the slow, real and browser tests
+	@python -m pytest -m "not gpu"
+
+lint: setup ## ruff, mypy, import contracts
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
+
+format: setup ## lay out the code
+	@ruff check --fix-only --quiet .
+	@ruff format --quiet .
+
+ui: setup ## the MLflow pages, on this machine only
+	@echo "MLflow: http://127.0.0.1:5000   (ctrl-c stops it)"
+	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
+
+clean: ## remove everything that can be made again; keeps .venv, DVC's cache, the registry
+	@rm -rf .sightline/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared models reports release

@@ -1,0 +1,35 @@
+"""DVC stage prepare@NAME: raw files of a data set to checked, divided shards in data/prepared/NAME."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sightline.config import Params
+from sightline.config.errors import nearest
+from sightline.data.preparation import prepare
+from sightline.errors import UserError
+from sightline.stage import run_stage
+from sightline.structures import SPLITS
+
+
+def stage(params: Params, name: str = "") -> None:
+    """Prepare one data set of params.yaml and show what it holds."""
+    if name not in params.datasets:
+        known = ", ".join(params.datasets)
+        raise UserError(f"{name!r} is not among datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
+    folder = Path("data/prepared") / name
+    card = prepare(name, params.datasets[name], folder, progress=True)
+    table = Table("class", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out")
+    for label in card.classes:
+        table.add_row(label, *(str(card.counts[split][label]) for split in SPLITS))
+    console = Console()
+    console.print(table)
+    told = ", ".join(f"{found['count']} {code}" for code, found in card.findings.items())
+    console.print(f"Findings: {told or 'none'}. See {folder}/report.md", highlight=False)
+
+
+if __name__ == "__main__":
+    run_stage(stage)

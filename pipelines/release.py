@@ -1,0 +1,18 @@
+"""DVC stage `release@NAME`: sums up model and reports in release/NAME.json."""
+
+from pathlib import Path
+
+from sightline.config import Params
+from sightline.files import write_json
+from sightline.release import release
+from sightline.stage import run_stage
+
+
+def main(params: Params, name: str) -> None:
+    """Write the release of one model."""
+    del params  # checked, not needed
+    write_json(Path("release") / f"{name}.json", release(name, Path()))
+
+
+if __name__ == "__main__":
+    run_stage(main)

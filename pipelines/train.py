@@ -1,0 +1,32 @@
+"""Stage `train@NAME`: prepared data -> models/NAME, and the curves of its training."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sightline.config import Params
+from sightline.files import new_file, new_folder, write_json
+from sightline.stage import run_stage
+
+
+def stage(params: Params, name: str) -> None:
+    """Train one model."""
+    from sightline.tracking import training_logger
+    from sightline.training import flat_settings, train
+
+    model = params.model(name)
+    seed = params.seed_of(name)
+    logger = training_logger(name, {"seed": seed, **model.model_dump(exclude={"seed"})})
+    fitted = train(model, seed, Path("data/prepared", model.dataset), Path("models", name), logger=logger)
+    if not fitted.main:
+        return
+    curves = pd.DataFrame(fitted.curves).astype({"epoch": int})
+    with new_folder(Path("reports", name, "training")) as folder:
+        write_json(folder / "training.json", flat_settings(model, seed, fitted))
+        curves.to_csv(folder / "curves.csv", index=False, float_format="%.6g")
+    with new_file(Path("reports", name, "plots", "curves.csv")) as work:
+        curves.to_csv(work, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run_stage(stage)

@@ -1,0 +1,125 @@
+"""The model directory: `weights.safetensors` and `model.json`; written whole or not at all, read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sightline.config.models import Input
+from sightline.config.tasks import Task as TaskConfig
+from sightline.errors import UserError
+from sightline.files import new_folder, read_json, write_json
+from sightline.structures import LabelMap
+from sightline.tasks import build
+from sightline.tasks.base import Task
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `model.json` says beside the weights.
+
+    It holds nothing that changes when the same training is repeated: no time, commit, run or test metric.
+
+    Attributes:
+        task: the section `task` of the model.
+        input: the section `input`.
+        labels: the classes.
+        precision: in which it was trained.
+        channels_last: the layout it was trained in.
+        threads: CPU threads it was trained with.
+        data_sha256: of the training and validation samples and the label map.
+        weights_sha256: of `weights.safetensors`; set by `write_model`.
+    """
+
+    task: TaskConfig
+    input: Input
+    labels: LabelMap
+    precision: str
+    channels_last: bool
+    threads: int
+    data_sha256: str
+    weights_sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "task": self.task.model_dump(),
+            "input": self.input.model_dump(),
+            "labels": self.labels.to_json(),
+            "precision": self.precision,
+            "channels_last": self.channels_last,
+            "threads": self.threads,
+            "data_sha256": self.data_sha256,
+            "weights_sha256": self.weights_sha256,
+        }
+
+
+def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
+    """Write a model directory, in place of an earlier one; return the card with the hash of the weights."""
+    from safetensors.torch import save
+
+    state = {key: value.detach().cpu().contiguous() for key, value in task.network.state_dict().items()}
+    weights = save(state)
+    card = ModelCard(**{**card.__dict__, "weights_sha256": hashlib.sha256(weights).hexdigest()})
+    with new_folder(folder) as work:
+        (work / "weights.safetensors").write_bytes(weights)
+        write_json(work / "model.json", card.to_json())
+    return card
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read `model.json`.
+
+    Raises:
+        UserError: no model there, damaged, or of another format.
+    """
+    path = folder / "model.json"
+    try:
+        values = read_json(path)
+        if values["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"{path}: format {values['format_version']}, this version reads {FORMAT_VERSION}; train again"
+            )
+        return ModelCard(
+            task=TypeAdapter(TaskConfig).validate_python(values["task"]),
+            input=Input.model_validate(values["input"]),
+            labels=LabelMap.from_json(values["labels"]),
+            precision=values["precision"],
+            channels_last=values["channels_last"],
+            threads=values["threads"],
+            data_sha256=values["data_sha256"],
+            weights_sha256=values["weights_sha256"],
+        )
+    except FileNotFoundError:
+        raise UserError(f"{folder}: holds no model (model.json is missing); train one with dvc repro") from None
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
+
+
+def read_model(folder: Path) -> tuple[Task, ModelCard]:
+    """Load a model directory, checking the weights against their hash; the task is in evaluation mode.
+
+    Raises:
+        UserError: no model there, damaged, or weights that are not the card's.
+    """
+    from safetensors.torch import load
+
+    card = read_card(folder)
+    path = folder / "weights.safetensors"
+    if not path.is_file():
+        raise UserError(f"{path}: missing; restore it with dvc checkout")
+    weights = path.read_bytes()
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
+    task = build(card.task, card.input, card.labels)
+    task.network.load_state_dict(load(weights))
+    task.use_layout(card.channels_last)
+    return task.eval(), card

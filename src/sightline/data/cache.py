@@ -1,0 +1,64 @@
+"""The raw cache: a split decoded once to uint8 pixels of a network's input size, memory-mapped and disposable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from sightline.data.images import Resize, decode, fit
+from sightline.data.store import SplitStore
+from sightline.files import new_file
+from sightline.structures import UINT8
+
+CACHE = Path(".sightline/cache")
+
+
+def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, folder: Path = CACHE) -> UINT8:
+    """Return N x size x size x channels uint8, mapped from a file that is made on first use.
+
+    The file's name holds the hash of the samples and the input, so it is never stale; it may be deleted at any time.
+    """
+    path = folder / f"{store.digest[:24]}-{size}-{channels}-{resize}.npy"
+    if not path.exists():
+        with new_file(path) as work:
+            _decode_all(store, (len(store), size, size, channels), resize, work)
+    pixels: UINT8 = np.load(path, mmap_mode="r")
+    return pixels
+
+
+def _decode_all(store: SplitStore, shape: tuple[int, int, int, int], resize: Resize, path: Path) -> None:
+    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+    def one(index: int) -> None:
+        pixels[index] = fit(decode(store.image(index), shape[3]), shape[1], resize)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counted(len(store), "decoding") as advance:
+        for _ in pool.map(one, range(len(store))):
+            advance()
+    pixels.flush()
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[], None]]:
+    """Show a progress bar while the block runs, if somebody watches; yields the function that counts one."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda: progress.advance(bar)
+
+
+def decoded(images: Sequence[bytes | memoryview], size: int, channels: int, resize: Resize) -> UINT8:
+    """Return N x size x size x channels uint8 from encoded images, decoded side by side.
+
+    Raises:
+        ValueError: an image is not readable.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(pool.map(lambda image: fit(decode(image, channels), size, resize), images)))

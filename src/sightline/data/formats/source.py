@@ -1,0 +1,124 @@
+"""What every format offers: its classes, and its samples one at a time."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sightline.errors import UserError
+from sightline.structures import LabelMap, Sample, SplitName
+
+# What cameras, scanners and data sets use, and OpenCV reads.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
+)
+
+
+class Unreadable(Exception):  # noqa: N818 - the finding is named so
+    """A sample whose bytes cannot be had."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"{source}: {reason}")
+
+
+class Source(ABC):
+    """Samples in an order that is the same on every machine; only the image asked for is in memory.
+
+    Attributes:
+        labels: the classes.
+        ignored: files below the root that are no images; hidden ones are left out.
+    """
+
+    labels: LabelMap
+    ignored: list[str]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample:
+        """Return one sample; it may be asked for from several threads, and again.
+
+        Raises:
+            Unreadable: the image cannot be opened.
+        """
+
+
+class Entry(NamedTuple):
+    """What is known of an image file before it is opened."""
+
+    path: str  # below the root, /-separated
+    label: int
+    split: SplitName | None = None
+    group: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class FileSource(Source):
+    """Image files below a root, in the order of their paths."""
+
+    def __init__(self, root: Path, labels: LabelMap, entries: Sequence[Entry], ignored: Sequence[str] = ()) -> None:
+        self.root, self.labels, self.ignored = root, labels, sorted(ignored)
+        self.entries = sorted(entries, key=lambda entry: entry.path)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def sample(self, index: int) -> Sample:
+        """Return one sample with the bytes of its file."""
+        path, label, split, group, attributes = self.entries[index]
+        try:
+            image = (self.root / path).read_bytes()
+        except OSError as error:
+            raise Unreadable(path, f"cannot be opened: {error.strerror}") from None
+        return Sample(path, image, split=split, group=group, label=label, attributes=attributes or {})
+
+
+def require_root(root: Path) -> None:
+    """Check that the folder of raw files is there.
+
+    Raises:
+        UserError: it is missing or no folder.
+    """
+    if not root.is_dir():
+        problem = "is a file, not a folder" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {problem}; put the raw files there, or correct `root` in params.yaml")
+
+
+def require_two_classes(place: object, labels: LabelMap) -> None:
+    """Check that there is something to tell apart.
+
+    Raises:
+        UserError: fewer than two classes.
+    """
+    if len(labels) < 2:
+        only = f"only the class {labels.classes[0]!r}" if labels.classes else "no class"
+        raise UserError(f"{place}: {only}; a classifier needs images of at least two classes")
+
+
+def visible_folders(folder: Path) -> list[str]:
+    """Return the names of the folders directly in `folder`, sorted, without hidden ones."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Yield every file below `folder` as a /-separated path relative to it, without hidden ones; follows links."""
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        above = Path(parent).relative_to(folder)
+        yield from ((above / name).as_posix() for name in sorted(names) if not name.startswith("."))
+
+
+def is_image(path: str) -> bool:
+    """Tell by its suffix whether a file claims to be an image."""
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - a Path per file costs 3x as much

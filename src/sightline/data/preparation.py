@@ -1,0 +1,124 @@
+"""From raw files to a prepared data set: check everything, divide, write the store and tell what was found."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from sightline.config.datasets import Dataset
+from sightline.data.card import Card, count_classes, find_scarce_classes, make_card, render_report
+from sightline.data.checks import Record, inspect_all
+from sightline.data.contact_sheet import draw_contact_sheet
+from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
+from sightline.data.findings import Finding
+from sightline.data.formats import Source, open_source
+from sightline.data.shards import write_split
+from sightline.data.splits import divide, find_divided_groups, require_parts
+from sightline.data.store import SplitStore
+from sightline.errors import UserError
+from sightline.files import new_folder, write_json
+from sightline.structures import SPLITS, SplitName
+
+_TOLD = 10  # bad samples named when they stop the run
+_Parts = dict[SplitName, list[Record]]
+
+
+def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -> Card:
+    """Write the prepared data set `name` to `folder`, all of it or nothing, and return its card.
+
+    Raises:
+        UserError: the raw files cannot be used as they are.
+    """
+    source = open_source(dataset)
+    with _counted(progress) as count:
+        records, findings = _checked(source, dataset.checks.max_pixels, count("checking", len(source)))
+        if not records:
+            first = next(finding for finding in findings if finding.bad)
+            raise UserError(f"{dataset.root}: all {len(source)} samples are bad; the first: {first.line(dataset.root)}")
+        parts, across = _divided(dataset, source, records)
+        findings += across
+        if dataset.on_bad_sample == "fail":
+            _require_good(dataset.root, findings)
+        require_parts(name, {split: len(members) for split, members in parts.items()})
+        with new_folder(folder) as work:
+            advance = count("writing", sum(map(len, parts.values())))
+            for split, members in parts.items():
+                write_split(work / split, source, members, advance)
+            return _described(name, dataset, source, parts, findings, work)
+
+
+def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tuple[list[Record], list[Finding]]:
+    records: list[Record] = []
+    findings = [Finding("ignored", path, "not read") for path in source.ignored]
+    for record, found in inspect_all(source, max_pixels):
+        if record is not None:
+            records.append(record)
+        findings += found
+        advance()
+    return records, findings
+
+
+def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_Parts, list[Finding]]:
+    """Return the records of each split without contradictions and leaks, and what was found on the way."""
+    fractions: dict[SplitName, float] = {
+        "train": dataset.split.train,
+        "val": dataset.split.val,
+        "test": dataset.split.test,
+    }
+    findings = find_conflicts(records, source.labels.classes)
+    records = _without(records, findings)
+    splits = divide(records, fractions, dataset.split.by, dataset.split.salt)
+    findings += find_copies(records, splits) + find_divided_groups(records, splits)
+    leaks = {finding.source for finding in findings if finding.bad}
+    pairs = [pair for pair in zip(records, splits, strict=True) if pair[0].source not in leaks]
+    records, splits = [record for record, _ in pairs], [split for _, split in pairs]
+    findings += find_near_copies(records, splits, dataset.checks.near_duplicate_bits)
+    parts: _Parts = {part: [record for record, split in pairs if split == part] for part in SPLITS}
+    counts = {part: count_classes(source.labels, members) for part, members in parts.items()}
+    return parts, findings + find_scarce_classes(counts, dataset.checks.min_samples_per_class)
+
+
+def _without(records: Sequence[Record], findings: Sequence[Finding]) -> list[Record]:
+    bad = {finding.source for finding in findings if finding.bad}
+    return [record for record in records if record.source not in bad]
+
+
+def _require_good(root: str, findings: Sequence[Finding]) -> None:
+    bad = [finding for finding in findings if finding.bad]
+    if bad:
+        more = [f"{root}: and {len(bad) - _TOLD} more bad samples"] if len(bad) > _TOLD else []
+        raise UserError([finding.line(root) for finding in bad[:_TOLD]] + more)
+
+
+def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findings: list[Finding], work: Path) -> Card:
+    """Write label map, card, report, quarantine and pictures beside the shards; return the card."""
+    stores = {split: SplitStore(work / split) for split in SPLITS}
+    digests = {split: store.digest for split, store in stores.items()}
+    card = make_card(name, dataset.format, source.labels, parts, findings, len(source.ignored), digests)
+    write_json(work / "labels.json", source.labels.to_json())
+    write_json(work / "card.json", card.to_json())
+    (work / "report.md").write_text(render_report(card), encoding="utf-8")
+    with (work / "quarantine.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["source", "code", "reason"])
+        table.writerows([found.source, found.code, found.reason] for found in findings if found.bad)
+    draw_contact_sheet(stores["train"], source.labels).save(work / "samples.png")
+    return card
+
+
+@contextmanager
+def _counted(shown: bool) -> Iterator[Callable[[str, int], Callable[[], None]]]:
+    """Yield a function that begins a bar on stderr and returns what moves it on by one."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bars:
+
+        def begin(what: str, total: int) -> Callable[[], None]:
+            bar = bars.add_task(what, total=total)
+            return lambda: bars.advance(bar)
+
+        yield begin

@@ -1,0 +1,100 @@
+"""Divides samples into train, val and test; pure functions of hashes, groups and fractions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Literal
+
+from sightline.data.checks import Record
+from sightline.data.findings import Finding
+from sightline.errors import UserError
+from sightline.structures import SPLITS, SplitName
+
+
+def divide(
+    records: Sequence[Record], fractions: Mapping[SplitName, float], by: Literal["hash", "order"], salt: int
+) -> list[SplitName]:
+    """Return the split of each record.
+
+    Parts that the data set defines are kept; each other part is taken out of its train samples. By hash, a sample's
+    part depends on nothing but its group or bytes, so it stays when data grows; equal groups, and without groups equal
+    images, share a part.
+    """
+    shares = carved(fractions, {record.split for record in records if record.split is not None})
+    free = [record for record in records if record.split in (None, "train")]
+    taken = _by_hash(free, shares, salt) if by == "hash" else _by_order(free, shares)
+    return [record.split if record.split in ("val", "test") else taken[key(record)] for record in records]
+
+
+def key(record: Record) -> str:
+    """Return what decides a sample's part: its group, else its bytes."""
+    return f"sha256:{record.sha256}" if record.group is None else f"group:{record.group}"
+
+
+def carved(fractions: Mapping[SplitName, float], defined: set[SplitName]) -> dict[SplitName, float]:
+    """Return the shares of the train samples that stay and that go to each part that the data set does not define.
+
+    With train and test defined and fractions 0.8, 0.2, 0: val gets 0.2 / (0.8 + 0.2) of train.
+    """
+    wanted: list[SplitName] = [name for name in SPLITS if name == "train" or name not in defined]
+    total = sum(fractions[name] for name in wanted)
+    return {name: fractions[name] / total for name in wanted}
+
+
+def uniform(text: str, salt: int) -> float:
+    """Return a number in [0, 1) that looks random but is the same for the same text and salt."""
+    digest = hashlib.blake2b(f"{salt}:{text}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53  # as many bits as a float holds
+
+
+def _by_hash(records: Sequence[Record], shares: Mapping[SplitName, float], salt: int) -> dict[str, SplitName]:
+    bounds = list(zip(shares, accumulate(shares.values()), strict=True))
+
+    def part(text: str) -> SplitName:
+        place = uniform(text, salt)
+        last = [name for name, share in shares.items() if share > 0][-1]  # the sum may end a rounding error below 1
+        return next((name for name, bound in bounds if place < bound), last)
+
+    return {text: part(text) for text in {key(record) for record in records}}
+
+
+def _by_order(records: Sequence[Record], shares: Mapping[SplitName, float]) -> dict[str, SplitName]:
+    """Cut the sequence at rounded bounds; copies and members of a group follow the first of them."""
+    ends = [round(bound * len(records)) for bound in accumulate(shares.values())]
+    bounds = list(zip(shares, ends, strict=True))
+    taken: dict[str, SplitName] = {}
+    for place, record in enumerate(records):
+        taken.setdefault(key(record), next(name for name, bound in bounds if place < bound))
+    return taken
+
+
+def find_divided_groups(records: Sequence[Record], splits: Sequence[SplitName]) -> list[Finding]:
+    """Return a finding for each group whose samples lie in several splits, as the data set itself puts them there."""
+    parts: dict[str, dict[SplitName, str]] = {}
+    for record, split in zip(records, splits, strict=True):
+        if record.group is not None:
+            parts.setdefault(record.group, {}).setdefault(split, record.source)
+    return [
+        Finding("divided_group", f"group {group}", ", ".join(f"{source} in {split}" for split, source in own.items()))
+        for group, own in parts.items()
+        if len(own) > 1
+    ]
+
+
+def require_parts(name: str, counts: Mapping[SplitName, int]) -> None:
+    """Check that no part is empty.
+
+    Raises:
+        UserError: with one line per empty part.
+    """
+    total = sum(counts.values())
+    lines = [
+        f"datasets.{name}.split.{part}: none of the {total} good samples is in {part}; "
+        f"raise datasets.{name}.split.{part}, add images, or try another split.salt"
+        for part, count in counts.items()
+        if count == 0
+    ]
+    if lines:
+        raise UserError(lines)

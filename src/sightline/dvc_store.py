@@ -1,0 +1,140 @@
+"""What DVC knows: hashes of directories, their bytes in its cache, and the stages in their order."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import UserError
+from sightline.files import new_folder
+
+
+class DvcStore:
+    """The DVC repository at `root`; opened when first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    @cached_property
+    def _repo(self) -> Any:
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            return Repo(str(self.root))
+        except DvcException as error:
+            raise UserError(f"{self.root}: not a DVC repository: {error}; run `dvc init` there") from None
+
+    def directory_md5(self, path: Path) -> str:
+        """Return the hash of a directory as `dvc.lock` would hold it: 32 hexadecimal digits and `.dir`."""
+        from dvc_data.hashfile.build import build
+
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder; run `dvc repro` to make it")
+        cache = self._repo.cache.local
+        options = {"dry_run": True, "ignore": self._repo.dvcignore}
+        _, _, tree = build(cache, str(path.resolve()), cache.fs, "md5", **options)
+        return str(tree.hash_info.value)
+
+    def restore(self, md5: str, folder: Path, what: str = "a directory") -> None:
+        """Write the directory with this hash from DVC's cache, or else from its default remote.
+
+        Raises:
+            UserError: the bytes are in neither, or are damaged.
+        """
+        from dvc_data.hashfile.tree import Tree
+
+        self._fetch([md5], what)
+        cache = self._repo.cache.local
+        tree = Tree.load(cache, _hash(md5))
+        files = {"/".join(key): str(info.value) for key, _, info in tree}
+        self._fetch(list(files.values()), what)
+        with new_folder(folder) as work:
+            for path, oid in files.items():
+                target = work / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cache.oid_to_path(oid), target)
+            if files and self.directory_md5(work) != md5:
+                raise UserError(
+                    f"{what} ({md5}): its bytes in DVC's cache are damaged; delete them there and `dvc fetch`"
+                )
+
+    def _fetch(self, oids: list[str], what: str) -> None:
+        """Bring the missing objects from the default remote into the cache."""
+        from dvc.config import NoRemoteError
+        from dvc.exceptions import DvcException
+
+        cache = self._repo.cache.local
+        missing = [oid for oid in dict.fromkeys(oids) if not Path(cache.oid_to_path(oid)).is_file()]
+        if not missing:
+            return
+        place = "DVC's cache or remote"
+        try:
+            self._repo.cloud.pull({_hash(oid) for oid in missing})
+        except NoRemoteError:
+            place = "DVC's cache, and no default remote is set"
+        except (DvcException, OSError) as error:
+            place = f"DVC's cache, and its remote does not answer: {error}"
+        if any(not Path(cache.oid_to_path(oid)).is_file() for oid in missing):
+            raise UserError(
+                [
+                    f"{what} ({oids[0] if len(oids) == 1 else f'{len(missing)} files'}) is not in {place}",
+                    "`dvc gc -w` deletes what the present dvc.lock does not name; `dvc push` first keeps champions",
+                    "get it back: set a remote that has it (`dvc remote add -d`), or check out its commit"
+                    " (git_sha in registry/ledger.jsonl), `dvc repro` there, and come back",
+                ]
+            )
+
+    def stage_groups(self) -> list[str]:
+        """Return the stages of dvc.yaml in DVC's own order, `train@a` and `train@b` as one group `train`.
+
+        Raises:
+            UserError: two groups need each other, so neither can run as a whole before the other.
+        """
+        from dvc.repo.reproduce import plan_repro
+
+        graph = self._repo.index.graph
+        stages = [stage for stage in plan_repro(graph) if getattr(stage, "name", None)]
+        needs: dict[str, set[str]] = {_group(stage): set() for stage in stages}
+        for stage in stages:
+            named = (other for other in graph.successors(stage) if getattr(other, "name", None))
+            needs[_group(stage)] |= {_group(other) for other in named} - {_group(stage)}
+        order: list[str] = []
+        while len(order) < len(needs):
+            ready = [group for group in needs if group not in order and needs[group] <= set(order)]
+            if not ready:
+                left = ", ".join(group for group in needs if group not in order)
+                raise UserError(f"dvc.yaml: the stage groups {left} need each other; give one of them another name")
+            order.append(ready[0])
+        return order
+
+    def always_run(self) -> set[str]:
+        """Return the groups that DVC runs even when nothing changed: those with an outside effect."""
+        return {_group(stage) for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
+
+
+def git_sha(root: Path) -> str | None:
+    """Return the commit checked out at `root`, None before the first commit."""
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def lock_md5(root: Path) -> str | None:
+    """Return the md5 of `dvc.lock`, None where there is none."""
+    path = root / "dvc.lock"
+    return hashlib.md5(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def _group(stage: Any) -> str:
+    return str(stage.addressing).split("@", 1)[0]
+
+
+def _hash(md5: str) -> Any:
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    return HashInfo("md5", md5)

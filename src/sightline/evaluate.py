@@ -1,0 +1,122 @@
+"""Measures a model on the test split: metrics, bootstrap intervals, one row per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightline.config.evaluation import Evaluation
+from sightline.data.cache import counted
+from sightline.data.store import SplitStore, load_labels
+from sightline.errors import UserError
+from sightline.files import write_json
+from sightline.predict import Predictor, load_predictor
+from sightline.structures import FLOAT32, Prediction
+from sightline.tasks.base import Measurement, Task
+
+RESAMPLE_CHUNK = 4_000_000  # numbers held at once while resampling
+
+
+def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> dict[str, Any]:
+    """Measure a model directory on the test split of a prepared data set.
+
+    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample) and a CSV per table.
+
+    Args:
+        model: the model directory.
+        prepared: folder of the prepared data set.
+        settings: resamples, confidence, calibration bins, batch size.
+        folder: an existing folder.
+
+    Returns:
+        The values of `metrics.json`.
+
+    Raises:
+        UserError: the model's classes are not those of the data.
+    """
+    predictor = load_predictor(model)
+    check_labels(predictor, prepared, model)
+    store = SplitStore(prepared / "test")
+    measured = predictor.task.measure(
+        list(_predict(predictor, store, settings.batch_size)), _truth(store, predictor.task), settings.calibration_bins
+    )
+    metrics = with_intervals(predictor.task, measured, settings)
+    write_json(folder / "metrics.json", metrics)
+    measured.rows.to_parquet(folder / "predictions.parquet", index=False)
+    for name, table in measured.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    return metrics
+
+
+def check_labels(predictor: Predictor, prepared: Path, model: Path) -> None:
+    """Refuse a model whose label map is not that of the data.
+
+    Raises:
+        UserError: showing both maps.
+    """
+    theirs, ours = load_labels(prepared), predictor.card.labels
+    if theirs.sha256 != ours.sha256:
+        raise UserError(
+            f"{model}: its classes are {list(ours.classes)}, those of {prepared} are {list(theirs.classes)}; "
+            "train again with dvc repro"
+        )
+
+
+def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> dict[str, Any]:
+    """Add percentile bootstrap intervals (Efron and Tibshirani 1993, section 13.3) to the metrics.
+
+    Args:
+        task: knows its metrics under resampling.
+        measured: on N samples.
+        settings: number of resamples and confidence.
+    """
+    draws: dict[str, list[FLOAT32]] = {}
+    for counts in _resamples(len(measured.rows), settings.resamples):
+        for name, values in task.statistics(measured.rows, counts).items():
+            draws.setdefault(name, []).append(values)
+    tail = (1 - settings.confidence) / 2
+    intervals = {
+        name: [float(edge) for edge in np.quantile(np.concatenate(values), [tail, 1 - tail])]
+        for name, values in draws.items()
+    }
+    low, high = intervals[measured.headline]
+    headline = {"name": measured.headline, "value": measured.values[measured.headline], "low": low, "high": high}
+    return {
+        "task": task.kind,
+        "headline": headline,
+        "samples": len(measured.rows),
+        "confidence": settings.confidence,
+        **measured.values,
+        "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
+    }
+
+
+def _resamples(count: int, resamples: int) -> Iterator[FLOAT32]:
+    """Yield R' x N counts of how often each sample is drawn, `resamples` rows in all."""
+    generator = np.random.Generator(np.random.Philox(key=[0, 0]))
+    per_chunk = max(1, RESAMPLE_CHUNK // count)
+    for start in range(0, resamples, per_chunk):
+        rows = min(per_chunk, resamples - start)
+        drawn = generator.integers(0, count, (rows, count), dtype=np.int64)
+        drawn += np.arange(rows)[:, None] * count
+        yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float32)
+
+
+def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:
+    with counted(len(store), "predicting") as advance:
+        for start in range(0, len(store), batch_size):
+            images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
+            for prediction in predictor.predictions(images):
+                advance()
+                yield prediction
+
+
+def _truth(store: SplitStore, task: Task) -> pd.DataFrame:
+    columns = {"id": store.ids, "source": store.sources}
+    return pd.DataFrame(
+        columns | {name: store.labels if name == "label" else store.column(name) for name in task.targets}
+    )

@@ -1,0 +1,151 @@
+"""The registry's memory: a line of `registry/ledger.jsonl` per promotion, refusal or rollback, never changed again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from sightline.errors import UserError
+
+
+def _utc(value: str) -> str:
+    moment = datetime.fromisoformat(value)
+    if moment.utcoffset() != UTC.utcoffset(None):
+        raise ValueError("must be an ISO time in UTC")
+    return value
+
+
+_Directory = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$", description="DVC's md5 of a directory")]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Entry(BaseModel):
+    """One decision.
+
+    Attributes:
+        time: ISO 8601, UTC.
+        model_md5, training_md5, evaluation_md5: DVC's md5 of the model judged (of the one restored, in a rollback)
+            and of its two reports, by which its files are found in DVC's cache.
+        champion_md5: the model that was champion before, if any.
+        test_ids: sha256 of the sorted ids of the test samples.
+        gain, low, high: of the headline metric, challenger minus champion; null where nothing was compared.
+        promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
+        git_sha, lock_md5: the commit and `dvc.lock` that made the model.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+    time: Annotated[str, AfterValidator(_utc)]
+    name: Annotated[str, Field(min_length=1)]
+    decision: Literal["promote", "refuse", "rollback"]
+    model_md5: _Directory
+    training_md5: _Directory
+    evaluation_md5: _Directory
+    champion_md5: _Directory | None
+    reason: Annotated[str, Field(min_length=1)]
+    test_ids: _Sha256
+    headline: dict[str, Any]
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    promotions_on_test_set: Annotated[int, Field(ge=0)]
+    git_sha: str | None = None
+    lock_md5: str | None = None
+
+
+def now() -> str:
+    """Return the present time as the ledger writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Ledger:
+    """All decisions, read and checked at once; `append` writes one more and waits until the disk has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[Entry] = list(_read(path)) if path.exists() else []
+
+    def append(self, entry: Entry) -> None:
+        """Add a decision; when this returns it survives a power cut."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(entry.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the directory entry of a new file
+            finally:
+                os.close(folder)
+        self.entries.append(entry)
+
+    def of(self, name: str) -> list[Entry]:
+        """Return the decisions on one name, oldest first."""
+        return [entry for entry in self.entries if entry.name == name]
+
+    def champions_of(self, name: str) -> list[Entry]:
+        """Replay the decisions: the line of champions that a rollback walks back, the present one last."""
+        line: list[Entry] = []
+        for entry in self.of(name):
+            if entry.decision == "promote":
+                line.append(entry)
+            elif entry.decision == "rollback":
+                while line and line[-1].model_md5 != entry.model_md5:
+                    line.pop()
+                line = [*line[:-1], entry]
+        return line
+
+    def champion_of(self, name: str) -> Entry | None:
+        """Return the decision that made the present champion."""
+        line = self.champions_of(name)
+        return line[-1] if line else None
+
+    def judgement(self, name: str, model_md5: str, champion_md5: str | None, test_ids: str) -> Entry | None:
+        """Return the decision already taken on the same two models and test samples.
+
+        A model that was rolled back stays out: the rollback is the last word on it.
+        """
+        for entry in reversed(self.of(name)):
+            if entry.decision == "rollback":
+                if entry.champion_md5 == model_md5:
+                    return entry
+            elif (entry.model_md5, entry.champion_md5, entry.test_ids) == (model_md5, champion_md5, test_ids):
+                return entry
+        return None
+
+    def last_on(self, name: str, model_md5: str) -> Entry | None:
+        """Return the newest decision on a model."""
+        return next((entry for entry in reversed(self.of(name)) if entry.model_md5 == model_md5), None)
+
+    def promotions(self, name: str, test_ids: str) -> int:
+        """Return how many promotions of a name were decided on these test samples."""
+        return sum(entry.decision == "promote" and entry.test_ids == test_ids for entry in self.of(name))
+
+
+def _read(path: Path) -> Iterator[Entry]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    mistakes = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            yield Entry.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            mistakes.append(f"{path}: line {number}: {where + ': ' if where else ''}{first['msg']}")
+    if lines[-1]:
+        mistakes.append(f"{path}: line {len(lines)}: unfinished (no newline at its end)")
+    if mistakes:
+        remedy = (
+            "the ledger is only ever appended to: take the good lines back from git, or delete an unfinished last line"
+        )
+        raise UserError([*mistakes, remedy])

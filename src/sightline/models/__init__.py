@@ -1,0 +1,1 @@
+"""Networks in plain torch.nn: the lecture's own, torchvision's and timm's."""

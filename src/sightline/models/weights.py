@@ -1,0 +1,72 @@
+"""Reads files of pretrained weights, without ever unpickling objects."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import UserError
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the state dict of a .safetensors, .pth, .pt or .th file, without `module.` before its keys.
+
+    Raises:
+        UserError: the file is missing, is none of these, or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; put the weights there, or set weights: random")
+    state: Any
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(f"{path}: holds more than tensors, and is not opened for safety; save its state_dict") from None
+    except Exception as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a file of weights (.safetensors, .pth, .pt, .th): {first}") from None
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: is not a state dict of named tensors; save network.state_dict()")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def load_strictly(network: nn.Module, state: dict[str, Tensor], source: str, architecture: str) -> None:
+    """Load a state dict whose keys and shapes must be those of the network.
+
+    Raises:
+        UserError: naming the keys that are missing, left over, or of another shape.
+    """
+    own = network.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    surplus = [key for key in state if key not in own]
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    told = [
+        f"{word} {_few(keys)}"
+        for word, keys in (("missing", missing), ("unknown", surplus), ("other shape:", shapes))
+        if keys
+    ]
+    if told:
+        raise UserError(f"{source}: does not fit {architecture}: {'; '.join(told)}")
+    network.load_state_dict(state, strict=False)  # only batch counters may be absent, checked above
+
+
+def _few(keys: list[str], most: int = 4) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more

@@ -1,0 +1,98 @@
+"""Sums up a model: model directory and reports in, `release/NAME.json` out, the same bytes for the same model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.dvc_store import DvcStore
+from sightline.errors import UserError
+from sightline.files import read_json
+from sightline.gate import Scores
+
+
+@dataclass(frozen=True)
+class Release:
+    """The content of `release/NAME.json`; hashes of directories are DVC's."""
+
+    name: str
+    task: str
+    model_md5: str
+    training_md5: str
+    evaluation_md5: str
+    headline: dict[str, Any]
+    samples: int
+    test_ids_sha256: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the files of one model lie, in the workspace or taken from DVC's cache."""
+
+    model: Path
+    training: Path
+    evaluation: Path
+
+
+def folders(name: str, root: Path) -> Folders:
+    """Return the places of a model's files in the workspace."""
+    reports = root / "reports" / name
+    return Folders(root / "models" / name, reports / "training", reports / "evaluation")
+
+
+def release(name: str, root: Path) -> dict[str, Any]:
+    """Describe the model `name` of the workspace, without time, commit or run id."""
+    import pyarrow.parquet as pq
+
+    store, places = DvcStore(root), folders(name, root)
+    model = _read(places.model / "model.json")
+    metrics = _read(places.evaluation / "metrics.json")
+    ids = pq.read_table(places.evaluation / "predictions.parquet", columns=["id"])["id"].to_pylist()
+    return {
+        "name": name,
+        "task": model["task"]["kind"],
+        "model_md5": store.directory_md5(places.model),
+        "training_md5": store.directory_md5(places.training),
+        "evaluation_md5": store.directory_md5(places.evaluation),
+        "headline": metrics["headline"],
+        "samples": metrics["samples"],
+        "test_ids_sha256": ids_sha256(ids),
+        "weights_sha256": model["weights_sha256"],
+    }
+
+
+def read_release(path: Path) -> Release:
+    """Read what `release` described."""
+    try:
+        return Release(**_read(path))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a release: {error}; delete it and run `dvc repro`") from None
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """Return the hash of a set of sample ids, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def read_scores(evaluation: Path) -> Scores:
+    """Read what a model made of each test sample from its evaluation folder."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(evaluation / "predictions.parquet")
+    columns = {name: table[name].to_numpy() for name in ("label", "predicted") if name in table.column_names}
+    ids = np.array(table["id"].to_pylist(), dtype=np.str_)
+    score = table["score"].to_numpy().astype(np.float64)
+    return Scores(ids, score, columns.get("label"), columns.get("predicted"))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None

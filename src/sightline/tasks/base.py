@@ -1,0 +1,119 @@
+"""What every task has: a network, the way from pixels to its input, and steps that a trainer drives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from sightline.structures import FLOAT32, LabelMap, Prediction
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How good a model is on one set of samples.
+
+    Attributes:
+        headline: name of the metric that intervals and the gate use; it is the mean of the column `score` of `rows`.
+        values: every metric by name, finite numbers; may be nested.
+        rows: one row per sample, with at least id, source, label, predicted, score.
+        tables: further tables by name, written as CSV.
+    """
+
+    headline: str
+    values: dict[str, Any]
+    rows: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+
+
+class Task(nn.Module, ABC):
+    """A network with its loss, its predictions and its metrics.
+
+    Images enter as N x H x W x C uint8 and are normalised on the device. `head` names the part of the network
+    that is new when the rest comes pretrained.
+    """
+
+    kind: ClassVar[str]
+    targets: ClassVar[tuple[str, ...]]  # fields of a sample that the loss reads
+
+    def __init__(
+        self, network: nn.Module, head: str, labels: LabelMap, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.labels = labels
+        self.channels_last = False
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    mean: Tensor
+    std: Tensor
+
+    def forward(self, images: Tensor) -> Any:
+        """N x H x W x C uint8 -> the network's raw outputs."""
+        pixels = images.permute(0, 3, 1, 2)  # NHWC in memory is what torch calls channels-last
+        if not self.channels_last:
+            pixels = pixels.contiguous()
+        return self.network((pixels.to(self.mean.dtype) - self.mean) / self.std)
+
+    def use_layout(self, channels_last: bool) -> None:
+        """Keep weights and activations channels-last, or contiguous; the last bits of results depend on it."""
+        self.channels_last = channels_last
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own annotations
+
+    @abstractmethod
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        """Return the mean loss of a batch, a scalar."""
+
+    @abstractmethod
+    def scores(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return means over a batch that are worth a curve; scalars, beside the loss."""
+
+    @abstractmethod
+    def predictions(self, outputs: Any) -> list[Prediction]:
+        """Return one prediction per image."""
+
+    @abstractmethod
+    def measure(self, predictions: Sequence[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """Compare predictions with the truth.
+
+        Args:
+            predictions: one per row of `truth`, in its order.
+            truth: the columns id, source, and those of `targets`.
+            bins: of calibration.
+        """
+
+    @abstractmethod
+    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
+        """Return metrics under resampling, for intervals.
+
+        Args:
+            rows: the rows of a measurement, N of them.
+            samples: R x N, how often each row is drawn in each resample.
+
+        Returns:
+            R values for each metric that gets an interval, by its dotted name in `values`.
+        """
+
+
+def channel_statistics(
+    channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and deviation per channel: those given, else ImageNet's for RGB and 0.5 for grey."""
+    default_mean, default_std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
+    return mean or default_mean, std or default_std
+
+
+def numbers(tensor: Tensor) -> FLOAT32:
+    """Return a tensor's values on the host."""
+    return np.asarray(tensor.detach().float().cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,164 @@
+"""One class per image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from sightline.config.models import Input
+from sightline.config.tasks.classification import Classification as Config
+from sightline.models.classifiers import Weights, build_classifier
+from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+
+
+def build_classification(
+    task: Config, image: Input, labels: LabelMap, weights: Weights, class_counts: Sequence[int] | None
+) -> Classification:
+    """Build a classifier and its loss from configuration."""
+    classifier = build_classifier(task.architecture, image.channels, image.size, len(labels), task.dropout, weights)
+    balanced = task.class_weights == "balanced" and class_counts is not None
+    return Classification(
+        classifier.network,
+        classifier.head,
+        labels,
+        *channel_statistics(image.channels, image.mean, image.std),
+        label_smoothing=task.label_smoothing,
+        class_weights=balanced_weights(class_counts) if balanced and class_counts is not None else None,
+    )
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Return a weight per class, N / (K n_k), so that each class counts the same (King and Zeng 2001)."""
+    return [sum(counts) / (len(counts) * count) if count else 0.0 for count in counts]
+
+
+class Classification(Task):
+    """Softmax classification with cross entropy."""
+
+    kind: ClassVar[str] = "classification"
+    targets: ClassVar[tuple[str, ...]] = ("label",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: str,
+        labels: LabelMap,
+        mean: Sequence[float],
+        std: Sequence[float],
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(network, head, labels, mean, std)
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    class_weights: Tensor | None
+
+    def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        """Cross entropy of N x K logits with N class ids; labels smoothed as in Szegedy et al. 2016, section 7."""
+        return F.cross_entropy(
+            outputs, targets["label"], weight=self.class_weights, label_smoothing=self.label_smoothing
+        )
+
+    def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Share of images whose largest logit is the true class."""
+        return {"accuracy": (outputs.argmax(1) == targets["label"]).float().mean()}
+
+    def predictions(self, outputs: Tensor) -> list[Prediction]:
+        """N x K logits -> class and probabilities of each image."""
+        return [Prediction(label=int(row.argmax()), probabilities=row) for row in numbers(outputs.float().softmax(1))]
+
+    def measure(self, predictions: Sequence[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """Top-1, top-5, precision, recall and F1 per class, calibration error (Guo et al. 2017)."""
+        from torchmetrics.functional.classification import multiclass_calibration_error  # takes seconds to import
+
+        classes = len(self.labels)
+        probabilities = np.stack([p.probabilities for p in predictions if p.probabilities is not None])
+        labels = truth["label"].to_numpy(np.int64)
+        predicted = probabilities.argmax(1)
+        rank = (probabilities > probabilities[np.arange(len(labels)), labels][:, None]).sum(1)
+        rows = pd.DataFrame(
+            {
+                "id": truth["id"],
+                "source": truth["source"],
+                "label": labels,
+                "predicted": predicted,
+                "confidence": probabilities.max(1),
+                "score": (predicted == labels).astype(np.float32),
+                "rank": rank.astype(np.int32),
+                "probabilities": list(probabilities),
+            }
+        )
+        confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+        per_class = _per_class(confusion, self.labels.classes)
+        ece = multiclass_calibration_error(
+            torch.from_numpy(probabilities), torch.from_numpy(labels), num_classes=classes, n_bins=bins
+        )
+        present = per_class["samples"] > 0
+        values: dict[str, Any] = {
+            "accuracy": float(rows["score"].mean()),
+            "top5": float((rank < 5).mean()),
+            "balanced_accuracy": float(per_class.loc[present, "recall"].mean()),
+            "macro_f1": float(per_class.loc[present, "f1"].mean()),
+            "calibration_error": float(ece),
+            "log_loss": float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean()),
+        }
+        tables = {
+            "per_class": per_class,
+            "confusion": _confusion_rows(rows, self.labels.classes),
+            "reliability": reliability(probabilities.max(1), rows["score"].to_numpy(), bins),
+        }
+        return Measurement("accuracy", values, rows, tables)
+
+    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
+        """Accuracy, top-5 and macro F1 of each resample."""
+        total = samples.sum(1)
+        classes = len(self.labels)
+        label, predicted = rows["label"].to_numpy(), rows["predicted"].to_numpy()
+        score = rows["score"].to_numpy(np.float32)
+        true = np.eye(classes, dtype=np.float32)[label]
+        said = np.eye(classes, dtype=np.float32)[predicted]
+        hits, actual, claimed = samples @ (true * score[:, None]), samples @ true, samples @ said
+        f1 = np.divide(2 * hits, actual + claimed, out=np.zeros_like(hits), where=(actual + claimed) > 0)
+        present = actual > 0
+        return {
+            "accuracy": samples @ score / total,
+            "top5": samples @ (rows["rank"].to_numpy() < 5).astype(np.float32) / total,
+            "macro_f1": (f1 * present).sum(1) / present.sum(1),
+        }
+
+
+def _per_class(confusion: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
+    """Precision, recall and F1 from a K x K matrix of counts (rows true, columns predicted); 0 where undefined."""
+    hits, actual, claimed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    return pd.DataFrame(
+        {
+            "class": list(names),
+            "samples": actual,
+            "precision": hits / np.maximum(claimed, 1),
+            "recall": hits / np.maximum(actual, 1),
+            "f1": 2 * hits / np.maximum(actual + claimed, 1),
+        }
+    )
+
+
+def _confusion_rows(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """One row per sample, the form that `dvc plots` counts into a confusion matrix."""
+    name = np.asarray(names, dtype=object)
+    return pd.DataFrame({"actual": name[rows["label"]], "predicted": name[rows["predicted"]]})
+
+
+def reliability(confidence: FLOAT32, correct: FLOAT32, bins: int) -> pd.DataFrame:
+    """Mean confidence and accuracy in equal bins of confidence (reliability diagram, DeGroot and Fienberg 1983)."""
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    frame = pd.DataFrame({"bin": bin_of, "confidence": confidence, "accuracy": correct})
+    grouped = frame.groupby("bin")
+    return grouped.mean().assign(samples=grouped.size()).reset_index()

@@ -1,0 +1,79 @@
+"""What happens around the loop: freezing, checkpoints, and what a user sees of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from rich.console import Console
+
+from sightline.config.trainer import Trainer as TrainerConfig
+from sightline.training.module import Fit
+
+
+class Freeze(Callback):
+    """Let only the head learn in the first epochs, with the other layers (and their batch statistics) at rest."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze or unfreeze at the start of an epoch; also right after a resume."""
+        assert isinstance(pl_module, Fit)
+        network, head = pl_module.task.network, pl_module.task.network.get_submodule(pl_module.task.head)
+        learns = trainer.current_epoch >= self.epochs
+        network.train(learns)
+        network.requires_grad_(learns)
+        head.train()
+        head.requires_grad_(True)
+
+
+class EpochLines(Callback):
+    """Print one line per epoch, with loss, scores and speed."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = 0.0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Take the time."""
+        self.started = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the row that the epoch has just closed."""
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, Fit)
+        row = pl_module.curves[-1]
+        seconds = time.perf_counter() - self.started
+        told = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr"))
+        self.console.print(
+            f"epoch {row['epoch'] + 1:>3.0f}/{trainer.max_epochs}  {told}  {seconds:.1f} s", highlight=False
+        )
+
+
+def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback], ModelCheckpoint]:
+    """Return the callbacks of a training and, among them, the one that keeps the weights to be used.
+
+    Args:
+        config: the model's `trainer` section.
+        folder: where checkpoints are kept.
+    """
+    console = Console()
+    callbacks: list[Callback] = [EpochLines(console)]
+    if console.is_terminal:
+        callbacks.append(RichProgressBar(leave=False))
+    if config.freeze_epochs:
+        callbacks.append(Freeze(config.freeze_epochs))
+    if config.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+    if config.early_stopping is not None:
+        stop = config.early_stopping
+        callbacks.append(EarlyStopping("val_loss", stop.min_delta, stop.patience))
+    # `save_last` beside a monitor would be stale (it is written only when the best changes): hence two checkpoints.
+    best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False)
+    last = ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
+    return [*callbacks, best, last], best if config.keep == "best" else last

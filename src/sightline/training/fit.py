@@ -1,0 +1,220 @@
+"""Trains one model: configuration and prepared data in, model directory and curves out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+
+from sightline.artifact import ModelCard, write_model
+from sightline.config.models import Model
+from sightline.data.datamodule import PreparedData
+from sightline.data.store import SplitStore, load_labels
+from sightline.errors import UserError
+from sightline.structures import LabelMap
+from sightline.tasks import build, weights_source
+from sightline.tasks.base import Task
+from sightline.training.callbacks import build_callbacks
+from sightline.training.hardware import Numerics, choose_numerics
+from sightline.training.module import Fit
+from sightline.training.resume import RESUME, file_hash, resume_folder, usable_checkpoint
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training leaves beside the model directory.
+
+    Attributes:
+        card: of the model directory.
+        curves: one row per epoch.
+        best_epoch: the epoch (from 0) whose weights were kept.
+        main: whether this process wrote the model; false on all but the first of several.
+    """
+
+    card: ModelCard
+    curves: list[dict[str, float]]
+    best_epoch: int
+    main: bool
+
+
+def train(
+    config: Model,
+    seed: int,
+    prepared: Path,
+    output: Path,
+    *,
+    weights_folder: Path = Path("data/weights"),
+    logger: Logger | None = None,
+    resume_root: Path = RESUME,
+) -> Fitted:
+    """Train a model and write its directory.
+
+    A training that was killed goes on where it was, if nothing that decides its result has changed.
+
+    Args:
+        config: the model's section.
+        seed: of weights, order, augmentation and dropout.
+        prepared: folder of the prepared data set.
+        output: the model directory to write.
+        weights_folder: where `weights: FILE` is looked up.
+        logger: any Lightning logger that follows the epochs.
+        resume_root: where checkpoints are kept while it runs.
+
+    Raises:
+        UserError: weights or settings that do not fit the data, the network or the machine.
+    """
+    _hush()
+    labels = load_labels(prepared)
+    stores = {split: SplitStore(prepared / split) for split in ("train", "val")}
+    task, numerics = _build(config, seed, labels, stores["train"], weights_folder)
+    data_sha256 = hashlib.sha256((stores["train"].digest + stores["val"].digest + labels.sha256).encode()).hexdigest()
+    folder = resume_folder(_settings(config, seed, data_sha256, numerics, weights_folder), resume_root)
+    settings = config.trainer
+    data = PreparedData(
+        prepared,
+        task.targets,
+        size=config.input.size,
+        channels=config.input.channels,
+        resize=config.input.resize,
+        augment=config.augment,
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        seed=seed,
+    )
+    callbacks, kept = build_callbacks(settings, folder)
+    trainer = _trainer(config, numerics, callbacks, logger, folder)
+    per_epoch = -(-data.steps_per_epoch(trainer.world_size) // settings.accumulate)
+    module = Fit(task, config.optimizer, config.schedule, per_epoch * settings.max_epochs, seed)
+    checkpoint = usable_checkpoint(folder)
+    if checkpoint is not None:
+        print(f"taking up an interrupted training from {folder}")
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    if not all(np.isfinite(row["train_loss"]) for row in module.curves):
+        raise UserError("training diverged: the loss is not finite; lower optimizer.lr or set trainer.clip_norm")
+    card = ModelCard(
+        config.task, config.input, labels, numerics.precision, numerics.channels_last, numerics.threads, data_sha256
+    )
+    if trainer.is_global_zero:
+        _load_kept(module, Path(kept.best_model_path))
+        card = write_model(output, task, card)
+        shutil.rmtree(folder, ignore_errors=True)
+    return Fitted(card, module.curves, _kept_epoch(config, module.curves), trainer.is_global_zero)
+
+
+def _build(
+    config: Model, seed: int, labels: LabelMap, train_split: SplitStore, weights_folder: Path
+) -> tuple[Task, Numerics]:
+    torch.manual_seed(seed)
+    counts = np.bincount(train_split.labels[train_split.labels >= 0], minlength=len(labels))
+    task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), counts.tolist())
+    settings = config.trainer
+    numerics = choose_numerics(
+        task.network, _device(settings.accelerator), settings.precision, settings.layout, settings.threads
+    )
+    torch.set_num_threads(numerics.threads)
+    task.use_layout(numerics.channels_last)
+    return task, numerics
+
+
+def _device(accelerator: str) -> Literal["cpu", "cuda", "mps", "other"]:
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu" if accelerator in ("auto", "cpu") else "other"
+
+
+def _settings(config: Model, seed: int, data_sha256: str, numerics: Numerics, weights_folder: Path) -> dict[str, Any]:
+    """Everything that decides the result of a training."""
+    weights = weights_source(config.weights, weights_folder)
+    own = config.model_dump()
+    own["trainer"].pop("num_workers")  # never changes the result
+    return {
+        "config": own,
+        "seed": seed,
+        "data": data_sha256,
+        "numerics": numerics.__dict__,
+        "weights": file_hash(weights) if isinstance(weights, Path) else weights,
+    }
+
+
+def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Logger | None, folder: Path) -> Trainer:
+    settings = config.trainer
+    try:
+        return Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            num_nodes=settings.num_nodes,
+            precision=numerics.plugin,
+            max_epochs=settings.max_epochs,
+            accumulate_grad_batches=settings.accumulate,
+            gradient_clip_val=settings.clip_norm,
+            callbacks=callbacks,
+            logger=logger or False,
+            default_root_dir=folder,
+            use_distributed_sampler=False,  # the project's sampler divides the work itself
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=any(type(c).__name__ == "RichProgressBar" for c in callbacks),
+            deterministic=_device(settings.accelerator) == "cpu",
+        )
+    except Exception as error:  # Lightning raises many types for devices and strategies it cannot have
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"trainer: accelerator {settings.accelerator}, devices {settings.devices}, "
+            f"strategy {settings.strategy}: {first}"
+        ) from None
+
+
+def _load_kept(module: Fit, path: Path) -> None:
+    """Put the weights of a checkpoint into the module."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+
+
+def _kept_epoch(config: Model, curves: list[dict[str, float]]) -> int:
+    if config.trainer.keep == "last":
+        return len(curves) - 1
+    return int(min(curves, key=lambda row: row["val_loss"])["epoch"])
+
+
+def flat_settings(config: Model, seed: int, fitted: Fitted) -> dict[str, Any]:
+    """Return the settings of a training and what came of them, as one level of dotted names."""
+    best = next(row for row in fitted.curves if row["epoch"] == fitted.best_epoch)
+    values = {
+        "seed": seed,
+        **config.model_dump(exclude={"seed"}),
+        "numerics": {name: getattr(fitted.card, name) for name in ("precision", "channels_last", "threads")},
+    }
+    flat = _flatten(values)
+    return flat | {
+        "epochs_run": len(fitted.curves),
+        "best_epoch": fitted.best_epoch,
+        **{f"best.{name}": value for name, value in best.items() if name.startswith("val_")},
+    }
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _hush() -> None:
+    """Silence Lightning's hints about loaders and hardware; its errors stay."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|torch\.optim\.lr_scheduler")

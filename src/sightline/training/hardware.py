@@ -1,0 +1,85 @@
+"""Chooses precision and layout by rule, never by measuring: the same machine type gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from sightline.errors import UserError
+
+Precision = Literal["32", "bf16", "16"]
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """The settings that decide the last bits of a training.
+
+    Attributes:
+        precision: of the network's arithmetic; weights stay float32.
+        channels_last: memory layout of images and convolutions.
+        threads: CPU threads of torch.
+    """
+
+    precision: Precision
+    channels_last: bool
+    threads: int
+
+    @property
+    def plugin(self) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+        """The name Lightning gives the precision."""
+        match self.precision:
+            case "32":
+                return "32-true"
+            case "bf16":
+                return "bf16-mixed"
+            case "16":
+                return "16-mixed"
+
+
+def choose_numerics(
+    network: nn.Module, device: Literal["cpu", "cuda", "mps", "other"], precision: str, layout: str, threads: int | None
+) -> Numerics:
+    """Settle what `auto` leaves open.
+
+    Dense convolutions gain from bf16 where the processor multiplies it natively and from channels-last; depthwise ones
+    gain from channels-last only; networks without convolutions, and small ones whose time is overhead, from neither.
+
+    Raises:
+        UserError: half precision (16) on a CPU.
+    """
+    if precision == "16" and device == "cpu":
+        raise UserError("trainer.precision: 16 needs a GPU; use bf16, 32 or auto on the CPU")
+    dense, depthwise = _convolutions(network)
+    large = sum(p.numel() for p in network.parameters()) >= 1_000_000
+    chosen: Precision
+    if precision == "auto":
+        gains = device != "cpu" or (large and dense > 4 * depthwise)
+        chosen = "bf16" if gains and _has_native_bf16(device) else "32"
+    else:
+        chosen = precision  # type: ignore[assignment]
+    if layout == "auto":
+        channels_last = device in ("cpu", "cuda") and large and dense + depthwise > 0
+    else:
+        channels_last = layout == "channels_last"
+    return Numerics(chosen, channels_last, threads or len(os.sched_getaffinity(0)))
+
+
+def _convolutions(network: nn.Module) -> tuple[int, int]:
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    depthwise = sum(layer.groups == layer.in_channels and layer.groups > 1 for layer in layers)
+    return len(layers) - depthwise, depthwise
+
+
+def _has_native_bf16(device: str) -> bool:
+    match device:
+        case "cpu":
+            flags = torch.cpu.get_capabilities()
+            return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
+        case "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        case _:
+            return False

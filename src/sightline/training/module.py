@@ -1,0 +1,106 @@
+"""The LightningModule around a task: one training step and one validation step for every task."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from sightline.config.models import Optimizer, Schedule
+from sightline.data.augmentation import key
+from sightline.data.batch import Batch
+from sightline.tasks.base import Task
+from sightline.training.optimizers import build_optimizer, learning_rate_factor
+
+
+class Fit(LightningModule):
+    """Trains a task.
+
+    Losses are summed in tensors and logged once per epoch: `self.log` in each step costs 5 % of a small network's time.
+
+    Args:
+        task: what is trained.
+        optimizer, schedule: sections of the model's configuration.
+        steps: optimizer steps of the whole training. (Lightning's own estimate loads data too early to resume exactly.)
+        seed: of dropout and whatever else draws from the global generators.
+
+    Attributes:
+        curves: one row per finished epoch: epoch, lr, train_loss, val_loss and the task's scores on validation data.
+    """
+
+    def __init__(self, task: Task, optimizer: Optimizer, schedule: Schedule, steps: int, seed: int) -> None:
+        super().__init__()
+        self.task = task
+        self.optimizer, self.schedule = optimizer, schedule
+        self.steps, self.seed = steps, seed
+        self.curves: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def configure_optimizers(self) -> Any:
+        """Adapt the learning rate at each step."""
+        optimizer = build_optimizer(self.optimizer, self.task.parameters())
+        factor = learning_rate_factor(self.schedule, self.steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the global generators from (seed, epoch, rank), which makes an epoch repeatable after a resume."""
+        self.log_reset()
+        stream = key(self.seed, "epoch", self.current_epoch, self.global_rank)
+        torch.manual_seed(stream >> 1)
+        np.random.seed(stream % 2**32)  # noqa: NPY002 - third-party code may draw from the global generator
+        random.seed(stream)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.task.loss(self.task(batch.images), batch.targets)
+        self._add("train_loss", loss.detach(), len(batch.images))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Sum loss and scores of a batch."""
+        outputs = self.task(batch.images)
+        self._add("val_loss", self.task.loss(outputs, batch.targets), len(batch.images))
+        for name, value in self.task.scores(outputs, batch.targets).items():
+            self._add(f"val_{name}", value, len(batch.images))
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the row of this epoch; it comes before checkpoints are written, so they hold it."""
+        means = {name: self._mean(name) for name in sorted(self._sums)}
+        for name, value in means.items():
+            self.log(name, value, logger=False)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        row = {"epoch": float(self.current_epoch), "lr": float(rate)} | {n: float(v) for n, v in means.items()}
+        self.curves.append(row)
+        for logger in self.trainer.loggers:
+            logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, self.current_epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves with the weights."""
+        checkpoint["curves"] = self.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curves up again."""
+        self.curves = list(checkpoint["curves"])
+
+    def log_reset(self) -> None:
+        """Forget the sums of the last epoch."""
+        self._sums, self._counts = {}, defaultdict(int)
+
+    def _add(self, name: str, mean: Tensor, count: int) -> None:
+        value = mean.float() * count
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] += count
+
+    def _mean(self, name: str) -> Tensor:
+        """Mean over the samples of all processes."""
+        both = torch.stack([self._sums[name], torch.tensor(float(self._counts[name]), device=self.device)])
+        total = self.trainer.strategy.reduce(both, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total[0] / total[1]

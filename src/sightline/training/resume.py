@@ -1,0 +1,50 @@
+"""Where a killed training is taken up again: only by exactly the same training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESUME = Path(".sightline/resume")
+LIBRARIES = ("torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "numpy", "opencv-python-headless")
+
+
+def resume_folder(settings: dict[str, Any], root: Path = RESUME) -> Path:
+    """Return the folder for checkpoints of a training with these settings, this code and these libraries.
+
+    Args:
+        settings: everything that decides the result, as plain values: configuration, seed, hashes of data and weights.
+        root: parent of all such folders; outside DVC, which deletes a stage's outputs before it runs.
+    """
+    whole = {**settings, "code": code_hash(), "libraries": {name: version(name) for name in LIBRARIES}}
+    return root / hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_hash() -> str:
+    """Return a hash of every Python file of this package."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def usable_checkpoint(folder: Path) -> Path | None:
+    """Return the last checkpoint, if there is one that can be read."""
+    import torch
+
+    path = folder / "last.ckpt"
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # absent, or half written by a killed process: training starts anew
+        return None
+    return path
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

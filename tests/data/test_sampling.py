@@ -1,0 +1,66 @@
+"""The order of samples and the variants of images depend on (seed, epoch, sample) and nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.data.augmentation import Augmenter
+from sightline.data.sampling import EpochSampler
+
+
+def drawn(sampler: EpochSampler) -> list[int]:
+    return [index for batch in sampler for _, index in batch]
+
+
+@given(count=st.integers(2, 200), batch=st.integers(2, 40), epoch=st.integers(0, 5))
+def test_every_sample_once_but_for_a_last_one(count: int, batch: int, epoch: int) -> None:
+    sampler = EpochSampler(count, batch, 0, lambda: epoch)
+    indices = drawn(sampler)
+    assert len(set(indices)) == len(indices)
+    assert len(indices) == count - (count % batch == 1)
+    assert len(list(sampler)) == len(sampler)
+
+
+@given(count=st.integers(4, 100), world=st.integers(2, 4))
+def test_processes_share_an_epoch_in_equal_steps(count: int, world: int) -> None:
+    samplers = [EpochSampler(count, 2, 0, lambda: 3, rank, world) for rank in range(world)]
+    assert len({len(sampler) for sampler in samplers}) == 1
+    together = [index for sampler in samplers for index in drawn(sampler)]
+    if (-(-count // world)) % 2 == 0:
+        assert set(together) == set(range(count))
+        assert len(together) - count < world
+
+
+def test_order_changes_with_epoch_and_seed_only() -> None:
+    def order(seed: int, epoch: int, batch: int = 8) -> list[int]:
+        return drawn(EpochSampler(64, batch, seed, lambda: epoch))
+
+    assert order(1, 0) == order(1, 0) == order(1, 0, batch=4)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_variants_are_a_function_of_seed_epoch_and_sample(channels: int) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, channels), dtype=np.uint8)
+    first = Augmenter("light", channels, seed=1)
+    variant = first(image, 0, "a")
+    first(image, 5, "b")  # what came between does not matter
+    assert variant.shape == image.shape
+    assert variant.dtype == np.uint8
+    np.testing.assert_array_equal(first(image, 0, "a"), variant)
+    np.testing.assert_array_equal(Augmenter("light", channels, seed=1)(image, 0, "a"), variant)
+    others = [first(image, 1, "a"), first(image, 0, "b"), Augmenter("light", channels, seed=2)(image, 0, "a")]
+    assert all(not np.array_equal(variant, other) for other in others)
+
+
+def test_transforms_draw_independently() -> None:
+    """A shared seed would make the shift and the light of every variant rise and fall together."""
+    image = np.full((32, 32, 1), 100, np.uint8)
+    image[8:24, 8:24] = 200
+    augment = Augmenter("light", 1, seed=0)
+    variants = np.stack([augment(image, 0, str(i)) for i in range(400)]).astype(float)
+    brightness = variants[:, 12:20, 12:20].mean((1, 2, 3))
+    columns = (variants * np.arange(32)[None, None, :, None]).sum((1, 2, 3)) / variants.sum((1, 2, 3))
+    assert abs(np.corrcoef(brightness, columns)[0, 1]) < 0.2
