@@ -131,7 +131,8 @@ def lock_md5(root: Path) -> str | None:
 
 
 def _group(stage: Any) -> str:
-    return str(stage.addressing).split("@", 1)[0]
+    name = str(stage.name).split("@", 1)[0]
+    return name if stage.path_in_repo == "dvc.yaml" else f"{stage.path_in_repo}:{name}"
 
 
 def _hash(md5: str) -> Any:

@@ -11,6 +11,7 @@ adds `label` (its name), `label_id`, `confidence`, and `probabilities` (JSON tex
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from mlflow.pyfunc import PythonModel
 _PLAIN = ("label", "label_id", "confidence")
 
 
+# Type hints of `model_input` would be a second signature beside the registered one.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+
+
 class ImageModel(PythonModel):  # type: ignore[misc]
     """Answers with the predictor of the model directory that it was registered with."""
 
@@ -31,7 +36,6 @@ class ImageModel(PythonModel):  # type: ignore[misc]
 
         self._predictor = load_predictor(Path(context.artifacts["model"]))
 
-    # MLflow takes a type hint of model_input for a second signature, and warns.
     def predict(self, context, model_input, params=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]
         """Return one row per image."""
         predictions = self._predictor.predict(_images(model_input))

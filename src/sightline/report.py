@@ -57,6 +57,8 @@ def draw_curves(curves: pd.DataFrame, path: Path) -> None:
         axis.set(title=f"validation {name.removeprefix('val_')}", xlabel="epoch")
     axes[-1].plot(epochs, curves["lr"], color=GREY, marker=".")
     axes[-1].set(title="learning rate", xlabel="epoch", ylim=(0, None))
+    for axis in axes:
+        axis.xaxis.get_major_locator().set_params(integer=True)
     _save(figure, path)
 
 
@@ -97,10 +99,9 @@ def draw_reliability(table: pd.DataFrame, error: float, path: Path) -> None:
     axis = axes[0]
     axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     sizes = 15 + 250 * table["samples"] / table["samples"].max()
-    axis.scatter(table["confidence"], table["accuracy"], s=sizes, color=BLUE, alpha=0.6, linewidths=0)
-    axis.plot(table["confidence"], table["accuracy"], color=BLUE, linewidth=1)
-    axis.set(title=f"calibration: error {error:.3f}", xlabel="mean confidence", ylabel="accuracy")
-    axis.set(xlim=(0, 1.02), ylim=(-0.02, 1.02))
+    axis.scatter(table["confidence"], table["accuracy"], s=sizes, color=BLUE, alpha=0.7, linewidths=0, clip_on=False)
+    axis.set(title=f"calibration error {error:.3f}; area: samples", xlabel="mean confidence", ylabel="accuracy")
+    axis.set(xlim=(0, 1), ylim=(0, 1))
     _save(figure, path)
 
 

@@ -192,7 +192,7 @@ class Tracker:
         versions = self._client.search_model_versions(f"name = '{name}' and tags.`{VERSION_TAG}` = '{model_md5}'")
         for version in versions:
             place = self._client.get_model_version_download_uri(name, version.version)
-            if any(file.path == "MLmodel" for file in list_artifacts(place, tracking_uri=self.uri)):
+            if any(Path(file.path).name == "MLmodel" for file in list_artifacts(place, tracking_uri=self.uri)):
                 return Version(name, str(version.version), str(version.run_id), dict(version.tags))
         return None
 

@@ -145,7 +145,7 @@ class Project:
         return mlflow.MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
 
     def versions(self, name: str = "digit") -> list[str]:
-        return sorted(version.version for version in self.client().search_model_versions(f"name='{name}'"))
+        return sorted(str(version.version) for version in self.client().search_model_versions(f"name='{name}'"))
 
     def runs(self) -> int:
         client = self.client()

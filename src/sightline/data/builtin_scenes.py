@@ -22,8 +22,9 @@ PHOTOGRAPHS = ("china", "flower")
 MASK = NDArray[np.bool_]
 _SIDES = (20, 40)  # pixels of a scan's side
 _TURN = 20.0  # degrees
-_INK = 110  # of 255: ink from here on belongs to the object
+_INK = 145  # of 255: ink from here on belongs to the object
 _HIDDEN = 0.25  # share of an object that others may cover
+_CONTRAST = 70  # grey levels
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _TRIES = 20
 
@@ -127,11 +128,11 @@ def _place(rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], siz
 
 
 def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:
-    """Return a colour whose brightness is far from that of the N x 3 pixels it will cover."""
-    behind = float((covered @ _LUMA).mean())
+    """Return a colour whose brightness is far from that of nine in ten of the N x 3 pixels it will cover."""
     colours = rng.uniform(0, 255, (_TRIES, 3))
-    distances = np.abs(colours @ _LUMA - behind)
-    enough = np.flatnonzero(distances >= 90)
+    apart = np.abs((colours @ _LUMA)[:, None] - covered @ _LUMA)
+    distances = np.quantile(apart, 0.1, axis=1)
+    enough = np.flatnonzero(distances >= _CONTRAST)
     chosen = enough[0] if enough.size else int(distances.argmax())
     colour: FLOAT32 = colours[chosen].astype(np.float32)
     return colour

@@ -12,7 +12,7 @@ from sightline.structures import LabelMap
 
 _CELL = 96  # pixels, both sides
 _GAP = 6
-_NAME = 150  # pixels for the class name
+_NAME = 150  # pixels for the class name, at most
 _PER_CLASS = 8
 _ROWS = 13  # classes below one another before a new column begins
 _CLASSES = 39  # classes shown at most
@@ -26,19 +26,21 @@ def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
     columns = -(-shown // _ROWS)
     rows = -(-shown // columns)
     per_class = max(3, _PER_CLASS // columns + 1) if columns > 1 else _PER_CLASS
-    block = _NAME + per_class * (_CELL + _GAP) + 2 * _GAP
+    font = ImageFont.load_default(17)
+    longest = max(font.getlength(name) for name in labels.classes[:shown])
+    margin = min(_NAME, round(longest) + 4 * _GAP)
+    block = margin + per_class * (_CELL + _GAP) + 2 * _GAP
     more = len(labels) - shown
     height = rows * (_CELL + _GAP) + _GAP + (28 if more else 0)
     sheet = Image.new("RGB", (columns * block + _GAP, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(17)
     for label in range(shown):
         left, top = _GAP + label // rows * block, _GAP + label % rows * (_CELL + _GAP)
-        name = _shortened(labels.classes[label], font, _NAME - 2 * _GAP)
+        name = _shortened(labels.classes[label], font, margin - 2 * _GAP)
         draw.text((left + _GAP, top + _CELL / 2), name, _INK, font, anchor="lm")
         draw.line((left, top + _CELL + _GAP // 2, left + block - 3 * _GAP, top + _CELL + _GAP // 2), _LINE)
         for place, index in enumerate(np.flatnonzero(store.labels == label)[:per_class].tolist()):
-            corner = (left + _NAME + place * (_CELL + _GAP), top)
+            corner = (left + margin + place * (_CELL + _GAP), top)
             sheet.paste(_picture(store, index), corner)
     if more:
         draw.text((2 * _GAP, height - 20), f"and {more} more classes", _INK, font, anchor="lm")

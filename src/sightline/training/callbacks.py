@@ -74,6 +74,8 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
         stop = config.early_stopping
         callbacks.append(EarlyStopping("val_loss", stop.min_delta, stop.patience))
     # `save_last` beside a monitor would be stale (it is written only when the best changes): hence two checkpoints.
-    best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False)
+    # A weights-only checkpoint skips the callbacks, and with them the averaged weights.
+    light = config.ema_decay is None
+    best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=light, enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
     return [*callbacks, best, last], best if config.keep == "best" else last

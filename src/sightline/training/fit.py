@@ -218,3 +218,4 @@ def _hush() -> None:
     """Silence Lightning's hints about loaders and hardware; its errors stay."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|torch\.optim\.lr_scheduler")
+    warnings.filterwarnings("ignore", message="This DataLoader will create")

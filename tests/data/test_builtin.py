@@ -1,0 +1,93 @@
+"""The embedded data: every label is known by construction."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from raw_folders import config
+
+from sightline.data.builtin import scanned_digits
+from sightline.data.builtin_scenes import ScenesSource
+from sightline.data.encoding import decode_rle, encode_rle
+from sightline.data.formats import open_source
+from sightline.data.images import decode
+
+
+def test_digits_are_the_scans() -> None:
+    source = open_source(config(format="digits", root="x"))
+    images, targets = scanned_digits()
+    assert len(source) == 1797
+    assert (images.min(), images.max()) == (0, 255)
+    for index in (0, 5, 1796):
+        sample = source.sample(index)
+        assert (sample.source, sample.label, sample.split) == (f"digit/{index:04}", targets[index], None)
+        np.testing.assert_array_equal(decode(sample.image, 1)[..., 0], images[index])
+
+
+@pytest.mark.parametrize(("size", "most"), [(96, 4), (64, 1), (400, 8)])
+def test_scene_labels_fit_each_other(size: int, most: int) -> None:
+    source = ScenesSource(40, size, most, 3)
+    numbers = set()
+    for index in range(len(source)):
+        sample = source.sample(index)
+        masks = np.stack([decode_rle(instance) for instance in sample.instances])
+        assert masks.shape == (len(sample.box_labels), size, size)
+        assert masks.sum(axis=0).max() == 1  # no pixel has two owners
+        assert sample.semantic is not None
+        assert sample.boxes is not None
+        wanted = np.zeros((size, size), int)
+        for mask, digit, box, area in zip(masks, sample.box_labels, sample.boxes, sample.area, strict=True):
+            rows, columns = np.nonzero(mask)
+            assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            assert area == mask.sum() > 20
+            wanted[mask] = digit + 1
+        np.testing.assert_array_equal(sample.semantic, wanted)
+        assert sample.label == sample.box_labels[int(np.argmax(sample.area))]
+        assert decode(sample.image, 3).shape == (size, size, 3)
+        numbers.add(len(masks))
+    assert 1 in numbers
+    assert max(numbers) <= most
+    assert most == 1 or max(numbers) > 1
+
+
+def test_digits_stand_out() -> None:
+    source = ScenesSource(200, 96, 1, 0)
+    near, far = np.ones((5, 5), np.uint8), np.ones((9, 9), np.uint8)
+    for index in range(len(source)):
+        sample = source.sample(index)
+        grey = decode(sample.image, 1)[..., 0].astype(float)
+        mask = decode_rle(sample.instances[0])
+        ring = cv2.dilate(mask.astype(np.uint8), far) > cv2.dilate(mask.astype(np.uint8), near)
+        assert np.median(np.abs(grey[ring] - np.median(grey[mask]))) > 25  # texture beside it may differ
+
+
+def test_growing_keeps_the_old_scenes() -> None:
+    few, many = ScenesSource(3, 96, 4, 0), ScenesSource(100, 96, 4, 0)
+    assert [few.sample(index).image for index in (2, 0, 1)] == [many.sample(index).image for index in (2, 0, 1)]
+    assert few.sample(0).image != ScenesSource(3, 96, 4, 1).sample(0).image
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_run_lengths_come_back(mask: np.ndarray) -> None:
+    encoded = encode_rle(mask)
+    assert encoded["size"] == list(mask.shape)
+    np.testing.assert_array_equal(decode_rle(encoded), mask)
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=12))
+def test_long_runs_come_back(runs: list[int]) -> None:
+    mask = np.repeat(np.arange(len(runs)) % 2 == 1, runs)[:, None]
+    np.testing.assert_array_equal(decode_rle(encode_rle(mask)), mask)
+
+
+def test_run_lengths_are_those_of_coco() -> None:
+    mask = np.zeros((5, 4), bool)
+    mask[1:3, 1:3] = True
+    # Columns: 6 off, 2 on, 3 off, 2 on, 7 off; from the fourth run on, differences to the run two before.
+    assert encode_rle(mask)["counts"] == "6230" + "4"
+    assert encode_rle(np.ones((4, 5), bool))["counts"] == "0d0"
+    assert encode_rle(np.zeros((10, 10), bool))["counts"] == "T3"

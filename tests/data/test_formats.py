@@ -1,0 +1,102 @@
+"""Every format, from files in its public layout through `prepare` and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from raw_folders import config, pixels, write_folder, write_idx
+
+from sightline.data.formats import open_source
+from sightline.data.formats.csv_table import sorted_classes
+from sightline.data.images import decode
+from sightline.data.preparation import prepare
+from sightline.data.store import SplitStore, load_labels
+from sightline.structures import SPLITS, Sample
+
+
+def stored(out: Path) -> dict[str, tuple[str, Sample]]:
+    stores = {split: SplitStore(out / split) for split in SPLITS}
+    samples = [(split, store.sample(index)) for split, store in stores.items() for index in range(len(store))]
+    return {sample.source: (split, sample) for split, sample in samples}
+
+
+def test_image_folder_round_trip(folder: Path, out: Path) -> None:
+    (folder / "notes.txt").write_text("x")
+    (folder / ".hidden").write_text("x")
+    nested = folder / "class1" / "deeper"
+    nested.mkdir()
+    (folder / "class1" / "000.png").rename(nested / "000.png")
+    card = prepare("tiny", config(format="image_folder", root=str(folder)), out)
+    samples = stored(out)
+    assert len(samples) == 24
+    assert load_labels(out).source_ids == ("class0", "class1")
+    for source, (_, sample) in samples.items():
+        assert sample.image == (folder / source).read_bytes()
+        assert sample.label == int(source[5])
+    assert "class1/deeper/000.png" in samples
+    assert [found["source"] for found in card.findings["ignored"]["first"]] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_predefined_splits_are_kept(tmp_path: Path, out: Path, val: str) -> None:
+    root = write_folder(tmp_path / "raw", parts=("train", val, "test"), each=5)
+    prepare("tiny", config(format="image_folder", root=str(root)), out)
+    wanted = {"train": "train", val: "val", "test": "test"}
+    assert all(split == wanted[source.split("/")[0]] for source, (split, _) in stored(out).items())
+
+
+def test_val_is_carved_from_train(tmp_path: Path, out: Path) -> None:
+    root = write_folder(tmp_path / "raw", parts=("train", "test"), each=10)
+    split = {"train": 0.8, "val": 0.2, "test": 0.0, "by": "order"}
+    card = prepare("tiny", config(format="image_folder", root=str(root), split=split), out)
+    assert [card.total(part) for part in SPLITS] == [16, 4, 20]
+    last = {source for source, (part, _) in stored(out).items() if part == "val"}
+    assert last == {f"train/class1/{number:03}.png" for number in (6, 7, 8, 9)}
+
+
+def test_csv_round_trip(folder: Path, out: Path) -> None:
+    lines = ["path,label,split,group,weather"]
+    for number in range(12):
+        split = ("train", "val", "test")[number % 3]
+        lines.append(f"class0/{number:03}.png,{10 if number % 2 else 9},{split},film{number % 3},sunny")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    prepare("tiny", config(format="csv", root=str(folder)), out)
+    assert load_labels(out).classes == ("9", "10")
+    for source, (split, sample) in stored(out).items():
+        number = int(source[7:10])
+        assert split == ("train", "val", "test")[number % 3]
+        assert (sample.label, sample.group) == (number % 2, f"film{number % 3}")
+        assert sample.attributes == {"weather": "sunny"}
+
+
+def test_classes_are_sorted_by_number_or_by_name() -> None:
+    assert sorted_classes(["10", "9", "-1"]) == ("-1", "9", "10")
+    assert sorted_classes(["10", "9", "b"]) == ("10", "9", "b")
+
+
+@pytest.mark.parametrize(("gz", "mark", "test"), [(True, "-", "t10k"), (False, ".", "test"), (False, "-", "t10k")])
+def test_idx_round_trip(tmp_path: Path, out: Path, gz: bool, mark: str, test: str) -> None:
+    root = tmp_path / "raw"
+    labels = [3, 5, 8] * 10
+    write_idx(root, "train", labels, gz, mark)
+    write_idx(root, test, labels[:6], gz, mark)
+    prepare("tiny", config(format="idx", root=str(root)), out)
+    assert load_labels(out).classes == ("3", "5", "8")
+    samples = stored(out)
+    assert len(samples) == 36
+    for source, (split, sample) in samples.items():
+        file, number = source.split("/")
+        prefix = "train" if file == "train" else test
+        wanted = pixels(int(number) + len(prefix) * 1000, 6)[..., 0]
+        assert (split == "test") == (file == "test")
+        assert sample.label == int(number) % 3
+        np.testing.assert_array_equal(decode(sample.image, 1)[..., 0], wanted)
+
+
+def test_order_is_that_of_the_paths(folder: Path) -> None:
+    source = open_source(config(format="image_folder", root=str(folder)))
+    names = [source.sample(index).source for index in range(len(source))]
+    assert names == sorted(names)
+    assert names == [source.sample(index).source for index in range(len(source))]

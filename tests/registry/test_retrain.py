@@ -1,0 +1,185 @@
+import fcntl
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import Project
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+STAGES = f"""\
+stages:
+  register: {{cmd: 'python {PIPELINES}/register.py', deps: [release], always_changed: true}}
+  release:
+    foreach: ${{models}}
+    do:
+      cmd: python {PIPELINES}/release.py ${{key}}
+      deps: ["models/${{key}}", "reports/${{key}}/training", "reports/${{key}}/evaluation"]
+      outs: ["release/${{key}}.json"]
+  evaluate:
+    foreach: ${{models}}
+    do:
+      cmd: python stub.py evaluate ${{key}}
+      deps: ["models/${{key}}", "data/prepared/${{item.dataset}}"]
+      outs: ["reports/${{key}}/evaluation"]
+  train:
+    foreach: ${{models}}
+    do:
+      cmd: python stub.py train ${{key}} ${{item.optimizer.lr}}
+      deps: ["data/prepared/${{item.dataset}}"]
+      outs: ["models/${{key}}", "reports/${{key}}/training"]
+  prepare:
+    foreach: ${{datasets}}
+    do: {{cmd: 'python stub.py prepare ${{key}}', outs: ["data/prepared/${{key}}"]}}
+"""
+STUB = f"""\
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+kind, name, *rest = sys.argv[1:]
+if kind == "prepare":
+    folder = Path("data/prepared", name)
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{{}}")
+    sys.exit()
+if rest == ["0.5"]:
+    sys.exit("the loss is not finite at step 17")
+if rest == ["0.7"]:
+    Path("pid").write_text(str(__import__("os").getpid()))
+    time.sleep(60)
+from conftest import write_evaluation, write_model, write_training
+model, reports = Path("models", name), Path("reports", name)
+if kind == "train":
+    write_model(model, rest[0])
+    write_training(reports / "training", rest[0])
+if kind == "evaluate":
+    weights = (model / "weights.safetensors").read_text()
+    wrong = range(0, 80 if weights == "0.002" else 240, 4)
+    write_evaluation(reports / "evaluation", wrong, [f"s{{number:05d}}" for number in range(400)])
+"""
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The flow's module, on a server of its own."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    patch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+    specification = importlib.util.spec_from_file_location("retrain_flow", PIPELINES / "retrain.py")
+    assert specification is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)  # type: ignore[union-attr]
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield module
+    patch.undo()
+
+
+@pytest.fixture
+def repository(project: Project) -> Project:
+    (project.root / "dvc.yaml").write_text(STAGES)
+    (project.root / "dvc.lock").unlink()
+    (project.root / "stub.py").write_text(STUB)
+    return project
+
+
+def logged(run: Any) -> list[str]:
+    """Return what Prefect's server has in the log of a flow run and its tasks."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler.flush()
+    with get_client(sync_client=True) as client:
+        chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
+        return [entry.message for entry in client.read_logs(chosen, limit=200)]
+
+
+def artifact(key: str) -> Any:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        chosen = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        found = client.read_artifacts(artifact_filter=chosen)
+        return max(found, key=lambda entry: entry.created).data
+
+
+def words(results: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {stage: word for group in results.values() for stage, word in group.items()}
+
+
+def test_two_runs_then_a_change_taken_back(flow: ModuleType, repository: Project) -> None:
+    first = flow.retrain(str(repository.root))
+    assert list(first) == ["prepare", "train", "evaluate", "release", "register"]
+    assert set(words(first).values()) == {"ran"}
+    assert [line["decision"] for line in repository.ledger()] == ["promote"]
+    second = words(flow.retrain(str(repository.root)))
+    assert second.pop("register") == "ran"
+    assert set(second.values()) == {"unchanged"}
+    assert len(second) == 4
+    assert len(repository.ledger()) == 1
+    assert artifact("retrain-models").splitlines()[2].startswith("| digit | classification | accuracy 0.85")
+    rows = json.loads(artifact("retrain-stages"))
+    assert rows[-1] == {"group": "register", "stage": "register", "result": "ran"}
+    repository.write_params(lr=0.002)
+    assert words(flow.retrain(str(repository.root)))["train@digit"] == "ran"
+    assert repository.aliases() == {"champion": "2"}
+    repository.write_params(lr=0.001)
+    fourth = words(flow.retrain(str(repository.root)))
+    assert fourth["train@digit"] == "restored"
+    assert repository.versions() == ["1", "2"]
+    assert repository.aliases() == {"champion": "2", "challenger": "1"}
+
+
+def test_a_failing_stage_fails_the_flow_and_nothing_is_published(flow: ModuleType, repository: Project) -> None:
+    repository.write_params(lr=0.5)
+    state = flow.retrain(str(repository.root), return_state=True)
+    assert state.is_failed()
+    assert "train: `dvc repro` ended with" in state.message
+    assert any("the loss is not finite at step 17" in line for line in logged(state.state_details.flow_run_id))
+    assert repository.ledger() == []
+    assert repository.runs() == 0
+    rows = json.loads(artifact("retrain-stages"))
+    assert [row["result"] for row in rows] == ["ran", "failed", "skipped", "skipped", "skipped"]
+
+
+def test_a_second_run_at_the_same_time_does_nothing(flow: ModuleType, repository: Project) -> None:
+    path = repository.root / ".sightline" / "retrain.lock"
+    path.parent.mkdir()
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        state = flow.retrain(str(repository.root), return_state=True)
+    assert state.is_completed()
+    assert "another retrain is running" in state.message
+    assert not (repository.root / "data").exists()
+
+
+def test_as_a_program_it_ends_its_stages_when_it_is_ended(repository: Project, tmp_path: Path) -> None:
+    repository.write_params(lr=0.7)
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "home")}
+    environment |= {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90"}
+    environment = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}
+    command = [sys.executable, str(PIPELINES / "retrain.py")]
+    process = subprocess.Popen(command, cwd=repository.root, env=environment, stderr=subprocess.PIPE, text=True)
+    noted = repository.root / "pid"
+    for _ in range(900):
+        if noted.exists() and noted.read_text():
+            break
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.1)
+    stage = int(noted.read_text())
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)

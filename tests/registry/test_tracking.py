@@ -1,0 +1,175 @@
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, png, write_evaluation, write_model, write_training
+
+from sightline.tracking import DataSource, Tracker, mark_trained, project_root, tracking_uri, training_logger
+
+DATA = DataSource("digits", "data/prepared/digits", "d" * 64)
+WEIGHTS = "a" * 64
+
+
+@pytest.fixture
+def tracker(project: Project) -> Tracker:
+    return Tracker(project.root)
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project_root() == tmp_path
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    assert project_root() == tmp_path / "main"
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
+    assert tracking_uri(tmp_path) == "http://somewhere:5000"
+
+
+def test_the_experiment_keeps_its_files_in_the_project(project: Project, tracker: Tracker) -> None:
+    identity = tracker.experiment
+    found = project.client().get_experiment(identity)
+    assert found.artifact_location == (project.root / "mlartifacts").as_uri()
+    assert Tracker(project.root).experiment == identity
+
+
+def test_a_replayed_run_has_everything_within_limits(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+    write_training(tmp_path / "training", "w")
+    assert tracker.find_run("digit", WEIGHTS) is None
+    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
+    assert tracker.find_run("digit", WEIGHTS) == run
+    assert tracker.find_run("other", WEIGHTS) is None
+    client = project.client()
+    data = client.get_run(run).data
+    assert data.params["optimizer.name"] == "adam"
+    assert data.params["long"] == "x" * 244 + " [cut]"
+    history = client.get_metric_history(run, "val_loss")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 1.1), (1, 0.6)]
+    assert client.get_run(run).info.status == "FINISHED"
+    assert "training/curves.png" in [file.path for file in client.list_artifacts(run, "training")]
+
+
+def test_a_run_cut_short_is_not_found(tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_training(tmp_path / "training", "w")
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.tracking._curves", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
+    assert tracker.find_run("digit", WEIGHTS) is None
+
+
+def test_an_evaluation_is_added_once(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+    write_training(tmp_path / "training", "w")
+    write_evaluation(tmp_path / "evaluation", [1], [f"s{number}" for number in range(10)])
+    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
+    assert tracker.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
+    assert not tracker.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
+    found = project.client().get_run(run)
+    assert found.data.metrics["test/headline.value"] == 0.9
+    assert found.data.metrics["test/calibration.ece"] == 0.01
+    names = {Path(file.path).name for file in project.client().list_artifacts(run, "evaluation")}
+    assert names == {"confusion.png", "confusion.csv", "per_class.csv", "metrics.json"}
+    [lineage] = found.inputs.dataset_inputs
+    assert (lineage.dataset.name, lineage.dataset.digest, lineage.dataset.source_type) == ("digits", "d" * 32, "dvc")
+    assert json.loads(lineage.dataset.source) == {"path": "data/prepared/digits", "sha256": "d" * 64}
+
+
+def test_versions_aliases_and_tags(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+    write_training(tmp_path / "training", "w")
+    write_model(tmp_path / "model", "w")
+    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
+    assert tracker.aliases("digit") == {}
+    assert tracker.find_version("digit", "m") is None
+    made = tracker.create_version("digit", run, tmp_path / "model", {"dvc.md5": "m"})
+    assert tracker.find_version("digit", "m") == made
+    assert (made.number, made.run) == ("1", run)
+    tracker.set_alias("digit", "champion", "1")
+    assert tracker.aliases("digit") == {"champion": "1"}
+    tracker.delete_alias("digit", "champion")
+    assert tracker.aliases("digit") == {}
+    tracker.tag_version(made, {"gate.reason": "x" * 9000})
+    assert len(project.client().get_model_version("digit", "1").tags["gate.reason"]) == 5000
+
+
+def test_lightning_logs_live(project: Project) -> None:
+    params: dict[str, Any] = {"lr": 0.1, "long": "x" * 9000, "a" * 300: 1, "odd (name)": 2}
+    logger = training_logger("digit", params, project.root)
+    logger.log_metrics({"val_loss": 0.5}, step=0)
+    mark_trained(logger, WEIGHTS)
+    logger.finalize("success")
+    run = Tracker(project.root).find_run("digit", WEIGHTS)
+    assert run == logger.run_id
+    found = project.client().get_run(run)
+    assert found.info.run_name == "digit"
+    assert found.data.metrics == {"val_loss": 0.5}
+    assert len(found.data.params) == 4
+    assert found.data.params["odd _name_"] == "2"
+    assert max(len(value) for value in found.data.params.values()) == 250
+    assert training_logger("digit", params, project.root, run).run_id == run
+
+
+def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightline.tracking.find_spec", lambda name: None)
+    assert training_logger("digit", {}) is None
+
+
+STUB = """
+import sys, types
+module = types.ModuleType("sightline.predict")
+class Predictor:
+    def predict(self, images):
+        return [{"label": str(len(image)), "label_id": 1, "confidence": 0.5, "probabilities": {}} for image in images]
+module.load_predictor = lambda folder: Predictor()
+sys.modules["sightline.predict"] = module
+"""
+
+
+def test_mlflow_serves_it_over_http(project: Project, tmp_path: Path) -> None:
+    project.make("one", [])
+    project.register()
+    (tmp_path / "sitecustomize.py").write_text(STUB)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = str(Path(sys.executable).parent)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "MLFLOW_TRACKING_URI": tracking_uri(project.root),
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/digit@champion"]
+    options = ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [*command, *options], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        image = base64.b64encode(png()).decode()
+        body = json.dumps({"dataframe_split": {"columns": ["image"], "data": [[image]]}}).encode()
+        url = f"http://127.0.0.1:{port}/invocations"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        answer = None
+        for _ in range(120):
+            try:
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    answer = json.load(response)
+                break
+            except (ConnectionError, OSError):
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.5)
+        assert answer is not None, log.read_text()
+        [row] = answer["predictions"]
+        assert row["label"] == str(len(png()))
+        assert json.loads(row["prediction"])["confidence"] == 0.5
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()

@@ -1,0 +1,173 @@
+"""What the settings of a training do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sightline.artifact import read_card, read_model
+from sightline.config.models import Model
+from sightline.errors import UserError
+from sightline.tasks.classification import balanced_weights
+from sightline.training import Fitted, flat_settings, train
+from sightline.training.hardware import choose_numerics
+
+SETTINGS: dict[str, Any] = {
+    "dataset": "digits",
+    "task": {"kind": "classification", "architecture": "mlp"},
+    "weights": "random",
+    "input": {"size": 8, "channels": 1},
+    "optimizer": {"name": "adam", "lr": 1e-3},
+    "trainer": {"max_epochs": 2, "batch_size": 64},
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fit(digits: Path, trainer: dict[str, Any] | None = None, **settings: Any) -> Fitted:
+    model = Model.model_validate({**SETTINGS, **settings, "trainer": {**SETTINGS["trainer"], **(trainer or {})}})
+    return train(model, 1, digits, Path("model"))
+
+
+def test_a_training_learns_and_says_what_it_was(digits: Path) -> None:
+    fitted = fit(digits)
+    assert [row["epoch"] for row in fitted.curves] == [0, 1]
+    assert fitted.curves[1]["train_loss"] < fitted.curves[0]["train_loss"]
+    assert fitted.curves[1]["val_accuracy"] > 0.6
+    card = read_card(Path("model"))
+    assert card == fitted.card
+    assert card.labels.classes == tuple("0123456789")
+    model = Model.model_validate(SETTINGS)
+    flat = flat_settings(model, 1, fitted)
+    assert flat["optimizer.lr"] == 1e-3
+    assert flat["epochs_run"] == 2
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "sgd", "lr": 0.05},
+        {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+        {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},
+        {"name": "adamw", "lr": 1e-3},
+    ],
+)
+def test_every_optimizer_learns(digits: Path, optimizer: dict[str, Any]) -> None:
+    curves = fit(digits, optimizer=optimizer, schedule={"name": "cosine", "warmup": 0.1}).curves
+    assert curves[1]["val_loss"] < 2.0
+
+
+def test_early_stopping_keeps_the_best_epoch(digits: Path) -> None:
+    fitted = fit(digits, {"max_epochs": 30, "early_stopping": {"patience": 2}}, optimizer={"name": "adam", "lr": 0.1})
+    losses = [row["val_loss"] for row in fitted.curves]
+    assert len(losses) < 30
+    assert fitted.best_epoch == losses.index(min(losses)) == len(losses) - 3
+    task, _ = read_model(Path("model"))
+    assert not task.training
+
+
+def test_keep_last_and_keep_best_differ(digits: Path) -> None:
+    settings = {"max_epochs": 4}
+    worse = {"name": "sgd", "lr": 2.0}
+    best = fit(digits, {**settings, "keep": "best"}, optimizer=worse)
+    last = fit(digits, {**settings, "keep": "last"}, optimizer=worse)
+    assert last.best_epoch == 3
+    assert (best.card.weights_sha256 == last.card.weights_sha256) == (best.best_epoch == 3)
+
+
+def test_clipping_accumulation_and_balance_change_the_result(digits: Path) -> None:
+    plain = fit(digits).card.weights_sha256
+    others = [
+        fit(digits, {"clip_norm": 0.1}),
+        fit(digits, {"accumulate": 2}),
+        fit(digits, {"ema_decay": 0.9}),
+        fit(digits, task={**SETTINGS["task"], "class_weights": "balanced"}),
+        fit(digits, task={**SETTINGS["task"], "label_smoothing": 0.1}),
+    ]
+    hashes = {plain, *(other.card.weights_sha256 for other in others)}
+    assert len(hashes) == 6
+
+
+def test_only_the_head_learns_while_frozen(digits: Path) -> None:
+    torch.manual_seed(0)
+    first = read_weights_after(digits, freeze=2, epochs=3, stop=2)
+    assert first["body_same"]
+    assert not first["head_same"]
+    later = read_weights_after(digits, freeze=1, epochs=2, stop=2)
+    assert not later["body_same"]
+
+
+def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int) -> dict[str, bool]:
+    """Train from a file of weights and compare the weights kept from epoch `stop` with those of the file."""
+    from sightline.models.classifiers import build_classifier
+
+    folder = Path("weights")
+    folder.mkdir(exist_ok=True)
+
+    model = Model.model_validate(
+        {
+            **SETTINGS,
+            "task": {"kind": "classification", "architecture": "torchvision:squeezenet1_1"},
+            "input": {"size": 32, "channels": 3},
+            "weights": "w.pth",
+            "trainer": {"max_epochs": epochs, "batch_size": 64, "freeze_epochs": freeze, "keep": "last"},
+        }
+    )
+    torch.save(build_classifier("torchvision:squeezenet1_1", 3, 32, 10).network.state_dict(), folder / "w.pth")
+    before = torch.load(folder / "w.pth", weights_only=True)
+    limited = model.model_copy(update={"trainer": model.trainer.model_copy(update={"max_epochs": stop})})
+    train(limited, 1, digits, Path("model"), weights_folder=folder)
+    after = read_model(Path("model"))[0].network.state_dict()
+    head = "classifier.1"
+    return {
+        "body_same": all(torch.equal(before[k], after[k]) for k in before if not k.startswith(head)),
+        "head_same": all(torch.equal(before[k], after[k]) for k in before if k.startswith(head)),
+    }
+
+
+def test_divergence_is_told(digits: Path) -> None:
+    with pytest.raises(UserError, match="training diverged"):
+        fit(digits, optimizer={"name": "sgd", "lr": 1e30})
+    assert not Path("model").exists()
+
+
+def test_devices_that_are_not_there_are_told(digits: Path) -> None:
+    with pytest.raises(UserError, match="accelerator"):
+        fit(digits, {"accelerator": "tpu"})
+    with pytest.raises(UserError, match="strategy nonsense"):
+        fit(digits, {"strategy": "nonsense"})
+    with pytest.raises(UserError, match="16 needs a GPU"):
+        fit(digits, {"precision": "16", "accelerator": "cpu"})
+
+
+def test_a_changed_weights_file_is_refused(digits: Path) -> None:
+    fit(digits)
+    file = Path("model/weights.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"weights\.safetensors: is not the file that model\.json names"):
+        read_model(Path("model"))
+    with pytest.raises(UserError, match="holds no model"):
+        read_model(Path("nowhere"))
+
+
+def test_balanced_weights_make_classes_count_the_same() -> None:
+    weights = balanced_weights([10, 30, 60])
+    assert [w * n for w, n in zip(weights, [10, 30, 60], strict=True)] == pytest.approx([100 / 3] * 3)
+
+
+def test_numerics_follow_a_rule() -> None:
+    import timm
+    from torchvision.models import mobilenet_v2
+
+    native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    dense = choose_numerics(timm.create_model("resnet10t"), "cpu", "auto", "auto", 2)
+    assert dense.precision == ("bf16" if native else "32")
+    assert dense.channels_last
+    depthwise = choose_numerics(mobilenet_v2(), "cpu", "auto", "auto", 2)
+    assert (depthwise.precision, depthwise.channels_last) == ("32", True)
+    plain = choose_numerics(torch.nn.Linear(2, 2), "cpu", "auto", "auto", 1)
+    assert (plain.precision, plain.channels_last, plain.threads) == ("32", False, 1)

@@ -1,0 +1,110 @@
+"""The same inputs give the same bytes: again, with loader processes, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.config.models import Model
+from sightline.training import train
+
+SETTINGS: dict[str, Any] = {
+    "dataset": "digits",
+    "task": {"kind": "classification", "architecture": "mnist_cnn", "dropout": 0.3, "label_smoothing": 0.05},
+    "weights": "random",
+    "input": {"size": 16, "channels": 1},
+    "augment": "light",
+    "optimizer": {"name": "adamw", "lr": 2e-3},
+    "schedule": {"name": "one_cycle"},
+    "trainer": {"max_epochs": 5, "batch_size": 64, "ema_decay": 0.9, "early_stopping": {"patience": 4}, "threads": 2},
+}
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from sightline.config.models import Model
+from sightline.training import train
+
+settings, prepared, output, resume = sys.argv[1:]
+train(Model.model_validate(json.loads(settings)), 3, Path(prepared), Path(output), resume_root=Path(resume))
+"""
+
+
+def model(**trainer: Any) -> Model:
+    return Model.model_validate({**SETTINGS, "trainer": {**SETTINGS["trainer"], **trainer}})
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "weights.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained without loader processes and without a break, by a process of its own."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    start(SETTINGS, digits, folder).communicate()
+    return folder / "model"
+
+
+def start(settings: dict[str, Any], prepared: Path, folder: Path) -> subprocess.Popen[str]:
+    arguments = [json.dumps(settings), str(prepared), str(folder / "model"), str(folder / "resume")]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_loader_processes_do_not_matter(
+    digits: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fitted = train(model(num_workers=workers), 3, digits, tmp_path / "model")
+    assert weights(tmp_path / "model") == weights(undisturbed)
+    assert (tmp_path / "model/model.json").read_bytes() == (undisturbed / "model.json").read_bytes()
+    assert not list((tmp_path / ".sightline/resume").iterdir()), "a finished training leaves no checkpoints"
+    assert fitted.curves[-1]["val_accuracy"] > 0.8
+
+
+def kill_in_epoch(process: subprocess.Popen[str], epoch: int) -> None:
+    """Kill a training shortly after it has begun an epoch (counted from 1)."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"epoch   {epoch - 1}/"):
+            break
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(digits: Path, undisturbed: Path, tmp_path: Path) -> None:
+    kill_in_epoch(start(SETTINGS, digits, tmp_path), 3)
+    assert not (tmp_path / "model").exists()
+    told, _ = start(SETTINGS, digits, tmp_path).communicate()
+    assert "taking up an interrupted training" in told
+    assert "epoch   1/" not in told
+    assert "epoch   5/" in told
+    assert weights(tmp_path / "model") == weights(undisturbed)
+
+
+def test_a_killed_training_with_another_rate_starts_anew(digits: Path, tmp_path: Path) -> None:
+    kill_in_epoch(start(SETTINGS, digits, tmp_path), 3)
+    other = {**SETTINGS, "optimizer": {"name": "adamw", "lr": 1e-3}}
+    told, _ = start(other, digits, tmp_path).communicate()
+    assert "taking up" not in told
+    assert "epoch   1/" in told
+    assert (tmp_path / "model/model.json").is_file()
+
+
+def test_seeds_give_other_weights(
+    digits: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(model(max_epochs=1), 4, digits, tmp_path / "model")
+    assert weights(tmp_path / "model") != weights(undisturbed)
