@@ -21,7 +21,10 @@ from sightline.publish import last_outcomes
 from sightline.stage import be_quiet, fail
 
 be_quiet()  # Prefect reads its settings when it is imported
-os.environ.setdefault("PREFECT_HOME", str(Path(".sightline/prefect").resolve()))
+if "PREFECT_HOME" not in os.environ:
+    os.environ["PREFECT_HOME"] = str(Path(".sightline/prefect").resolve())
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # its server does not start without it
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")  # 20 is too short on a busy machine
 
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402

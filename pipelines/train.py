@@ -1,5 +1,6 @@
 """Stage `train@NAME`: prepared data -> models/NAME, and the curves of its training."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,15 +12,17 @@ from sightline.stage import run_stage
 
 def stage(params: Params, name: str) -> None:
     """Train one model."""
-    from sightline.tracking import training_logger
+    from sightline.tracking import mark_trained, training_logger
     from sightline.training import flat_settings, train
 
     model = params.model(name)
     seed = params.seed_of(name)
-    logger = training_logger(name, {"seed": seed, **model.model_dump(exclude={"seed"})})
-    fitted = train(model, seed, Path("data/prepared", model.dataset), Path("models", name), logger=logger)
+    settings = {"seed": seed, **model.model_dump(exclude={"seed"})}
+    follow = partial(training_logger, name, settings)
+    fitted = train(model, seed, Path("data/prepared", model.dataset), Path("models", name), logger=follow)
     if not fitted.main:
         return
+    mark_trained(fitted.logger, fitted.card.weights_sha256)
     curves = pd.DataFrame(fitted.curves).astype({"epoch": int})
     with new_folder(Path("reports", name, "training")) as folder:
         write_json(folder / "training.json", flat_settings(model, seed, fitted))

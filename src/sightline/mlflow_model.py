@@ -3,7 +3,8 @@
 MLflow copies this file into each version and runs it on loading ("models from code": nothing is pickled). It must
 therefore stand alone, and needs `sightline` installed where it is loaded.
 
-Input: a data frame with the binary column `image`, a list of bytes, or the bytes of one image. Never a path.
+Input: a data frame with the binary column `image`, or a dict of it; never a path. MLflow holds callers to that by the
+signature; the unwrapped model also takes a list of bytes, or the bytes of one image.
 Output: one row per image, in order. `prediction` is the JSON text of the whole prediction, for every task. A classifier
 adds `label` (its name), `label_id`, `confidence`, and `probabilities` (JSON text: name to probability).
 """
@@ -11,7 +12,6 @@ adds `label` (its name), `label_id`, `confidence`, and `probabilities` (JSON tex
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,6 @@ from mlflow.pyfunc import PythonModel
 _PLAIN = ("label", "label_id", "confidence")
 
 
-# Type hints of `model_input` would be a second signature beside the registered one.
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-
-
 class ImageModel(PythonModel):  # type: ignore[misc]
     """Answers with the predictor of the model directory that it was registered with."""
 
@@ -36,7 +32,8 @@ class ImageModel(PythonModel):  # type: ignore[misc]
 
         self._predictor = load_predictor(Path(context.artifacts["model"]))
 
-    def predict(self, context, model_input, params=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+    # The plain hint keeps MLflow from deriving a second signature; lists and single images are taken as well.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one row per image."""
         predictions = self._predictor.predict(_images(model_input))
         return pd.DataFrame([_row(prediction) for prediction in predictions])
@@ -47,6 +44,8 @@ def _images(values: Any) -> Sequence[bytes]:
         if "image" not in values.columns:
             raise ValueError(f"needs a column image with encoded images, got {', '.join(map(str, values.columns))}")
         values = values["image"].tolist()
+    elif isinstance(values, dict):
+        values = values["image"]
     elif isinstance(values, bytes | bytearray | memoryview):
         values = [values]
     images = list(values)

@@ -56,6 +56,11 @@ def _all_bad(root: Path) -> None:
         path.write_bytes(b"")
 
 
+def _contradict(root: Path) -> None:
+    for path in (root / "class0").iterdir():
+        (root / "class1" / path.name).write_bytes(path.read_bytes())
+
+
 def _file_as_root(root: Path) -> dict[str, Any]:
     root.write_text("x")
     return {"format": "image_folder"}
@@ -100,6 +105,10 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         r"raw/class0/000.png: labelled 'class0', but its copy class1/000.png 'class1'; decide.*\n.*raw/class1/000.png",
     ),
     "all bad": (_images(_all_bad), r"raw: all 24 samples are bad; the first: .*raw/class0/000.png: has 0 bytes; copy"),
+    "nothing but contradictions": (
+        _images(_contradict),
+        r"raw: all 24 samples are bad; the first: .*raw/class0/000.png: labelled 'class0', but its copy class1/000.png",
+    ),
     "empty part": (
         _images(lambda _: None, split={"train": 0.8, "val": 0.2, "test": 0.0}),
         r"datasets.tiny.split.test: none of the 24 good samples is in test; raise datasets.tiny.split.test",

@@ -160,3 +160,18 @@ def test_scarce_classes_are_told(folder: Path, out: Path) -> None:
     assert {first["source"] for first in card.findings["small_class"]["first"]} == {"class rare", "class void"}
     assert "class void" in {first["source"] for first in card.findings["class_without_train"]["first"]}
     assert "few samples of a class" in (out / "report.md").read_text().lower()
+
+
+def test_group_in_several_predefined_splits_is_told(folder: Path, out: Path) -> None:
+    rows = [f"class{n % 2}/{n:03}.png,{n % 2},{('train', 'val', 'test')[n // 2 % 3]},film{n}" for n in range(12)]
+    rows += ["class0/001.png,0,train,film8", "class1/000.png,1,train,"]
+    (folder / "labels.csv").write_text("\n".join(["path,label,split,group", *rows]))
+    card = prepare("tiny", config(format="csv", root=str(folder)), out)
+    told = {"source": "group film8", "reason": "class0/001.png in train, class0/008.png in val"}
+    assert card.findings["divided_group"]["first"] == [told]
+
+
+def test_links_that_lead_back_are_followed_once(folder: Path, out: Path) -> None:
+    (folder / "class0" / "again").symlink_to(folder / "class0")
+    card = prepare("tiny", config(format="image_folder", root=str(folder)), out)
+    assert sum(card.total(split) for split in card.counts) == 24

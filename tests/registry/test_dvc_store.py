@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+from registry_project import Project
 from ruamel.yaml import YAML
 
 from sightline.dvc_store import DvcStore, git_sha, lock_md5

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, png, write_evaluation
+from registry_project import Project, png, write_evaluation
 
 from sightline.config import load_params
 from sightline.errors import UserError
@@ -268,6 +268,7 @@ def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pyte
     answer = model.predict(table)
     assert list(answer.columns) == ["prediction", "label", "label_id", "confidence", "probabilities"]
     assert answer["label"].tolist() == ["7", "7"]
+    assert model.predict({"image": [png(), png(), png()]})["confidence"].tolist() == [0.9] * 3
     inner = model.unwrap_python_model()
     assert inner.predict(None, png())["label_id"].tolist() == [7]
     assert len(inner.predict(None, [png(), png()])) == 2

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import Project
+from registry_project import Project
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 STAGES = f"""\
@@ -55,7 +55,7 @@ if rest == ["0.5"]:
 if rest == ["0.7"]:
     Path("pid").write_text(str(__import__("os").getpid()))
     time.sleep(60)
-from conftest import write_evaluation, write_model, write_training
+from registry_project import write_evaluation, write_model, write_training
 model, reports = Path("models", name), Path("reports", name)
 if kind == "train":
     write_model(model, rest[0])
@@ -98,7 +98,7 @@ def logged(run: Any) -> list[str]:
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
     from prefect.logging.handlers import APILogHandler
 
-    APILogHandler.flush()
+    APILogHandler().flush()  # waits until what is queued is sent
     with get_client(sync_client=True) as client:
         chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
         return [entry.message for entry in client.read_logs(chosen, limit=200)]
@@ -141,7 +141,9 @@ def test_two_runs_then_a_change_taken_back(flow: ModuleType, repository: Project
     assert repository.aliases() == {"champion": "2", "challenger": "1"}
 
 
-def test_a_failing_stage_fails_the_flow_and_nothing_is_published(flow: ModuleType, repository: Project) -> None:
+def test_a_failing_stage_fails_the_flow_and_nothing_is_published(
+    flow: ModuleType, repository: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     repository.write_params(lr=0.5)
     state = flow.retrain(str(repository.root), return_state=True)
     assert state.is_failed()
@@ -151,6 +153,15 @@ def test_a_failing_stage_fails_the_flow_and_nothing_is_published(flow: ModuleTyp
     assert repository.runs() == 0
     rows = json.loads(artifact("retrain-stages"))
     assert [row["result"] for row in rows] == ["ran", "failed", "skipped", "skipped", "skipped"]
+    monkeypatch.chdir(repository.root)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert flow.main() == 1
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("retrain: Failed: ")
+    assert "failed to run: python stub.py train digit 0.5, exited with 1" in last
 
 
 def test_a_second_run_at_the_same_time_does_nothing(flow: ModuleType, repository: Project) -> None:
@@ -164,6 +175,7 @@ def test_a_second_run_at_the_same_time_does_nothing(flow: ModuleType, repository
     assert not (repository.root / "data").exists()
 
 
+@pytest.mark.slow
 def test_as_a_program_it_ends_its_stages_when_it_is_ended(repository: Project, tmp_path: Path) -> None:
     repository.write_params(lr=0.7)
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "home")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, png, write_evaluation, write_model, write_training
+from registry_project import Project, png, write_evaluation, write_model, write_training
 
 from sightline.tracking import DataSource, Tracker, mark_trained, project_root, tracking_uri, training_logger
 

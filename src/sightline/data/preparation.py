@@ -37,13 +37,11 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
     source = open_source(dataset)
     with _counted(progress) as count:
         records, findings = _checked(source, dataset.checks.max_pixels, count("checking", len(source)))
-        if not records:
-            first = next(finding for finding in findings if finding.bad)
-            raise UserError(f"{dataset.root}: all {len(source)} samples are bad; the first: {first.line(dataset.root)}")
         parts, across = _divided(dataset, source, records)
         findings += across
         if dataset.on_bad_sample == "fail":
             _require_good(dataset.root, findings)
+        _require_some(dataset.root, len(source), parts, findings)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))
@@ -93,6 +91,12 @@ def _require_good(root: str, findings: Sequence[Finding]) -> None:
     if bad:
         more = [f"{root}: and {len(bad) - _TOLD} more bad samples"] if len(bad) > _TOLD else []
         raise UserError([finding.line(root) for finding in bad[:_TOLD]] + more)
+
+
+def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
+    if not any(parts.values()):
+        first = next(finding for finding in findings if finding.bad)
+        raise UserError(f"{root}: all {total} samples are bad; the first: {first.line(root)}")
 
 
 def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findings: list[Finding], work: Path) -> Card:

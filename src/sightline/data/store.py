@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sightline.data.shards import SCHEMA
+from sightline.data.schema import SCHEMA
 from sightline.errors import UserError
 from sightline.files import read_json
 from sightline.structures import LabelMap, Sample

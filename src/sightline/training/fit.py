@@ -6,6 +6,7 @@ import hashlib
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,12 +39,14 @@ class Fitted:
         curves: one row per epoch.
         best_epoch: the epoch (from 0) whose weights were kept.
         main: whether this process wrote the model; false on all but the first of several.
+        logger: what followed the epochs, if anything.
     """
 
     card: ModelCard
     curves: list[dict[str, float]]
     best_epoch: int
     main: bool
+    logger: Logger | None
 
 
 def train(
@@ -53,7 +56,7 @@ def train(
     output: Path,
     *,
     weights_folder: Path = Path("data/weights"),
-    logger: Logger | None = None,
+    logger: Callable[[Path], Logger | None] | None = None,
     resume_root: Path = RESUME,
 ) -> Fitted:
     """Train a model and write its directory.
@@ -66,7 +69,8 @@ def train(
         prepared: folder of the prepared data set.
         output: the model directory to write.
         weights_folder: where `weights: FILE` is looked up.
-        logger: any Lightning logger that follows the epochs.
+        logger: makes any Lightning logger, which follows the epochs. It is given the folder of the checkpoints, where
+            it may remember its run, to go on with it after a kill.
         resume_root: where checkpoints are kept while it runs.
 
     Raises:
@@ -91,7 +95,8 @@ def train(
         seed=seed,
     )
     callbacks, kept = build_callbacks(settings, folder)
-    trainer = _trainer(config, numerics, callbacks, logger, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = _trainer(config, numerics, callbacks, logger(folder) if logger else None, folder)
     per_epoch = -(-data.steps_per_epoch(trainer.world_size) // settings.accumulate)
     module = Fit(task, config.optimizer, config.schedule, per_epoch * settings.max_epochs, seed)
     checkpoint = usable_checkpoint(folder)
@@ -107,7 +112,7 @@ def train(
         _load_kept(module, Path(kept.best_model_path))
         card = write_model(output, task, card)
         shutil.rmtree(folder, ignore_errors=True)
-    return Fitted(card, module.curves, _kept_epoch(config, module.curves), trainer.is_global_zero)
+    return Fitted(card, module.curves, _kept_epoch(config, module.curves), trainer.is_global_zero, trainer.logger)
 
 
 def _build(

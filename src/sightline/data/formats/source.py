@@ -102,13 +102,24 @@ def require_two_classes(place: object, labels: LabelMap) -> None:
 
 def visible_folders(folder: Path) -> list[str]:
     """Return the names of the folders directly in `folder`, sorted, without hidden ones."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise _closed(error) from None
+
+
+def _closed(error: OSError) -> UserError:
+    return UserError(f"{error.filename}: cannot be listed: {error.strerror}; correct its permissions")
 
 
 def visible_files(folder: Path) -> Iterator[str]:
     """Yield every file below `folder` as a /-separated path relative to it, without hidden ones; follows links."""
+
+    def refuse(error: OSError) -> None:
+        raise _closed(error)
+
     seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link that leads back up
             folders.clear()

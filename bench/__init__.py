@@ -1,0 +1,1 @@
+"""Benchmarks: interleaved pairs on one machine, told as median ratios."""

@@ -1,0 +1,106 @@
+"""Each stage depends on the code that it imports, less a short list that cannot change its bytes."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+from sightline.config import load_params
+
+ROOT = Path(__file__).parents[1]
+
+# Why a module that a stage imports may be missing from its deps.
+HARMLESS = {
+    "sightline": "a version and a docstring",
+    "sightline.errors": "words of errors",
+    "sightline.stage": "starts a stage",
+    "sightline.tracking": "tells MLflow, changes no output",
+    "sightline.config": "re-exports",
+    "sightline.config.base": "checks values; the values themselves are DVC params",
+    "sightline.config.errors": "words of errors",
+    "sightline.config.params": "checks values",
+    "sightline.config.reader": "reads YAML",
+    "sightline.config.tasks": "names the kinds",
+}
+# Sections of params.yaml that a stage checks, as it reads the whole file, but does not use.
+UNUSED_SECTIONS = {
+    "prepare": ["models", "trainer", "evaluation", "tasks.classification"],
+    "train": ["datasets", "evaluation"],
+    # A model directory holds every value of its task and input, so defaults do not matter any more.
+    "evaluate": ["datasets", "models", "trainer", "tasks.classification"],
+    "release": ["datasets", "models", "trainer", "evaluation", "tasks.classification"],
+}
+STAGES = list(UNUSED_SECTIONS)
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("sightline", exclude_type_checking_imports=True)
+
+
+def path_of(module: str) -> Path:
+    path = ROOT / "src" / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imported(script: Path) -> set[str]:
+    """Modules of the package that a script runs, with the packages around them."""
+    known = graph().modules
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sightline"):
+            names = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= {node.module} | names
+    for module in list(found):
+        found |= graph().find_upstream_modules(module)
+    for module in list(found):
+        parts = module.split(".")
+        found |= {".".join(parts[:end]) for end in range(1, len(parts))}
+    return found
+
+
+@cache
+def stages() -> dict[str, Any]:
+    return YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+
+
+def deps(stage: str) -> list[str]:
+    found: list[str] = stages()[stage]["do"]["deps"]
+    return [dep.replace("${item.task.kind}", "classification") for dep in found]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_import_closure(stage: str) -> None:
+    code = [ROOT / dep for dep in deps(stage) if dep.startswith(("src/", "pipelines/"))]
+    assert ROOT / f"pipelines/{stage}.py" in code
+    assert all(path.exists() for path in code)
+    harmless = set(HARMLESS) | {f"sightline.config.{name}" for name in UNUSED_SECTIONS[stage]}
+    needed = {module: path_of(module) for module in imported(ROOT / f"pipelines/{stage}.py") - harmless}
+    missing = sorted(
+        module for module, path in needed.items() if not any(path == dep or dep in path.parents for dep in code)
+    )
+    assert not missing, f"stage {stage} imports these, add them to its deps in dvc.yaml"
+    idle = [dep for dep in code[1:] if not any(path == dep or dep in path.parents for path in needed.values())]
+    assert not [dep for dep in idle if dep.parent.name != "pipelines"], "deps that the stage does not import"
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_model_depends_on_its_own_task_only(stage: str) -> None:
+    kinds = {path.stem for path in (ROOT / "src/sightline/tasks").glob("*.py")} - {"__init__", "base"}
+    whole = [dep for dep in stages()[stage]["do"]["deps"] if dep.startswith("src/sightline/tasks")]
+    kind = "${item.task.kind}.py"
+    assert set(whole) == {f"src/sightline/tasks/{name}" for name in ("__init__.py", "base.py", kind)}
+    assert {model.task.kind for model in load_params(ROOT / "params.yaml").models.values()} <= kinds
+
+
+def test_training_does_not_read_the_test_split() -> None:
+    assert not [dep for dep in deps("train") if dep.endswith(("/test", "card.json")) or dep == "data/prepared"]
+
+
+def test_only_the_last_stage_has_an_outside_effect() -> None:
+    assert [name for name, stage in stages().items() if stage.get("always_changed")] == ["register"]
+    assert list(stages())[-1] == "register"
