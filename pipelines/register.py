@@ -1,5 +1,6 @@
 """DVC stage `register`: brings the registry in line with release/, and prints what became of each model."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
 
 def main(params: Params) -> None:
     """Register what is released."""
-    console = Console(markup=False)
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)  # logs have no width
     outcomes = register(params, Path(), evaluate_champion, console.print)
     if outcomes:
         console.print(table(outcomes))

@@ -67,10 +67,11 @@ def tracking_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
-def training_logger(
-    name: str, params: Mapping[str, Any], root: Path | None = None, run: str | None = None
-) -> Any | None:
-    """Return Lightning's logger for a run called `name`, or to go on with `run`; None where mlflow is not installed."""
+def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Path | None = None) -> Any | None:
+    """Return Lightning's logger for a run called `name`; None where mlflow is not installed.
+
+    The run's id is kept in the folder `memory`, so that a training that is taken up again goes on with its run.
+    """
     if find_spec("mlflow") is None:
         return None
     from pytorch_lightning.loggers import MLFlowLogger
@@ -79,14 +80,19 @@ def training_logger(
     tracker = Tracker(root or project_root())
     if is_main := getattr(rank_zero_only, "rank", 0) == 0:  # one process makes experiment and run
         tracker.experiment  # noqa: B018
+    remembered = memory / "mlflow-run"
+    run = remembered.read_text() if remembered.exists() else None
     logger = MLFlowLogger(EXPERIMENT, run_name=name, run_id=run, tracking_uri=tracker.uri, log_model=False)
     if is_main and run is None:
         logger.log_hyperparams(dict(_short(params)))
+        remembered.write_text(str(logger.run_id))
     return logger
 
 
 def mark_trained(logger: Any, weights_sha256: str) -> None:
-    """Tag the logger's run, complete now, with the weights that it made."""
+    """Tag the logger's run, complete now, with the weights that it made; without a logger there is nothing to do."""
+    if logger is None:
+        return
     logger.experiment.set_tag(logger.run_id, WEIGHTS_TAG, weights_sha256)
 
 

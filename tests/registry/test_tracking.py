@@ -99,7 +99,7 @@ def test_versions_aliases_and_tags(project: Project, tracker: Tracker, tmp_path:
 
 def test_lightning_logs_live(project: Project) -> None:
     params: dict[str, Any] = {"lr": 0.1, "long": "x" * 9000, "a" * 300: 1, "odd (name)": 2}
-    logger = training_logger("digit", params, project.root)
+    logger = training_logger("digit", params, tmp_path, project.root)
     logger.log_metrics({"val_loss": 0.5}, step=0)
     mark_trained(logger, WEIGHTS)
     logger.finalize("success")
@@ -111,12 +111,12 @@ def test_lightning_logs_live(project: Project) -> None:
     assert len(found.data.params) == 4
     assert found.data.params["odd _name_"] == "2"
     assert max(len(value) for value in found.data.params.values()) == 250
-    assert training_logger("digit", params, project.root, run).run_id == run
+    assert training_logger("digit", params, tmp_path, project.root).run_id == run
 
 
 def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightline.tracking.find_spec", lambda name: None)
-    assert training_logger("digit", {}) is None
+    assert training_logger("digit", {}, tmp_path) is None
 
 
 STUB = """
