@@ -12,7 +12,7 @@ from sightline.stage import run_stage
 
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
-    from sightline.evaluate import evaluate_model
+    from sightline.evaluate import comparable_numbers, evaluate_model
     from sightline.report import draw_evaluation
 
     model = params.model(name)
@@ -20,7 +20,7 @@ def stage(params: Params, name: str) -> None:
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
         draw_evaluation(folder, prepared, pd.read_csv(report / "training" / "curves.csv"))
-    write_json(report / "metrics.json", metrics)
+    write_json(report / "metrics.json", comparable_numbers(metrics))
     for table in ("confusion", "reliability"):
         copyfile(report / "evaluation" / f"{table}.csv", report / "plots" / f"{table}.csv")
     headline = metrics["headline"]

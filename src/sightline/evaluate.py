@@ -52,6 +52,14 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
     return metrics
 
 
+def comparable_numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """Return the metrics that `dvc metrics` should compare: plain numbers, and the headline's interval."""
+    headline = metrics["headline"]
+    settings = ("samples", "confidence")
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, float) and name not in settings}
+    return numbers | {f"{headline['name']}_{bound}": headline[bound] for bound in ("low", "high")}
+
+
 def check_labels(predictor: Predictor, prepared: Path, model: Path) -> None:
     """Refuse a model whose label map is not that of the data.
 
