@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn import metrics as oracle
 from torch import nn
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
@@ -73,6 +75,10 @@ def test_metrics_are_those_of_scikit_learn() -> None:
 def test_calibration_error_is_the_mean_gap() -> None:
     labels, probabilities = some()
     result = measured(labels, probabilities)
+    theirs = multiclass_calibration_error(
+        torch.from_numpy(probabilities), torch.from_numpy(labels), num_classes=CLASSES, n_bins=15
+    )
+    assert result.values["calibration_error"] == pytest.approx(float(theirs), abs=1e-5)
     confidence, correct = probabilities.max(1), (probabilities.argmax(1) == labels).astype(float)
     gap = 0.0
     for index in range(15):

@@ -78,8 +78,6 @@ class Classification(Task):
 
     def measure(self, predictions: Sequence[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Top-1, top-5, precision, recall and F1 per class, calibration error (Guo et al. 2017)."""
-        from torchmetrics.functional.classification import multiclass_calibration_error  # takes seconds to import
-
         classes = len(self.labels)
         probabilities = np.stack([p.probabilities for p in predictions if p.probabilities is not None])
         labels = truth["label"].to_numpy(np.int64)
@@ -99,22 +97,21 @@ class Classification(Task):
         )
         confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
         per_class = _per_class(confusion, self.labels.classes)
-        ece = multiclass_calibration_error(
-            torch.from_numpy(probabilities), torch.from_numpy(labels), num_classes=classes, n_bins=bins
-        )
+        calibration = reliability(probabilities.max(1), rows["score"].to_numpy(), bins)
+        gaps = (calibration["accuracy"] - calibration["confidence"]).abs()
         present = per_class["samples"] > 0
         values: dict[str, Any] = {
             "accuracy": float(rows["score"].mean()),
             "top5": float((rank < 5).mean()),
             "balanced_accuracy": float(per_class.loc[present, "recall"].mean()),
             "macro_f1": float(per_class.loc[present, "f1"].mean()),
-            "calibration_error": float(ece),
+            "calibration_error": float(np.average(gaps, weights=calibration["samples"])),
             "log_loss": float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean()),
         }
         tables = {
             "per_class": per_class,
             "confusion": _confusion_rows(rows, self.labels.classes),
-            "reliability": reliability(probabilities.max(1), rows["score"].to_numpy(), bins),
+            "reliability": calibration,
         }
         return Measurement("accuracy", values, rows, tables)
 

@@ -1,0 +1,193 @@
+"""The whole way in a real DVC repository: `dvc repro`, again, with a change, as an experiment, with bad input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from sightline.stage import QUIET
+
+ROOT = Path(__file__).parents[1]
+MODEL = {
+    "dataset": "digits",
+    "weights": "random",
+    "input": {"size": 8, "channels": 1},
+    "optimizer": {"name": "adam", "lr": 2e-3},
+}
+PARAMS = {
+    "seed": 1,
+    "datasets": {"digits": {"format": "digits", "root": "data/embedded"}},
+    "trainer": {"max_epochs": 3, "batch_size": 64},
+    "models": {
+        "small": {**MODEL, "task": {"kind": "classification", "architecture": "mlp"}},
+        "other": {**MODEL, "task": {"kind": "classification", "architecture": "mlp"}, "seed": 2},
+    },
+    "evaluation": {"resamples": 200},
+}
+
+
+class Project:
+    """A copy of the repository with small models."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore", "pipelines", "src", "data/embedded", "data/weights"):
+            source, target = ROOT / name, root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
+            else:
+                shutil.copy(source, target)
+        (root / ".dvc").mkdir()
+        shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
+        self.write_params(PARAMS)
+        self.git("init", "-q")
+        self.git("config", "user.name", "test")
+        self.git("config", "user.email", "test@example.org")
+        self.commit()
+
+    def write_params(self, params: object) -> None:
+        YAML(typ="safe").dump(params, self.root / "params.yaml")
+
+    def git(self, *arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "state")
+
+    def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+        environment = {
+            **kept,
+            **QUIET,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def repro(self) -> list[str]:
+        """Run `dvc repro` and return the stages that ran or were restored."""
+        done = self.dvc("repro")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [
+            line.split("'")[1]
+            for line in done.stdout.splitlines()
+            if line.startswith(("Running stage", "Stage")) and "didn't change" not in line
+        ]
+
+    def aliases(self) -> dict[str, dict[str, int]]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        return {model.name: dict(model.aliases) for model in client.search_registered_models()}
+
+    def versions(self, name: str) -> int:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        return len(client.search_model_versions(f"name='{name}'"))
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in (self.root / folder).rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = Project(tmp_path_factory.mktemp("project"))
+    assert project.repro()[-1] == "register"
+    project.commit()
+    yield project
+
+
+# The tests below go on from one another in this order.
+
+
+def test_the_first_run_registers_champions(project: Project) -> None:
+    assert project.aliases() == {"small": {"champion": 1}, "other": {"champion": 1}}
+    metrics = json.loads((project.root / "reports/small/metrics.json").read_text())
+    assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
+    pictures = {path.name for path in (project.root / "reports/small/evaluation").glob("*.png")}
+    assert pictures == {"curves.png", "confusion.png", "reliability.png", "worst.png"}
+    assert (project.root / "data/prepared/digits/report.md").is_file()
+
+
+def test_the_second_run_runs_nothing_but_register(project: Project) -> None:
+    ledger = project.files("registry")
+    assert project.repro() == ["register"]
+    assert project.files("registry") == ledger
+    assert project.versions("small") == 1
+
+
+def test_another_tasks_file_runs_nothing(project: Project) -> None:
+    (project.root / "src/sightline/tasks/detection.py").write_text('"""Another task."""\n')
+    assert project.repro() == ["register"]
+
+
+def test_a_changed_rate_runs_only_its_models_stages_and_reverting_makes_no_third_version(project: Project) -> None:
+    text = (project.root / "params.yaml").read_text()
+    params = YAML(typ="safe").load(text)
+    params["models"]["small"]["optimizer"]["lr"] = 0.004
+    project.write_params(params)
+    assert project.repro() == ["train@small", "evaluate@small", "release@small", "register"]
+    assert project.versions("small") == 2
+    diff = json.loads(project.dvc("metrics", "diff", "--json").stdout)
+    assert "reports/small/metrics.json" in diff
+    assert project.dvc("plots", "diff").returncode == 0
+    weights = project.files("models/small")
+    (project.root / "params.yaml").write_text(text)
+    project.repro()
+    assert project.versions("small") == 2
+    assert project.files("models/small") != weights
+
+
+def test_an_experiment_promotes_nothing(project: Project) -> None:
+    project.commit()
+    before, ledger = project.aliases(), project.files("registry")
+    done = project.dvc("exp", "run", "-n", "try", "-S", "models.other.optimizer.lr=0.004")
+    assert done.returncode == 0, done.stderr
+    assert "nothing is registered" in done.stdout
+    assert (project.aliases(), project.files("registry")) == (before, ledger)
+    shown = project.dvc("exp", "show", "--csv")
+    assert "try" in shown.stdout
+    assert "reports/other/metrics.json:accuracy" in shown.stdout
+    project.git("checkout", "-q", ".")
+    assert project.dvc("checkout", "-q").returncode == 0
+
+
+def test_bad_input_leaves_the_last_outputs(project: Project) -> None:
+    before = project.files("models")
+    text = (project.root / "params.yaml").read_text()
+    params = YAML(typ="safe").load(text)
+    params["models"]["small"]["optimizer"]["lr"] = -1.0
+    project.write_params(params)
+    done = project.dvc("repro")
+    assert done.returncode != 0
+    told = "params.yaml: models.small.optimizer.lr: -1.0 is not allowed, must be greater than 0"
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert project.files("models") == before
+    (project.root / "params.yaml").write_text(text)
+    assert project.repro() == ["register"]
+
+
+def test_training_twice_from_clean_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    folders = ("data/prepared", "models", "reports", "release")
+    before = {folder: project.files(folder) for folder in folders}
+    again = Project(tmp_path)
+    again.repro()
+    for folder in folders:
+        assert again.files(folder) == before[folder], folder
