@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits, load_sample_images
 
+from sightline.structures import UINT8
+
 
 def write_idx(folder: Path, count: int, tests: int = 64) -> None:
     """Write `count` training and `tests` test digits, 28 x 28, as IDX files."""
@@ -26,10 +28,11 @@ def write_idx(folder: Path, count: int, tests: int = 64) -> None:
             stream.write(struct.pack(">II", 0x801, number) + digits.target[chosen].astype(np.uint8).tobytes())
 
 
-def _varied(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _varied(image: UINT8, generator: np.random.Generator) -> UINT8:
     large = cv2.resize((image * 15.9).astype(np.uint8), (28, 28), interpolation=cv2.INTER_LINEAR)
     noise = generator.integers(0, 16, large.shape)
-    return np.clip(np.roll(large, generator.integers(-2, 3, 2), (0, 1)) + noise, 0, 255).astype(np.uint8)
+    varied: UINT8 = np.clip(np.roll(large, generator.integers(-2, 3, 2), (0, 1)) + noise, 0, 255).astype(np.uint8)
+    return varied
 
 
 def write_photographs(folder: Path, count: int, classes: int = 4) -> None:

@@ -28,7 +28,7 @@ from sightline.data.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.models.classics import mnist_cnn
 from sightline.stage import be_quiet
-from sightline.training import fit
+from sightline.training import train
 
 
 class HandLoop:
@@ -52,7 +52,7 @@ class HandLoop:
             logits = self.network((images.float() - 127.5) / 127.5)
             loss = F.cross_entropy(logits, self.labels[torch.from_numpy(chosen)])
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # missing in torch's own annotations
             self.optimizer.step()
             total += loss.detach() * len(chosen)
         return time.perf_counter() - started
@@ -90,17 +90,8 @@ def compare(prepared: Path, batch: int, pairs: int, threads: int) -> list[float]
         }
     )
     alternate = Alternate(HandLoop(prepared, batch))
-    usual = fit.build_callbacks
-
-    def with_bench(*arguments: Any) -> Any:
-        callbacks, kept = usual(*arguments)
-        return [alternate, *callbacks], kept
-
-    fit.build_callbacks = with_bench
-    try:
-        fit.train(settings, 0, prepared, prepared.parent / "model", resume_root=prepared.parent / "resume")
-    finally:
-        fit.build_callbacks = usual
+    folder = prepared.parent
+    train(settings, 0, prepared, folder / "model", callbacks=[alternate], resume_root=folder / "resume")
     return [hand / ours for hand, ours in alternate.pairs]
 
 
@@ -119,8 +110,8 @@ def main() -> None:
         for batch in (32, 256):
             ratios = compare(prepared, batch, arguments.pairs, arguments.threads)
             quartiles = statistics.quantiles(ratios, n=4)
-            told = f"{statistics.median(ratios):.3f} (quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}, {len(ratios)} pairs)"
-            console.print(f"batch {batch:>3}: median ratio {told}")
+            spread = f"quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}, {len(ratios)} pairs"
+            console.print(f"batch {batch:>3}: median ratio {statistics.median(ratios):.3f} ({spread})")
 
 
 if __name__ == "__main__":

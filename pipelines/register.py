@@ -1,16 +1,15 @@
 """DVC stage `register`: brings the registry in line with release/, and prints what became of each model."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from sightline.config import Params
 from sightline.config.evaluation import Evaluation
-from sightline.publish import Outcome, register
+from sightline.publish import register
 from sightline.stage import run_stage
+from sightline.summary import registry_table
 
 
 def evaluate_champion(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> object:
@@ -20,21 +19,12 @@ def evaluate_champion(model: Path, prepared: Path, settings: Evaluation, folder:
     return evaluate_model(model, prepared, settings, folder)
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """Return one row per model."""
-    found = Table("model", "task", "headline [interval]", "version", "alias", "decision", "reason")
-    for outcome in outcomes:
-        head, tail = (outcome.name, outcome.task, outcome.headline_text()), (outcome.decision, outcome.reason)
-        found.add_row(*head, outcome.version, f"@{outcome.alias}", *tail)
-    return found
-
-
 def main(params: Params) -> None:
     """Register what is released."""
-    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)  # logs have no width
-    outcomes = register(params, Path(), evaluate_champion, console.print)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 100)  # logs have no width
+    outcomes = register(params, Path(), evaluate_champion, lambda line: console.print(line, soft_wrap=True))
     if outcomes:
-        console.print(table(outcomes))
+        console.print(registry_table(outcomes))
 
 
 if __name__ == "__main__":

@@ -132,10 +132,11 @@ def report_stages(groups: list[str], done: dict[str, dict[str, str]]) -> None:
 
 def report_models(root: Path) -> None:
     """Record the headline metric and the gate's decision of each model."""
-    lines = ["| model | task | headline | version | alias | decision | reason |", "|---|---|---|---|---|---|---|"]
+    lines = ["| model | task | test score [interval] | version | decision |", "|---|---|---|---|---|"]
     for outcome in last_outcomes(root):
-        cells = (outcome.name, outcome.task, outcome.headline_text(), outcome.version, f"@{outcome.alias}")
-        lines.append(f"| {' | '.join(cells)} | {outcome.decision} | {outcome.reason} |")
+        version = f"v{outcome.version} {outcome.alias}"
+        told = f"{outcome.decision_text()}: {outcome.reason}".replace("|", "\\|")
+        lines.append(f"| {outcome.name} | {outcome.task} | {outcome.headline_text()} | {version} | {told} |")
     create_markdown_artifact("\n".join(lines), key="retrain-models", description="Models and the gate's decisions")
 
 

@@ -1,19 +1,12 @@
 """The whole way in a real DVC repository: `dvc repro`, again, with a change, as an experiment, with bad input."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc_project import Project
 from ruamel.yaml import YAML
 
-from sightline.stage import QUIET
-
-ROOT = Path(__file__).parents[1]
 MODEL = {
     "dataset": "digits",
     "weights": "random",
@@ -32,85 +25,12 @@ PARAMS = {
 }
 
 
-class Project:
-    """A copy of the repository with small models."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore", "pipelines", "src", "data/embedded", "data/weights"):
-            source, target = ROOT / name, root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
-            else:
-                shutil.copy(source, target)
-        (root / ".dvc").mkdir()
-        shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
-        self.write_params(PARAMS)
-        self.git("init", "-q")
-        self.git("config", "user.name", "test")
-        self.git("config", "user.email", "test@example.org")
-        self.commit()
-
-    def write_params(self, params: object) -> None:
-        YAML(typ="safe").dump(params, self.root / "params.yaml")
-
-    def git(self, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)
-
-    def commit(self) -> None:
-        self.git("add", "-A")
-        self.git("commit", "-qm", "state")
-
-    def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
-        environment = {
-            **kept,
-            **QUIET,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.root / "src"),
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
-            cwd=self.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def repro(self) -> list[str]:
-        """Run `dvc repro` and return the stages that ran or were restored."""
-        done = self.dvc("repro")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return [
-            line.split("'")[1]
-            for line in done.stdout.splitlines()
-            if line.startswith(("Running stage", "Stage")) and "didn't change" not in line
-        ]
-
-    def aliases(self) -> dict[str, dict[str, int]]:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
-        return {model.name: dict(model.aliases) for model in client.search_registered_models()}
-
-    def versions(self, name: str) -> int:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
-        return len(client.search_model_versions(f"name='{name}'"))
-
-    def files(self, folder: str) -> dict[str, bytes]:
-        return {str(p.relative_to(self.root)): p.read_bytes() for p in (self.root / folder).rglob("*") if p.is_file()}
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = Project(tmp_path_factory.mktemp("project"))
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project"), PARAMS)
     assert project.repro()[-1] == "register"
     project.commit()
-    yield project
+    return project
 
 
 # The tests below go on from one another in this order.
@@ -187,7 +107,7 @@ def test_bad_input_leaves_the_last_outputs(project: Project) -> None:
 def test_training_twice_from_clean_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
     folders = ("data/prepared", "models", "reports", "release")
     before = {folder: project.files(folder) for folder in folders}
-    again = Project(tmp_path)
+    again = Project(tmp_path, PARAMS)
     again.repro()
     for folder in folders:
         assert again.files(folder) == before[folder], folder

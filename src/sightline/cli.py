@@ -1,4 +1,4 @@
-"""The command line: `sightline check`, `sightline models`."""
+"""The command line: check a params file, show the models, promote one or roll one back by hand."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sightline.stage import be_quiet, fail
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
+ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 
 
 @app.callback()
@@ -38,14 +39,43 @@ def models(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.publish import registry_table
+    from sightline.publish import last_outcomes
+    from sightline.summary import registry_table
 
-    console = Console()
-    console.print(registry_table(load_params(params), Path()))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    names = load_params(params).models
+    registered = [outcome for outcome in last_outcomes(Path()) if outcome.name in names]
+    if registered:
+        console.print(registry_table(registered))
+    missing = [name for name in names if name not in {outcome.name for outcome in registered}]
+    if missing:
+        told = f"{', '.join(missing)} not registered yet" if registered else "no model is registered yet"
+        console.print(f"{told}; `make repro` makes and registers what params.yaml names", soft_wrap=True)
     if following:
         console.print("\nNext:")
         for command, told in NEXT.items():
-            console.print(f"  [bold]{command:<28}[/bold] {told}", highlight=False)
+            console.print(f"  [bold]{command:<36}[/bold] {told}", soft_wrap=True)
+
+
+@app.command()
+def promote(
+    name: ModelName,
+    reason: Annotated[str, typer.Option(help="why, for the ledger")] = "",
+) -> None:
+    """Make the released model the champion by hand, whatever the gate said of it."""
+    from sightline.config import load_params
+    from sightline.publish import promote as promote_released
+
+    promote_released(name, load_params(Path("params.yaml")), Path(), print, reason)
+
+
+@app.command()
+def rollback(name: ModelName) -> None:
+    """Make the champion before the present one the champion again."""
+    from sightline.config import load_params
+    from sightline.publish import rollback as roll_back
+
+    roll_back(name, load_params(Path("params.yaml")), Path(), print)
 
 
 NEXT = {

@@ -59,9 +59,26 @@ class DvcStore:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(cache.oid_to_path(oid), target)
             if files and self.directory_md5(work) != md5:
-                raise UserError(
-                    f"{what} ({md5}): its bytes in DVC's cache are damaged; delete them there and `dvc fetch`"
-                )
+                raise UserError(_damaged(what, md5))
+
+    def read(self, md5: str, path: str, what: str = "a directory") -> bytes:
+        """Return one file of the directory with this hash, from DVC's cache or else from its default remote.
+
+        Raises:
+            UserError: the bytes are in neither, or are damaged.
+        """
+        from dvc_data.hashfile.tree import Tree
+
+        self._fetch([md5], what)
+        cache = self._repo.cache.local
+        oids = {"/".join(key): str(info.value) for key, _, info in Tree.load(cache, _hash(md5))}
+        if path not in oids:
+            raise UserError(f"{what} ({md5}): has no {path}, but {', '.join(sorted(oids)[:5])}")
+        self._fetch([oids[path]], what)
+        content = Path(cache.oid_to_path(oids[path])).read_bytes()
+        if hashlib.md5(content).hexdigest() != oids[path]:
+            raise UserError(_damaged(what, md5))
+        return content
 
     def _fetch(self, oids: list[str], what: str) -> None:
         """Bring the missing objects from the default remote into the cache."""
@@ -128,6 +145,10 @@ def lock_md5(root: Path) -> str | None:
     """Return the md5 of `dvc.lock`, None where there is none."""
     path = root / "dvc.lock"
     return hashlib.md5(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def _damaged(what: str, md5: str) -> str:
+    return f"{what} ({md5}): its bytes in DVC's cache are damaged; delete them there and `dvc fetch`"
 
 
 def _group(stage: Any) -> str:

@@ -110,19 +110,34 @@ class Ledger:
     def judgement(self, name: str, model_md5: str, champion_md5: str | None, test_ids: str) -> Entry | None:
         """Return the decision already taken on the same two models and test samples.
 
-        A model that was rolled back stays out: the rollback is the last word on it.
+        A model that was rolled back stays out, until it is promoted again.
         """
+        banned = True
         for entry in reversed(self.of(name)):
-            if entry.decision == "rollback":
-                if entry.champion_md5 == model_md5:
-                    return entry
-            elif (entry.model_md5, entry.champion_md5, entry.test_ids) == (model_md5, champion_md5, test_ids):
+            if (entry.model_md5, entry.champion_md5, entry.test_ids) == (model_md5, champion_md5, test_ids):
+                return entry
+            if entry.model_md5 == model_md5 and entry.decision == "promote":
+                banned = False
+            if banned and entry.decision == "rollback" and entry.champion_md5 == model_md5:
                 return entry
         return None
 
     def last_on(self, name: str, model_md5: str) -> Entry | None:
-        """Return the newest decision on a model."""
-        return next((entry for entry in reversed(self.of(name)) if entry.model_md5 == model_md5), None)
+        """Return the newest decision on a model, be it that another took its place."""
+        for entry in reversed(self.of(name)):
+            replaced = entry.decision != "refuse" and entry.champion_md5 == model_md5
+            if entry.model_md5 == model_md5 or replaced:
+                return entry
+        return None
+
+    def reason(self, name: str, model_md5: str) -> str:
+        """Return why a model is where it is."""
+        entry = self.last_on(name, model_md5)
+        if entry is None:
+            return "not judged"
+        if entry.model_md5 == model_md5 or entry.decision == "rollback":
+            return entry.reason
+        return f"replaced by {entry.model_md5[:8]}: {entry.reason}"
 
     def promotions(self, name: str, test_ids: str) -> int:
         """Return how many promotions of a name were decided on these test samples."""

@@ -45,6 +45,8 @@ def draw_curves(curves: pd.DataFrame, path: Path) -> None:
         curves: the columns epoch, lr, train_loss, val_loss, and val_* scores.
         path: the PNG to write.
     """
+    from matplotlib.ticker import MaxNLocator
+
     scores = [name for name in curves.columns if name.startswith("val_") and name != "val_loss"]
     figure, axes = _figure(1, 2 + len(scores), width=3.6 * (2 + len(scores)), height=3.0)
     epochs = curves["epoch"] + 1
@@ -58,7 +60,7 @@ def draw_curves(curves: pd.DataFrame, path: Path) -> None:
     axes[-1].plot(epochs, curves["lr"], color=GREY, marker=".")
     axes[-1].set(title="learning rate", xlabel="epoch", ylim=(0, None))
     for axis in axes:
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _save(figure, path)
 
 

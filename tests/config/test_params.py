@@ -17,6 +17,7 @@ GOOD: dict[str, Any] = {
     "seed": 1,
     "datasets": {"digits": {"format": "digits", "root": "data/embedded"}},
     "trainer": {"max_epochs": 4, "batch_size": 16},
+    "evaluation": {},
     "models": {
         "cnn": {
             "dataset": "digits",
@@ -79,6 +80,7 @@ BROKEN = {
         "trainer.max_epoch: unknown key (did you mean max_epochs?)",
     ),
     "missing key": ("models.cnn.weights", ..., "models.cnn.weights: missing (random, pretrained"),
+    "missing section": ("evaluation", ..., "evaluation: missing (settings of the intervals, may be {})"),
     "wrong type": ("trainer.batch_size", "many", "trainer.batch_size: 'many' is not allowed, must be integer"),
     "out of range": (
         "models.cnn.optimizer.lr",

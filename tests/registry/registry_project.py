@@ -19,6 +19,7 @@ from sightline.config import load_params
 from sightline.dvc_store import DvcStore
 from sightline.publish import Outcome, register
 from sightline.release import release
+from sightline.structures import LabelMap
 
 CLASSES = [str(digit) for digit in range(4)]
 PARAMS = """\
@@ -44,7 +45,7 @@ def png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str]) -> None:
+def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str], metric: str = "accuracy") -> None:
     """Sample i has label i % 4; those in `wrong` are taken for the next class."""
     folder.mkdir(parents=True, exist_ok=True)
     label = np.arange(len(ids)) % 4
@@ -54,7 +55,7 @@ def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str]) -> 
     columns = {"id": list(ids), "source": list(ids), "label": label, "predicted": predicted, "score": score}
     pq.write_table(pa.table(columns), folder / "predictions.parquet")
     value = float(score.mean())
-    headline = {"name": "accuracy", "value": value, "low": value - 0.02, "high": value + 0.02}
+    headline = {"name": metric, "value": value, "low": value - 0.02, "high": value + 0.02}
     metrics = {"task": "classification", "headline": headline, "samples": len(ids), "calibration": {"ece": 0.01}}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "per_class.csv").write_text("class,recall\n0,1\n")
@@ -62,13 +63,13 @@ def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str]) -> 
     (folder / "confusion.png").write_bytes(png())
 
 
-def write_model(folder: Path, weights: str) -> None:
+def write_model(folder: Path, weights: str, classes: Sequence[str] = CLASSES, task: str = "classification") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(weights.encode())
     model = {
         "format_version": 1,
-        "task": {"kind": "classification", "architecture": "mnist_cnn"},
-        "labels": {"classes": CLASSES},
+        "task": {"kind": task, "architecture": "mnist_cnn"},
+        "labels": LabelMap(tuple(classes), tuple(classes)).to_json(),
         "data_sha256": "d" * 64,
         "weights_sha256": hashlib.sha256(weights.encode()).hexdigest(),
     }
@@ -106,17 +107,24 @@ class Project:
         (self.root / "params.yaml").write_text(PARAMS.replace("LR", str(lr)))
 
     def make(
-        self, weights: str, wrong: Sequence[int], count: int = 400, name: str = "digit", prefix: str = "s"
+        self,
+        weights: str,
+        wrong: Sequence[int],
+        count: int = 400,
+        name: str = "digit",
+        classes: Sequence[str] = CLASSES,
+        task: str = "classification",
+        metric: str = "accuracy",
     ) -> None:
         """Put a model in the workspace, its folders in DVC's cache, and write its release."""
-        ids = [f"{prefix}{number:05d}" for number in range(count)]
+        ids = [f"s{number:05d}" for number in range(count)]
         folders = [self.root / "models" / name]
         folders += [self.root / "reports" / name / part for part in ("training", "evaluation")]
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        write_model(folders[0], weights)
+        write_model(folders[0], weights, classes, task)
         write_training(folders[1], weights)
-        write_evaluation(folders[2], wrong, ids)
+        write_evaluation(folders[2], wrong, ids, metric)
         for folder in folders:
             self.cache(folder)
         path = self.root / "release" / f"{name}.json"

@@ -60,6 +60,18 @@ def test_rollbacks_walk_back_the_line_of_champions(ledger: Ledger) -> None:
     assert ledger.judgement("digit", md5("c"), md5("a"), "1" * 64) is not None, "rolled back: stays out"
 
 
+def test_a_model_promoted_again_after_a_rollback_is_free(ledger: Ledger) -> None:
+    ledger.append(entry("a"))
+    ledger.append(entry("b", "a"))
+    ledger.append(entry("a", "b", "rollback"))
+    ledger.append(entry("b", "a", reason="by hand: it was the camera"))
+    assert ledger.reason("digit", md5("b")) == "by hand: it was the camera"
+    assert ledger.reason("digit", md5("a")) == "replaced by bbbbbbbb: by hand: it was the camera"
+    ledger.append(entry("c", "b"))
+    assert ledger.judgement("digit", md5("b"), md5("c"), "0" * 64) is None
+    assert ledger.reason("digit", md5("d")) == "not judged"
+
+
 def test_nothing_is_judged_twice(ledger: Ledger) -> None:
     ledger.append(entry("a"))
     ledger.append(entry("b", "a", "refuse"))

@@ -28,7 +28,7 @@ def test_the_first_version_becomes_champion_and_a_second_register_adds_nothing(p
     project.make("one", GOOD)
     outcome = project.register()[0]
     assert (outcome.version, outcome.alias, outcome.decision) == ("1", "champion", "promote")
-    assert outcome.headline_text() == "accuracy 0.8500 [0.8300, 0.8700]"
+    assert outcome.headline_text() == "accuracy 0.850 [0.830, 0.870]"
     version = project.client().get_model_version("digit", "1")
     released = project.ledger()[0]
     assert version.tags["dvc.md5"] == released["model_md5"]
@@ -37,7 +37,7 @@ def test_the_first_version_becomes_champion_and_a_second_register_adds_nothing(p
     (project.root / ".sightline" / "registry.json").unlink()  # the whole way, not the memo
     for _ in range(2):
         again = project.register()[0]
-        assert (again.version, again.alias, again.decision) == ("1", "champion", "unchanged")
+        assert (again.version, again.alias, again.decision) == ("1", "champion", "kept")
         assert (project.versions(), project.runs(), decisions(project)) == (["1"], 1, ["promote"])
     assert last_outcomes(project.root) == [again]
 
@@ -84,7 +84,7 @@ def test_a_change_taken_back_makes_no_third_version(project: Project) -> None:
     outcome = project.register()[0]
     assert (outcome.version, outcome.alias, outcome.decision) == ("1", "challenger", "refuse")
     project.make("two", BETTER)
-    assert project.register()[0].decision == "unchanged"
+    assert project.register()[0].decision == "kept"
     assert (project.versions(), project.runs()) == (["1", "2"], 2)
     assert project.aliases() == {"champion": "2"}
     assert decisions(project) == ["promote", "promote", "refuse"]
@@ -135,7 +135,7 @@ def test_lost_artifacts_are_made_again(project: Project) -> None:
     outcome = project.register()[0]
     assert (outcome.alias, outcome.decision, project.aliases()) == (
         "champion",
-        "unchanged",
+        "kept",
         {"champion": outcome.version},
     )
     assert decisions(project) == ["promote"]
@@ -150,12 +150,12 @@ def test_a_crash_after_the_decision_is_healed(project: Project, monkeypatch: pyt
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.tracking.Tracker.set_alias", crash)
+        patch.setattr("sightline.tracking.Versions.set_alias", crash)
         with pytest.raises(KeyboardInterrupt):
             project.register()
     assert project.aliases() == {"champion": "1"}
     assert decisions(project) == ["promote", "promote"]
-    assert project.register()[0].decision == "unchanged"
+    assert project.register()[0].decision == "kept"
     assert project.aliases() == {"champion": "2"}
     assert decisions(project) == ["promote", "promote"]
 
@@ -178,7 +178,7 @@ def test_the_champion_is_lost_from_the_cache(project: Project) -> None:
     with pytest.raises(UserError) as error:
         project.register()
     text = "\n".join(error.value.lines)
-    assert "digit: the evaluation of digit's champion" in text
+    assert "digit: digit's champion (" in text
     assert "dvc gc" in text
     assert "git_sha" in text
     assert decisions(project) == ["promote"]
@@ -218,7 +218,7 @@ def test_rollback_and_what_was_rolled_back_stays_out(project: Project) -> None:
     assert rollback("digit", params, project.root, project.told.append).number == "1"
     assert project.aliases() == {"champion": "1"}
     outcome = project.register()[0]
-    assert (outcome.alias, outcome.decision) == ("challenger", "unchanged")
+    assert (outcome.alias, outcome.decision) == ("challenger", "kept")
     assert project.aliases() == {"champion": "1", "challenger": "2"}
     assert decisions(project) == ["promote", "promote", "rollback"]
 
@@ -228,7 +228,7 @@ def test_the_stage_prints_a_table_and_needs_no_mlflow_when_nothing_is_new(projec
     project.make("one", GOOD)
     first = run_stage(project.root)
     assert first.returncode == 0, first.stderr
-    assert "promote" in first.stdout
+    assert "v1 champion  promoted: first" in first.stdout
     shutil.move(project.root / "mlartifacts", project.root / "away")  # no bytes to answer from ...
     shutil.move(project.root / "away", project.root / "mlartifacts")
     blocked = project.root / "blocked" / "mlflow.py"
@@ -238,8 +238,7 @@ def test_the_stage_prints_a_table_and_needs_no_mlflow_when_nothing_is_new(projec
     path = {**os.environ, "PYTHONPATH": str(blocked.parent), "COLUMNS": "200"}
     second = subprocess.run(command, cwd=project.root, env=path, check=False, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
-    assert "unchanged" in second.stdout
-    assert "@champion" in second.stdout
+    assert "v1 champion  kept: first version" in second.stdout
 
 
 def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,15 +13,29 @@ from typing import Any
 import pytest
 from registry_project import Project, png, write_evaluation, write_model, write_training
 
-from sightline.tracking import DataSource, Tracker, mark_trained, project_root, tracking_uri, training_logger
+from sightline.tracking import (
+    Connection,
+    DataSource,
+    Runs,
+    Versions,
+    mark_trained,
+    project_root,
+    tracking_uri,
+    training_logger,
+)
 
 DATA = DataSource("digits", "data/prepared/digits", "d" * 64)
 WEIGHTS = "a" * 64
 
 
 @pytest.fixture
-def tracker(project: Project) -> Tracker:
-    return Tracker(project.root)
+def connection(project: Project) -> Connection:
+    return Connection(project.root)
+
+
+@pytest.fixture
+def runs(connection: Connection) -> Runs:
+    return Runs(connection)
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,19 +47,19 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracking_uri(tmp_path) == "http://somewhere:5000"
 
 
-def test_the_experiment_keeps_its_files_in_the_project(project: Project, tracker: Tracker) -> None:
-    identity = tracker.experiment
+def test_the_experiment_keeps_its_files_in_the_project(project: Project, connection: Connection) -> None:
+    identity = connection.experiment
     found = project.client().get_experiment(identity)
     assert found.artifact_location == (project.root / "mlartifacts").as_uri()
-    assert Tracker(project.root).experiment == identity
+    assert Connection(project.root).experiment == identity
 
 
-def test_a_replayed_run_has_everything_within_limits(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+def test_a_replayed_run_has_everything_within_limits(project: Project, runs: Runs, tmp_path: Path) -> None:
     write_training(tmp_path / "training", "w")
-    assert tracker.find_run("digit", WEIGHTS) is None
-    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
-    assert tracker.find_run("digit", WEIGHTS) == run
-    assert tracker.find_run("other", WEIGHTS) is None
+    assert runs.find("digit", WEIGHTS) is None
+    run = runs.replay("digit", WEIGHTS, tmp_path / "training")
+    assert runs.find("digit", WEIGHTS) == run
+    assert runs.find("other", WEIGHTS) is None
     client = project.client()
     data = client.get_run(run).data
     assert data.params["optimizer.name"] == "adam"
@@ -55,21 +70,21 @@ def test_a_replayed_run_has_everything_within_limits(project: Project, tracker: 
     assert "training/curves.png" in [file.path for file in client.list_artifacts(run, "training")]
 
 
-def test_a_run_cut_short_is_not_found(tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_cut_short_is_not_found(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_training(tmp_path / "training", "w")
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.tracking._curves", lambda path: 1 / 0)
+        patch.setattr("sightline.tracking.runs._curves", lambda path: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
-    assert tracker.find_run("digit", WEIGHTS) is None
+            runs.replay("digit", WEIGHTS, tmp_path / "training")
+    assert runs.find("digit", WEIGHTS) is None
 
 
-def test_an_evaluation_is_added_once(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+def test_an_evaluation_is_added_once(project: Project, runs: Runs, tmp_path: Path) -> None:
     write_training(tmp_path / "training", "w")
     write_evaluation(tmp_path / "evaluation", [1], [f"s{number}" for number in range(10)])
-    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
-    assert tracker.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
-    assert not tracker.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
+    run = runs.replay("digit", WEIGHTS, tmp_path / "training")
+    assert runs.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
+    assert not runs.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
     found = project.client().get_run(run)
     assert found.data.metrics["test/headline.value"] == 0.9
     assert found.data.metrics["test/calibration.ece"] == 0.01
@@ -80,30 +95,31 @@ def test_an_evaluation_is_added_once(project: Project, tracker: Tracker, tmp_pat
     assert json.loads(lineage.dataset.source) == {"path": "data/prepared/digits", "sha256": "d" * 64}
 
 
-def test_versions_aliases_and_tags(project: Project, tracker: Tracker, tmp_path: Path) -> None:
+def test_versions_aliases_and_tags(project: Project, connection: Connection, tmp_path: Path) -> None:
+    runs, versions = Runs(connection), Versions(connection)
     write_training(tmp_path / "training", "w")
     write_model(tmp_path / "model", "w")
-    run = tracker.replay_run("digit", WEIGHTS, tmp_path / "training")
-    assert tracker.aliases("digit") == {}
-    assert tracker.find_version("digit", "m") is None
-    made = tracker.create_version("digit", run, tmp_path / "model", {"dvc.md5": "m"})
-    assert tracker.find_version("digit", "m") == made
+    run = runs.replay("digit", WEIGHTS, tmp_path / "training")
+    assert versions.aliases("digit") == {}
+    assert versions.find("digit", "m") is None
+    made = versions.create("digit", run, tmp_path / "model", {"dvc.md5": "m"})
+    assert versions.find("digit", "m") == made
     assert (made.number, made.run) == ("1", run)
-    tracker.set_alias("digit", "champion", "1")
-    assert tracker.aliases("digit") == {"champion": "1"}
-    tracker.delete_alias("digit", "champion")
-    assert tracker.aliases("digit") == {}
-    tracker.tag_version(made, {"gate.reason": "x" * 9000})
+    versions.set_alias("digit", "champion", "1")
+    assert versions.aliases("digit") == {"champion": "1"}
+    versions.delete_alias("digit", "champion")
+    assert versions.aliases("digit") == {}
+    versions.tag(made, {"gate.reason": "x" * 9000})
     assert len(project.client().get_model_version("digit", "1").tags["gate.reason"]) == 5000
 
 
-def test_lightning_logs_live(project: Project) -> None:
+def test_lightning_logs_live(project: Project, connection: Connection, tmp_path: Path) -> None:
     params: dict[str, Any] = {"lr": 0.1, "long": "x" * 9000, "a" * 300: 1, "odd (name)": 2}
     logger = training_logger("digit", params, tmp_path, project.root)
     logger.log_metrics({"val_loss": 0.5}, step=0)
     mark_trained(logger, WEIGHTS)
     logger.finalize("success")
-    run = Tracker(project.root).find_run("digit", WEIGHTS)
+    run = Runs(connection).find("digit", WEIGHTS)
     assert run == logger.run_id
     found = project.client().get_run(run)
     assert found.info.run_name == "digit"
@@ -114,8 +130,24 @@ def test_lightning_logs_live(project: Project) -> None:
     assert training_logger("digit", params, tmp_path, project.root).run_id == run
 
 
-def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightline.tracking.find_spec", lambda name: None)
+@pytest.mark.parametrize("lost", ["database", "run"])
+def test_a_remembered_run_that_is_lost_is_begun_anew(
+    project: Project, connection: Connection, database: Path, tmp_path: Path, lost: str
+) -> None:
+    old = training_logger("digit", {"lr": 0.1}, tmp_path, project.root).run_id
+    if lost == "database":
+        shutil.copy(database, project.root / "mlflow.db")
+    else:
+        connection.client.delete_run(old)
+    logger = training_logger("digit", {"lr": 0.1}, tmp_path, project.root)
+    logger.log_metrics({"val_loss": 0.5}, step=1)
+    assert logger.run_id != old
+    assert project.client().get_run(logger.run_id).data.params == {"lr": "0.1"}
+    assert training_logger("digit", {"lr": 0.1}, tmp_path, project.root).run_id == logger.run_id
+
+
+def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sightline.tracking.live.find_spec", lambda name: None)
     assert training_logger("digit", {}, tmp_path) is None
 
 

@@ -17,13 +17,13 @@ from sightline.config.trainer import Trainer
 
 
 class Params(Section):
-    """Every value a user may change."""
+    """Every value a user may change; what DVC's stages name must be there, if only as `trainer: {}`."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, description="of weights, order, augmentation and dropout, e.g. 0")]
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    trainer: Trainer = Trainer()
+    trainer: Trainer = Field(description="common settings of training, may be {}")
     models: Annotated[dict[Name, Model], Field(min_length=1)]
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
 
     @model_validator(mode="before")

@@ -99,7 +99,7 @@ class PreparedData(LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; the sampler asks Lightning for the epoch at each start, also after a resume."""
         assert self.trainer is not None
-        progress = self.trainer.fit_loop.epoch_progress.current
+        progress: Any = self.trainer.fit_loop.epoch_progress.current  # `current_epoch` is one too low after a resume
         return self._loader("train", self._sampler("train", lambda: int(progress.processed)))
 
     def val_dataloader(self) -> Loader:
@@ -134,8 +134,8 @@ def target_column(store: SplitStore, name: str) -> Any:
     return store.labels if name == "label" else store.column(name)
 
 
-def _as_made(batch: Batch) -> Batch:
-    return batch
+def _as_made(batch: Any) -> Any:
+    return batch  # `Batches.__getitems__` has joined it
 
 
 def _single_threaded(_: int) -> None:

@@ -23,7 +23,8 @@ def decode(encoded: bytes | memoryview, channels: int) -> UINT8:
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if len(encoded) else None
     if image is None:
         raise ValueError("not a readable image")
-    return image.reshape(*image.shape[:2], channels).astype(np.uint8, copy=False)
+    decoded: UINT8 = image.reshape(*image.shape[:2], channels).astype(np.uint8, copy=False)
+    return decoded
 
 
 def fit(image: UINT8, size: int, resize: Resize) -> UINT8:
@@ -50,5 +51,5 @@ def fit(image: UINT8, size: int, resize: Resize) -> UINT8:
 def _scaled(image: UINT8, height: int, width: int) -> UINT8:
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    scaled = cv2.resize(image, (width, height), interpolation=method)
-    return scaled.reshape(height, width, image.shape[2]).astype(np.uint8, copy=False)
+    scaled: UINT8 = cv2.resize(image, (width, height), interpolation=method)
+    return scaled.reshape(height, width, image.shape[2])

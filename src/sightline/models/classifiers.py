@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -118,8 +118,9 @@ def _timm(name: str, channels: int, classes: int, dropout: float, weights: Weigh
 
 
 def _timm_head(network: nn.Module) -> str:
-    head: str | tuple[str, ...] = network.pretrained_cfg["classifier"]  # type: ignore[index,assignment]
-    return str(head if isinstance(head, str) else head[0])
+    config: Any = network.pretrained_cfg
+    head: str | tuple[str, ...] = config["classifier"]
+    return head if isinstance(head, str) else head[0]
 
 
 def _last_layer(network: nn.Module, outputs: int) -> str:

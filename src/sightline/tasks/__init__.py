@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.config.models import Input
-from sightline.config.tasks import Classification, Task as TaskConfig
+from sightline.config.tasks import Classification
+from sightline.config.tasks import Task as TaskConfig
 from sightline.models.classifiers import Weights
 from sightline.structures import LabelMap
 

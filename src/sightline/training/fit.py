@@ -6,14 +6,14 @@ import hashlib
 import logging
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from sightline.artifact import ModelCard, write_model
@@ -57,6 +57,7 @@ def train(
     *,
     weights_folder: Path = Path("data/weights"),
     logger: Callable[[Path], Logger | None] | None = None,
+    callbacks: Sequence[Callback] = (),
     resume_root: Path = RESUME,
 ) -> Fitted:
     """Train a model and write its directory.
@@ -71,6 +72,7 @@ def train(
         weights_folder: where `weights: FILE` is looked up.
         logger: makes any Lightning logger, which follows the epochs. It is given the folder of the checkpoints, where
             it may remember its run, to go on with it after a kill.
+        callbacks: further Lightning callbacks, run before the project's own.
         resume_root: where checkpoints are kept while it runs.
 
     Raises:
@@ -94,9 +96,9 @@ def train(
         num_workers=settings.num_workers,
         seed=seed,
     )
-    callbacks, kept = build_callbacks(settings, folder)
+    own, kept = build_callbacks(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = _trainer(config, numerics, callbacks, logger(folder) if logger else None, folder)
+    trainer = _trainer(config, numerics, [*callbacks, *own], logger(folder) if logger else None, folder)
     per_epoch = -(-data.steps_per_epoch(trainer.world_size) // settings.accumulate)
     module = Fit(task, config.optimizer, config.schedule, per_epoch * settings.max_epochs, seed)
     checkpoint = usable_checkpoint(folder)

@@ -54,7 +54,7 @@ class Fit(LightningModule):
         self.log_reset()
         stream = key(self.seed, "epoch", self.current_epoch, self.global_rank)
         torch.manual_seed(stream >> 1)
-        np.random.seed(stream % 2**32)  # noqa: NPY002 - third-party code may draw from the global generator
+        np.random.seed(stream % 2**32)  # third-party code may draw from the global generator
         random.seed(stream)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

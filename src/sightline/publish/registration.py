@@ -1,0 +1,133 @@
+"""Registers released models: releases, ledger and DVC's cache in; runs, versions and aliases of MLflow out.
+
+Decisions live in the ledger and bytes in DVC's cache; MLflow is only their projection. A decision is therefore written
+to the ledger before an alias moves, and whatever MLflow lacks is made again from the two.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.config import Params
+from sightline.errors import UserError
+from sightline.ledger import now
+from sightline.publish.judgement import Evaluate, judge, new_entry
+from sightline.publish.outcomes import Outcome, known_outcomes, remember
+from sightline.publish.registry import Registry, Report, own_folder
+from sightline.release import Release, read_release
+from sightline.tracking import Version
+
+
+def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Report) -> list[Outcome]:
+    """Bring MLflow in line with the releases of the models in `params`, and judge the new ones.
+
+    Raises:
+        UserError: after all models were tried, with one block of lines for each that failed.
+    """
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        report(f"experiment {experiment}: nothing is registered; apply it with `dvc exp apply` to register its models")
+        return []
+    root = root.resolve()
+    releases = [path for name in params.models if (path := root / "release" / f"{name}.json").exists()]
+    with _alone(root):
+        if known := known_outcomes(root, releases):
+            remember(root, releases, known)
+            return known
+        registry, outcomes, mistakes = Registry(params, root, report), [], []
+        for path in releases:
+            try:
+                outcomes.append(_publish(read_release(path), registry, evaluate_champion))
+            except UserError as error:
+                mistakes += [f"{path.stem}: {line}" for line in error.lines]
+        if mistakes:
+            raise UserError(mistakes)
+        remember(root, releases, outcomes)
+    return outcomes
+
+
+def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
+    """Make the champion before the present one champion again; the present one stays out from then on.
+
+    Raises:
+        UserError: there is no such model, or it has no earlier champion.
+    """
+    params.model(name)
+    root = root.resolve()
+    with _alone(root):
+        registry = Registry(params, root, report)
+        line = registry.ledger.champions_of(name)
+        if len(line) < 2:
+            raise UserError(f"{name}: no earlier champion to go back to")
+        present, previous = line[-1], line[-2]
+        version = registry.version_of(previous)
+        reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
+        changes = {"decision": "rollback", "reason": reason, "champion_md5": present.model_md5, "time": now()}
+        comparison = {"gain": None, "low": None, "high": None}
+        registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
+        registry.point(name, {"champion": version.number})
+        registry.tag(version)
+        report(f"{name}: {reason}: version {version.number} is champion")
+        return version
+
+
+def promote(name: str, params: Params, root: Path, report: Report, reason: str = "") -> Version:
+    """Make the released model champion by hand, whatever the gate said of it and even if it was rolled back.
+
+    Raises:
+        UserError: there is no such model, it is not released, or it is champion already.
+    """
+    params.model(name)
+    root = root.resolve()
+    with _alone(root):
+        registry = Registry(params, root, report)
+        release = read_release(root / "release" / f"{name}.json")
+        champion = registry.ledger.champion_of(name)
+        if champion is not None and champion.model_md5 == release.model_md5:
+            raise UserError(f"{name}: the released model ({release.model_md5[:8]}) is champion already")
+        version = registry.released_version(release)
+        told = f"by hand: {' '.join(reason.split()) or 'no reason given'}"
+        registry.ledger.append(new_entry(release, champion, registry, told))
+        registry.point(name, {"champion": version.number})
+        registry.tag(version)
+        report(f"{name}: promoted {told}: version {version.number} is champion")
+        return version
+
+
+def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcome:
+    """Register one release, judge it if it is new, and point the aliases."""
+    version, ledger = registry.released_version(release), registry.ledger
+    entry = judge(release, registry, evaluate)
+    if entry is not None:
+        ledger.append(entry)  # before any alias moves: a crash from here on is healed by the next run
+        registry.report(f"{release.name}: {entry.decision}: {entry.reason}")
+    champion = ledger.champion_of(release.name)
+    if champion is None:
+        raise AssertionError("the first model judged is promoted")
+    leads = champion.model_md5 == release.model_md5
+    aliases = {"champion": version.number}
+    if not leads:
+        aliases = {"champion": registry.version_of(champion).number, "challenger": version.number}
+    registry.point(release.name, aliases)
+    registry.tag(version)
+    return Outcome(
+        name=release.name,
+        task=release.task,
+        headline=release.headline,
+        model_md5=release.model_md5,
+        version=version.number,
+        alias="champion" if leads else "challenger",
+        decision=entry.decision if entry is not None else "kept",
+        reason=ledger.reason(release.name, release.model_md5),
+    )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Wait until no other process changes the registry."""
+    with (own_folder(root) / "register.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

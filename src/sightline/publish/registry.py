@@ -1,0 +1,110 @@
+"""The registry of one project: what the ledger and DVC's cache hold, brought into MLflow."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from sightline.config import Params
+from sightline.dvc_store import DvcStore, git_sha, lock_md5
+from sightline.errors import UserError
+from sightline.files import read_json
+from sightline.ledger import Entry, Ledger
+from sightline.release import Folders, Release, folders
+from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
+
+Report = Callable[[str], None]
+
+
+class Registry:
+    """The ledger, DVC's cache and MLflow."""
+
+    def __init__(self, params: Params, root: Path, report: Report) -> None:
+        if find_spec("mlflow") is None:
+            raise UserError("mlflow is not installed; `pip install sightline[ops]`")
+        self.params, self.root, self.report = params, root, report
+        self.ledger, self.store = Ledger(root / "registry" / "ledger.jsonl"), DvcStore(root)
+        connection = Connection(root)
+        self.runs, self.versions = Runs(connection), Versions(connection)
+
+    def released_version(self, release: Release) -> Version:
+        """Return the version of a released model, made from the workspace where there is none yet."""
+        places = folders(release.name, self.root)
+        run = self._run(release.name, places, release.evaluation_md5)
+        found = self.versions.find(release.name, release.model_md5)
+        if found is not None:
+            return found
+        if self.store.directory_md5(places.model) != release.model_md5:
+            raise UserError(f"{places.model}: differs from release/{release.name}.json; run `dvc repro`")
+        return self._create(release.name, run, places, release.model_md5, self.made_by(release))
+
+    def version_of(self, entry: Entry) -> Version:
+        """Return the version of a model in the ledger, made again from DVC's cache where MLflow has lost it."""
+        found = self.versions.find(entry.name, entry.model_md5)
+        if found is not None:
+            return found
+        self.report(f"{entry.name}: MLflow has no version of {entry.model_md5[:8]}; made again from DVC's cache")
+        with self.work_folder() as work:
+            places = Folders(work / "model", work / "training", work / "evaluation")
+            self.store.restore(entry.model_md5, places.model, f"{entry.name}'s model")
+            self.store.restore(entry.training_md5, places.training, f"{entry.name}'s training report")
+            self.store.restore(entry.evaluation_md5, places.evaluation, f"{entry.name}'s evaluation")
+            run = self._run(entry.name, places, entry.evaluation_md5)
+            return self._create(entry.name, run, places, entry.model_md5, (entry.git_sha, entry.lock_md5))
+
+    def point(self, name: str, aliases: dict[str, str]) -> None:
+        """Set `champion` and `challenger` to these versions, removing what is not named."""
+        present = self.versions.aliases(name)
+        for alias in ("champion", "challenger"):
+            if alias in aliases and present.get(alias) != aliases[alias]:
+                self.versions.set_alias(name, alias, aliases[alias])
+            elif alias in present and alias not in aliases:
+                self.versions.delete_alias(name, alias)
+
+    def tag(self, version: Version) -> None:
+        """Write the newest decision on a version beside it."""
+        model_md5 = version.tags[VERSION_TAG]
+        entry = self.ledger.last_on(version.name, model_md5)
+        if entry is not None:
+            reason = self.ledger.reason(version.name, model_md5)
+            self.versions.tag(version, {"gate.decision": entry.decision, "gate.reason": reason})
+
+    def made_by(self, release: Release) -> tuple[str | None, str | None]:
+        """Return commit and lock of the model: those of its first decision, else the present ones."""
+        known = next((e for e in self.ledger.of(release.name) if e.model_md5 == release.model_md5), None)
+        return (known.git_sha, known.lock_md5) if known else (git_sha(self.root), lock_md5(self.root))
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """Yield an empty folder that is gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=own_folder(self.root)) as folder:
+            yield Path(folder)
+
+    def _run(self, name: str, places: Folders, evaluation_md5: str) -> str:
+        model = read_json(places.model / "model.json")
+        weights = model["weights_sha256"]
+        run = self.runs.find(name, weights) or self.runs.replay(name, weights, places.training)
+        dataset = self.params.model(name).dataset
+        data = DataSource(dataset, f"data/prepared/{dataset}", model["data_sha256"])
+        self.runs.add_evaluation(run, evaluation_md5, places.evaluation, data)
+        return run
+
+    def _create(
+        self, name: str, run: str, places: Folders, model_md5: str, made_by: tuple[str | None, str | None]
+    ) -> Version:
+        weights = read_json(places.model / "model.json")["weights_sha256"]
+        tags = {VERSION_TAG: model_md5, "sightline.weights": weights}
+        tags |= {key: value for key, value in zip(("git.sha", "dvc.lock.md5"), made_by, strict=True) if value}
+        version = self.versions.create(name, run, places.model, tags)
+        self.report(f"{name}: registered version {version.number}")
+        return version
+
+
+def own_folder(root: Path) -> Path:
+    """Return the project's folder for what may be deleted at any time."""
+    folder = root / ".sightline"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,19 @@
+"""An adapter to MLflow: runs, files, versions and aliases, no rule of when; the only package that imports it."""
+
+from sightline.tracking.connection import Connection, project_root, tracking_uri
+from sightline.tracking.live import mark_trained, training_logger
+from sightline.tracking.runs import DataSource, Runs
+from sightline.tracking.versions import VERSION_TAG, Version, Versions
+
+__all__ = [
+    "VERSION_TAG",
+    "Connection",
+    "DataSource",
+    "Runs",
+    "Version",
+    "Versions",
+    "mark_trained",
+    "project_root",
+    "tracking_uri",
+    "training_logger",
+]

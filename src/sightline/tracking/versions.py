@@ -1,0 +1,141 @@
+"""Versions of the registered models, and their aliases."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sightline.tracking.connection import Connection
+from sightline.tracking.limits import TAG_LENGTH
+
+VERSION_TAG = "dvc.md5"
+# What a registered model needs to answer; sightline itself is installed from its own repository.
+_REQUIREMENTS = (
+    *("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow", "pandas", "pyarrow"),
+    *("pydantic", "safetensors", "scikit-learn", "mlflow"),
+)
+# 8 x 8 grey pixels.
+_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR42mNogAIGyhgAgIQgARDoahcAAAAASUVORK5CYII="
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a model."""
+
+    name: str
+    number: str
+    run: str
+    tags: Mapping[str, str]
+
+
+class Versions:
+    """The registry of the project."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, name: str, model_md5: str) -> Version | None:
+        """Return the version with this model directory, unless its files are gone from the artifact store."""
+        from mlflow.artifacts import list_artifacts
+
+        versions = self._connection.client.search_model_versions(
+            f"name = '{name}' and tags.`{VERSION_TAG}` = '{model_md5}'"
+        )
+        for version in versions:
+            place = self._connection.client.get_model_version_download_uri(name, version.version)
+            if any(
+                Path(file.path).name == "MLmodel" for file in list_artifacts(place, tracking_uri=self._connection.uri)
+            ):
+                return Version(name, str(version.version), str(version.run_id), dict(version.tags))
+        return None
+
+    def create(self, name: str, run: str, model: Path, tags: Mapping[str, str]) -> Version:
+        """Register a model directory that `run` made; it can be found by its tags only when it is complete."""
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.exceptions import MlflowException
+
+        client = self._connection.client
+        logged = client.create_logged_model(self._connection.experiment, name=name, source_run_id=run)
+        with tempfile.TemporaryDirectory() as folder:
+            _save_model(Path(folder) / "model", model, run, logged)
+            client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+        try:
+            client.get_registered_model(name)
+        except MlflowException:
+            client.create_registered_model(name)
+        source = f"models:/{logged.model_id}"
+        made = client.create_model_version(name, source, run_id=run, tags=dict(tags), model_id=logged.model_id)
+        return Version(name, str(made.version), run, dict(tags))
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set the tags that differ."""
+        for key, value in tags.items():
+            text = value[:TAG_LENGTH]
+            if version.tags.get(key) != text:
+                self._connection.client.set_model_version_tag(version.name, version.number, key, text)
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return alias -> version number."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._connection.client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {str(alias): str(number) for alias, number in found.items()}
+
+    def set_alias(self, name: str, alias: str, number: str) -> None:
+        """Point an alias at a version."""
+        self._connection.client.set_registered_model_alias(name, alias, number)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias."""
+        self._connection.client.delete_registered_model_alias(name, alias)
+
+
+def _save_model(folder: Path, model: Path, run: str, logged: Any) -> None:
+    """Write an MLflow model around a model directory; `log_model` would also load and run it, which takes seconds."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    task = json.loads((model / "model.json").read_text(encoding="utf-8"))["task"]["kind"]
+    columns = [ColSpec("string", "prediction")]
+    if task == "classification":
+        plain = {"label": "string", "label_id": "long", "confidence": "double", "probabilities": "string"}
+        columns += [ColSpec(kind, name) for name, kind in plain.items()]
+    mlflow.pyfunc.save_model(
+        path=str(folder),
+        python_model=str(Path(__file__).parents[1] / "mlflow_model.py"),
+        artifacts={"model": str(model)},
+        signature=ModelSignature(Schema([ColSpec("binary", "image")]), Schema(columns)),
+        input_example=pd.DataFrame({"image": [_PNG]}),
+        pip_requirements=_requirements(),
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
+        ),
+    )
+
+
+def _requirements() -> list[str]:
+    """Pin what is installed; a local version such as 2.13.0+cpu is on no index."""
+    found = []
+    for package in _REQUIREMENTS:
+        try:
+            found.append(f"{package}=={metadata.version(package).split('+')[0]}")
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,97 @@
+"""Models that cannot simply be compared: other classes, another task, another metric, a champion that fails."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from registry_project import PARAMS, Project, write_evaluation
+
+from sightline.config import load_params
+from sightline.errors import UserError
+from sightline.publish import promote
+
+GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)
+
+
+def test_other_classes_are_refused_with_both_maps_and_the_way_on(project: Project) -> None:
+    second = "  digit:" + PARAMS.split("  digit:")[1].split("gate:")[0]
+    text = PARAMS.replace("gate:", second.replace("digit:", "other:", 1) + "gate:").replace("LR", "0.001")
+    (project.root / "params.yaml").write_text(text)
+    project.make("one", GOOD)
+    project.make("a", GOOD, name="other")
+    project.register()
+    project.make("two", BETTER, classes=["zero", "one", "two", "three", "four", "five", "six"])
+    project.make("b", BETTER, name="other")
+    digit, other = project.register()
+    assert (digit.alias, digit.decision, other.decision) == ("challenger", "refuse", "promote")
+    assert digit.reason == (
+        "other classes: the champion's are 0, 1, 2, 3, the challenger's zero, one, two, three, four, ... (7 in all);"
+        " they cannot be compared; `sightline promote digit` puts the challenger in its place"
+    )
+    assert project.aliases() == {"champion": "1", "challenger": "2"}
+    assert [outcome.decision for outcome in project.register()] == ["kept", "kept"]
+    promote("digit", load_params(project.root / "params.yaml"), project.root, project.told.append)
+    assert project.aliases() == {"champion": "2"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (list("abcdefgh"), list("abcdefgx"), "(id 7 was h, is x)"),
+        (list("abc"), list("acb"), "champion's are a, b, c, the challenger's a, c, b; they"),
+    ],
+)
+def test_the_difference_of_two_maps_is_shown(project: Project, old: list[str], new: list[str], told: str) -> None:
+    project.make("one", GOOD, classes=old)
+    project.register()
+    project.make("two", BETTER, classes=new)
+    assert told in project.register()[0].reason
+
+
+def test_another_task_is_refused(project: Project) -> None:
+    project.make("one", GOOD)
+    project.register()
+    project.make("two", BETTER, task="regression")
+    reason = project.register()[0].reason
+    assert reason.startswith("other task: the champion does classification, the challenger regression; they cannot")
+
+
+def test_another_metric_makes_the_champion_predict_again(project: Project) -> None:
+    project.make("one", GOOD, metric="recall")
+    project.register()
+    project.make("two", BETTER)
+    seen: list[Path] = []
+
+    def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
+        seen.append(model)
+        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(400)])
+
+    assert project.register(evaluate)[0].decision == "promote"
+    assert len(seen) == 1
+
+
+def test_a_champion_that_cannot_predict_names_the_way_on(project: Project) -> None:
+    project.make("one", GOOD)
+    project.register()
+    project.make("two", BETTER, count=480)
+
+    def evaluate(*_: Any) -> None:
+        raise UserError("model.json: format 0 is not known")
+
+    with pytest.raises(UserError) as error:
+        project.register(evaluate)
+    assert error.value.lines[0] == "digit: the champion cannot predict the present test samples"
+    assert error.value.lines[1] == "digit: model.json: format 0 is not known"
+    assert "sightline promote digit" in error.value.lines[2]
+
+
+def test_data_that_moved_on_is_an_error_not_a_traceback(project: Project) -> None:
+    project.make("one", GOOD)
+    project.register()
+    project.make("two", BETTER, count=480)
+
+    def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
+        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(500)])
+
+    with pytest.raises(UserError, match=r"digit: .*different samples; run `dvc repro`"):
+        project.register(evaluate)
