@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,19 +37,24 @@ SAID = {
     "restored": re.compile(r"Stage '(?P<stage>[^']+)' is cached - skipping run"),
     "unchanged": re.compile(r"Stage '(?P<stage>[^']+)' didn't change, skipping"),
 }
+# What it says after each stage, of no use in a log.
+HINTS = re.compile(
+    r"\s*$|To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) |Use `dvc push`"
+)
 
 
 @task(task_run_name="{group}")  # type: ignore[untyped-decorator]
 def reproduce(group: str, root: str, lock: int) -> dict[str, str]:
-    """Run one stage group and return what became of each of its stages; every line it prints goes to the log."""
+    """Run one stage group and return what became of each of its stages; what it prints goes to the log."""
     logger = get_run_logger()
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", group]
     said: dict[str, str] = {}
     with child(command, Path(root), lock) as process:
         lines: list[str] = []
         for line in process.stdout or ():
-            logger.info(line.rstrip("\n"))
             lines.append(line)
+            if not HINTS.match(line):
+                logger.info(line.rstrip("\n"))
             for word, pattern in SAID.items():
                 if found := pattern.search(line):
                     said[found["stage"]] = word
@@ -98,7 +104,12 @@ def only_one(root: Path) -> Iterator[TextIO | None]:
             yield file
 
 
-@flow(name="retrain")  # type: ignore[untyped-decorator]
+def run_name() -> str:
+    """Return what Prefect's pages call a run: a time says more than two random words."""
+    return f"retrain {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+
+
+@flow(name="retrain", flow_run_name=run_name)  # type: ignore[untyped-decorator]
 def retrain(root: str = ".") -> Any:
     """Bring every model up to date with data and params, and publish the result."""
     logger = get_run_logger()

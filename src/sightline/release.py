@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,13 @@ def read_release(path: Path) -> Release:
         return Release(**_read(path))
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: not a release: {error}; delete it and run `dvc repro`") from None
+
+
+def headline_text(headline: Mapping[str, Any]) -> str:
+    """Return the headline metric with its interval, where it has one."""
+    value = f"{headline['name']} {headline['value']:.3f}"
+    bounds = [headline.get(bound) for bound in ("low", "high")]
+    return value if None in bounds else f"{value} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
 
 
 def ids_sha256(ids: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from torch import nn
 
 from sightline.errors import UserError
 from sightline.models.classifiers import build_classifier
+from sightline.models.weights import is_folded
 
 
 def parameters(network: nn.Module) -> int:
@@ -114,3 +115,11 @@ def test_grey_input_sees_what_rgb_saw() -> None:
         torch.save(state.state_dict(), Path(folder) / "w.pth")
         one = build_classifier("torchvision:squeezenet1_1", 1, 64, 1000, weights=Path(folder) / "w.pth").network
     torch.testing.assert_close(one.eval()(grey), state.eval()(grey.expand(-1, 3, -1, -1)), atol=1e-5, rtol=1e-4)
+
+
+def test_folded_batch_normalisation_is_seen() -> None:
+    network = build_classifier("timm:resnet10t", 3, 32, 10).network
+    assert is_folded(network)  # as built: nothing learned yet
+    network.train()(torch.rand(2, 3, 32, 32))
+    assert not is_folded(network)
+    assert not is_folded(build_classifier("mlp", 1, 8, 10).network)

@@ -23,6 +23,9 @@ from sightline.structures import LabelMap
 
 CLASSES = [str(digit) for digit in range(4)]
 PARAMS = """\
+seed: 0
+trainer: {}
+evaluation: {}
 datasets:
   digits: {format: digits, root: data/embedded}
 models:
@@ -33,6 +36,58 @@ models:
     input: {size: 28, channels: 1}
     optimizer: {name: adam, lr: LR}
 gate: {max_class_drop: 0.05, min_class_samples: 20}
+"""
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+# The pipeline with stand-ins for the stages before `release`: `stub.py` fails at rate 0.5 and hangs at 0.7.
+STAGES = f"""\
+stages:
+  register: {{cmd: 'python {PIPELINES}/register.py', deps: [release], always_changed: true}}
+  release:
+    foreach: ${{models}}
+    do:
+      cmd: python {PIPELINES}/release.py ${{key}}
+      deps: ["models/${{key}}", "reports/${{key}}/training", "reports/${{key}}/evaluation"]
+      outs: ["release/${{key}}.json"]
+  evaluate:
+    foreach: ${{models}}
+    do:
+      cmd: python stub.py evaluate ${{key}}
+      deps: ["models/${{key}}", "data/prepared/${{item.dataset}}"]
+      outs: ["reports/${{key}}/evaluation"]
+  train:
+    foreach: ${{models}}
+    do:
+      cmd: python stub.py train ${{key}} ${{item.optimizer.lr}}
+      deps: ["data/prepared/${{item.dataset}}"]
+      outs: ["models/${{key}}", "reports/${{key}}/training"]
+  prepare:
+    foreach: ${{datasets}}
+    do: {{cmd: 'python stub.py prepare ${{key}}', outs: ["data/prepared/${{key}}"]}}
+"""
+STUB = f"""\
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+kind, name, *rest = sys.argv[1:]
+if kind == "prepare":
+    folder = Path("data/prepared", name)
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{{}}")
+    sys.exit()
+if rest == ["0.5"]:
+    sys.exit("the loss is not finite at step 17")
+if rest == ["0.7"]:
+    Path("pid").write_text(str(__import__("os").getpid()))
+    time.sleep(60)
+from registry_project import write_evaluation, write_model, write_training
+model, reports = Path("models", name), Path("reports", name)
+if kind == "train":
+    write_model(model, rest[0])
+    write_training(reports / "training", rest[0])
+if kind == "evaluate":
+    weights = (model / "weights.safetensors").read_text()
+    wrong = range(0, 80 if weights == "0.002" else 240, 4)
+    write_evaluation(reports / "evaluation", wrong, [f"s{{number:05d}}" for number in range(400)])
 """
 
 

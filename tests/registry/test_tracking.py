@@ -86,12 +86,18 @@ def test_an_evaluation_is_added_once(project: Project, runs: Runs, tmp_path: Pat
     assert runs.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
     assert not runs.add_evaluation(run, "m1", tmp_path / "evaluation", DATA)
     found = project.client().get_run(run)
-    assert found.data.metrics["test/headline.value"] == 0.9
+    assert found.data.metrics["test/accuracy"] == 0.9
     assert found.data.metrics["test/calibration.ece"] == 0.01
+    assert {name for name in found.data.metrics if name.startswith("test/")} == {
+        "test/accuracy",
+        "test/accuracy_low",
+        "test/accuracy_high",
+        "test/calibration.ece",
+    }
     names = {Path(file.path).name for file in project.client().list_artifacts(run, "evaluation")}
     assert names == {"confusion.png", "confusion.csv", "per_class.csv", "metrics.json"}
     [lineage] = found.inputs.dataset_inputs
-    assert (lineage.dataset.name, lineage.dataset.digest, lineage.dataset.source_type) == ("digits", "d" * 32, "dvc")
+    assert (lineage.dataset.name, lineage.dataset.digest, lineage.dataset.source_type) == ("digits", "d" * 12, "dvc")
     assert json.loads(lineage.dataset.source) == {"path": "data/prepared/digits", "sha256": "d" * 64}
 
 
@@ -114,7 +120,7 @@ def test_versions_aliases_and_tags(project: Project, connection: Connection, tmp
 
 
 def test_lightning_logs_live(project: Project, connection: Connection, tmp_path: Path) -> None:
-    params: dict[str, Any] = {"lr": 0.1, "long": "x" * 9000, "a" * 300: 1, "odd (name)": 2}
+    params: dict[str, Any] = {"lr": 0.1, "long": "x" * 9000, "a" * 300: 1, "odd (name)": 2, "task": {"kind": "x"}}
     logger = training_logger("digit", params, tmp_path, project.root)
     logger.log_metrics({"val_loss": 0.5}, step=0)
     mark_trained(logger, WEIGHTS)
@@ -124,7 +130,8 @@ def test_lightning_logs_live(project: Project, connection: Connection, tmp_path:
     found = project.client().get_run(run)
     assert found.info.run_name == "digit"
     assert found.data.metrics == {"val_loss": 0.5}
-    assert len(found.data.params) == 4
+    assert len(found.data.params) == 5
+    assert found.data.params["task.kind"] == "x"
     assert found.data.params["odd _name_"] == "2"
     assert max(len(value) for value in found.data.params.values()) == 250
     assert training_logger("digit", params, tmp_path, project.root).run_id == run

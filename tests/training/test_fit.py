@@ -171,3 +171,25 @@ def test_numerics_follow_a_rule() -> None:
     assert (depthwise.precision, depthwise.channels_last) == ("32", True)
     plain = choose_numerics(torch.nn.Linear(2, 2), "cpu", "auto", "auto", 1)
     assert (plain.precision, plain.channels_last, plain.threads) == ("32", False, 1)
+
+
+def test_folded_weights_need_their_statistics_kept(digits: Path) -> None:
+    from sightline.models.classifiers import build_classifier
+
+    Path("weights").mkdir()
+    torch.save(build_classifier("timm:resnet10t", 1, 32, 10).network.state_dict(), "weights/folded.pth")
+    settings = {
+        **SETTINGS,
+        "task": {"kind": "classification", "architecture": "timm:resnet10t"},
+        "weights": "folded.pth",
+        "input": {"size": 32, "channels": 1},
+        "trainer": {"max_epochs": 1, "batch_size": 64},
+    }
+    with pytest.raises(UserError, match=r"folded\.pth: batch normalisation is folded.*batch_statistics: keep"):
+        train(Model.model_validate(settings), 1, digits, Path("model"), weights_folder=Path("weights"))
+    settings["trainer"] = {**settings["trainer"], "batch_statistics": "keep"}
+    train(Model.model_validate(settings), 1, digits, Path("model"), weights_folder=Path("weights"))
+    state = read_model(Path("model"))[0].network.state_dict()
+    means = [value for key, value in state.items() if key.endswith("running_mean")]
+    assert means
+    assert not any(mean.any() for mean in means)

@@ -122,6 +122,8 @@ class Model(Section):
             raise ValueError(f"weights: pretrained is not offered for {architecture}; use random or a file")
         if self.trainer.freeze_epochs and self.weights == "random":
             raise ValueError("trainer.freeze_epochs needs trained weights, but weights is random")
+        if self.trainer.batch_statistics == "keep" and self.weights == "random":
+            raise ValueError("trainer.batch_statistics: keep needs trained weights, but weights is random")
         if self.trainer.freeze_epochs >= self.trainer.max_epochs:
             raise ValueError("trainer.freeze_epochs must be less than trainer.max_epochs")
         return self

@@ -29,6 +29,9 @@ class Trainer(Section):
     early_stopping: EarlyStopping | None = None
     keep: Literal["best", "last"] = Field("best", description="best: the epoch of least validation loss")
     freeze_epochs: Annotated[int, Field(ge=0)] = Field(0, description="epochs in which only the head learns")
+    batch_statistics: Literal["learn", "keep"] = Field(
+        "learn", description="keep: batch normalisation uses the statistics of the given weights, not of each batch"
+    )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         "auto", description="auto: bf16 where device and network gain from it, by a fixed rule; 16: GPU only"
     )

@@ -43,6 +43,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
+def is_folded(network: nn.Module) -> bool:
+    """Return whether batch normalisation does nothing, as where it was folded into the convolutions before it."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    return bool(layers) and all(
+        layer.running_mean is not None
+        and layer.running_var is not None
+        and not layer.running_mean.any()
+        and bool((layer.running_var - 1).abs().max() < 1e-3)
+        for layer in layers
+    )
+
+
 def load_strictly(network: nn.Module, state: dict[str, Tensor], source: str, architecture: str) -> None:
     """Load a state dict whose keys and shapes must be those of the network.
 

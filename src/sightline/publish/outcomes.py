@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sightline import __version__
 from sightline.files import read_json, write_json
 from sightline.ledger import Ledger
+from sightline.release import headline_text
 from sightline.tracking import tracking_uri
 
 
@@ -41,9 +42,7 @@ class Outcome:
 
     def headline_text(self) -> str:
         """Return the headline metric with its interval, where it has one."""
-        value = f"{self.headline['name']} {self.headline['value']:.3f}"
-        bounds = [self.headline.get(bound) for bound in ("low", "high")]
-        return value if None in bounds else f"{value} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
+        return headline_text(self.headline)
 
     def decision_text(self) -> str:
         """Return the decision as a word of a sentence."""

@@ -13,7 +13,7 @@ from sightline.dvc_store import DvcStore, git_sha, lock_md5
 from sightline.errors import UserError
 from sightline.files import read_json
 from sightline.ledger import Entry, Ledger
-from sightline.release import Folders, Release, folders
+from sightline.release import Folders, Release, folders, headline_text
 from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
 
 Report = Callable[[str], None]
@@ -71,6 +71,8 @@ class Registry:
         if entry is not None:
             reason = self.ledger.reason(version.name, model_md5)
             self.versions.tag(version, {"gate.decision": entry.decision, "gate.reason": reason})
+            own = next(e for e in reversed(self.ledger.of(version.name)) if e.model_md5 == model_md5)
+            self.versions.describe(version, f"{headline_text(own.headline)}; {entry.decision}: {reason}")
 
     def made_by(self, release: Release) -> tuple[str | None, str | None]:
         """Return commit and lock of the model: those of its first decision, else the present ones."""
@@ -95,8 +97,7 @@ class Registry:
     def _create(
         self, name: str, run: str, places: Folders, model_md5: str, made_by: tuple[str | None, str | None]
     ) -> Version:
-        weights = read_json(places.model / "model.json")["weights_sha256"]
-        tags = {VERSION_TAG: model_md5, "sightline.weights": weights}
+        tags = {VERSION_TAG: model_md5}
         tags |= {key: value for key, value in zip(("git.sha", "dvc.lock.md5"), made_by, strict=True) if value}
         version = self.versions.create(name, run, places.model, tags)
         self.report(f"{name}: registered version {version.number}")

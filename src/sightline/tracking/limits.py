@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 TAG_LENGTH = 5000
@@ -13,10 +13,18 @@ _KEY_LENGTH = 250
 
 
 def short_params(params: Mapping[str, Any]) -> dict[str, str]:
-    """Bring params within the limits; training.json among the run's files has them whole."""
-    texts = {short_key(name): str(value) for name, value in params.items()}
+    """Bring params, nested ones under dotted names, within the limits; training.json in reports/ has them whole."""
+    texts = {short_key(name): str(value) for name, value in _flat(params)}
     limit = _PARAM_LENGTH
     return {key: text if len(text) <= limit else text[: limit - 6] + " [cut]" for key, text in texts.items()}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def short_key(name: str) -> str:

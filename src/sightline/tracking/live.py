@@ -32,7 +32,7 @@ def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Pa
             run = None
     logger = MLFlowLogger(EXPERIMENT, run_name=name, run_id=run, tracking_uri=connection.uri, log_model=False)
     if is_main and run is None:
-        logger.log_hyperparams(dict(short_params(params)))
+        logger.log_hyperparams(short_params(params))
         remembered.write_text(str(logger.run_id))
     return logger
 

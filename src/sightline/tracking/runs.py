@@ -62,7 +62,7 @@ class Runs:
         if client.get_run(run).data.tags.get(EVALUATION_TAG) == md5:
             return False
         metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
-        self._log_metrics(run, ((f"test/{key}", value, 0) for key, value in _numbers(metrics)))
+        self._log_metrics(run, ((f"test/{key}", value, 0) for key, value in _measured(metrics)))
         for pattern in ("*.png", "*.csv", "metrics.json"):
             for path in sorted(evaluation.glob(pattern)):
                 client.log_artifact(run, str(path), "evaluation")
@@ -82,7 +82,9 @@ class Runs:
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.entities import DatasetInput, InputTag
 
-        dataset = MetaDataset(_dvc_source(data), name=data.name, digest=data.sha256[:32])  # 36 is MLflow's limit
+        dataset = MetaDataset(
+            _dvc_source(data), name=data.name, digest=data.sha256[:12]
+        )  # whole in the source; 36 is MLflow's limit
         tags = [InputTag("mlflow.data.context", "evaluation")]
         self._connection.client.log_inputs(run, [DatasetInput(dataset._to_mlflow_entity(), tags)])
 
@@ -125,6 +127,15 @@ def _curves(path: Path) -> Iterator[tuple[str, float, int]]:
             for name, text in row.items():
                 if text and math.isfinite(float(text)):
                     yield name, float(text), step
+
+
+def _measured(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield what was measured, of the intervals only that of the headline: metrics.json has them all."""
+    headline = metrics["headline"]
+    yield from _numbers({headline["name"]: headline["value"]})
+    yield from _numbers({f"{headline['name']}_{bound}": headline.get(bound) for bound in ("low", "high")})
+    apart = ("headline", headline["name"], "interval", "confidence", "samples")
+    yield from _numbers({name: value for name, value in metrics.items() if name not in apart})
 
 
 def _numbers(values: Any, prefix: str = "") -> Iterator[tuple[str, float]]:

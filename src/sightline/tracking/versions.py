@@ -34,6 +34,7 @@ class Version:
     number: str
     run: str
     tags: Mapping[str, str]
+    description: str = ""
 
 
 class Versions:
@@ -54,7 +55,9 @@ class Versions:
             if any(
                 Path(file.path).name == "MLmodel" for file in list_artifacts(place, tracking_uri=self._connection.uri)
             ):
-                return Version(name, str(version.version), str(version.run_id), dict(version.tags))
+                return Version(
+                    name, str(version.version), str(version.run_id), dict(version.tags), version.description or ""
+                )
         return None
 
     def create(self, name: str, run: str, model: Path, tags: Mapping[str, str]) -> Version:
@@ -83,6 +86,11 @@ class Versions:
             text = value[:TAG_LENGTH]
             if version.tags.get(key) != text:
                 self._connection.client.set_model_version_tag(version.name, version.number, key, text)
+
+    def describe(self, version: Version, text: str) -> None:
+        """Write the text that MLflow's pages show beside a version."""
+        if version.description != text:
+            self._connection.client.update_model_version(version.name, version.number, text)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return alias -> version number."""

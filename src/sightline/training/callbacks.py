@@ -9,6 +9,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from rich.console import Console
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.training.module import Fit
@@ -29,6 +30,16 @@ class Freeze(Callback):
         network.requires_grad_(learns)
         head.train()
         head.requires_grad_(True)
+
+
+class KeepBatchStatistics(Callback):
+    """Leave batch normalisation in evaluation mode: its statistics stay, its scale and shift learn."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Runs after `Freeze`, which sets the mode of all layers."""
+        for layer in pl_module.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.eval()
 
 
 class EpochLines(Callback):
@@ -68,6 +79,8 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
         callbacks.append(RichProgressBar(leave=False))
     if config.freeze_epochs:
         callbacks.append(Freeze(config.freeze_epochs))
+    if config.batch_statistics == "keep":
+        callbacks.append(KeepBatchStatistics())
     if config.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
     if config.early_stopping is not None:

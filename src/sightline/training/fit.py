@@ -21,6 +21,7 @@ from sightline.config.models import Model
 from sightline.data.datamodule import PreparedData
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
+from sightline.models.weights import is_folded
 from sightline.structures import LabelMap
 from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
@@ -124,6 +125,11 @@ def _build(
     counts = np.bincount(train_split.labels[train_split.labels >= 0], minlength=len(labels))
     task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), counts.tolist())
     settings = config.trainer
+    if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
+        raise UserError(
+            f"weights: {config.weights}: batch normalisation is folded into the convolutions, and would scale every "
+            "layer anew at the first step; set trainer.batch_statistics: keep"
+        )
     numerics = choose_numerics(
         task.network, _device(settings.accelerator), settings.precision, settings.layout, settings.threads
     )
