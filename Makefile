@@ -57,8 +57,8 @@ format: setup ## lay out the code
 	@ruff format --quiet .
 
 ui: setup ## the MLflow pages, on this machine only
-	@echo "MLflow: http://127.0.0.1:5000   (ctrl-c stops it)"
+	@echo "runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning   models: http://127.0.0.1:5000/#/models   (ctrl-c stops it)"
 	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
 clean: ## remove everything that can be made again; keeps .venv, DVC's cache, the registry
-	@rm -rf .sightline/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared models reports release
+	@rm -rf .sightline/cache .sightline/resume .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared models reports release

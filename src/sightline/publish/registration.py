@@ -103,7 +103,7 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
     entry = judge(release, registry, evaluate)
     if entry is not None:
         ledger.append(entry)  # before any alias moves: a crash from here on is healed by the next run
-        registry.report(f"{release.name}: {entry.decision}: {entry.reason}")
+        registry.report(f"{release.name}: {entry.decision}d: {entry.reason}")
     champion = ledger.champion_of(release.name)
     if champion is None:
         raise AssertionError("the first model judged is promoted")

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENT = "sightline"
-# MLflow's pages then show training, instead of traces, judges and prompts.
-_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def project_root() -> Path:
@@ -57,7 +55,7 @@ class Connection:
             remote = self.uri.startswith(("http://", "https://"))
             try:
                 location = None if remote else (self.root / "mlartifacts").as_uri()
-                return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=_KIND))
+                return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
             except MlflowException:
                 if attempt:  # not just another process that was faster
                     raise
