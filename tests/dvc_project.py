@@ -1,5 +1,6 @@
 """A copy of the repository in a folder of its own, run by DVC as a user would."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -39,7 +40,8 @@ class Project:
         self.commit()
 
     def write_params(self, params: object) -> None:
-        YAML(typ="safe").dump(params, self.root / "params.yaml")
+        plain = json.loads(json.dumps(params))  # nothing shared, so nothing written as an alias
+        YAML(typ="safe").dump(plain, self.root / "params.yaml")
 
     def git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)

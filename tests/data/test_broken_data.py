@@ -200,6 +200,9 @@ def test_many_mistakes_are_cut(tmp_path: Path, out: Path) -> None:
 
 
 PARAMS = """
+seed: 1
+trainer: {}
+evaluation: {}
 datasets:
   cells: {format: image_folder, root: raw}
 models:

@@ -61,15 +61,13 @@ def start(settings: dict[str, Any], prepared: Path, folder: Path) -> subprocess.
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
-def test_loader_processes_do_not_matter(
-    digits: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    fitted = train(model(num_workers=workers), 3, digits, tmp_path / "model")
+def test_loader_processes_do_not_matter(digits: Path, undisturbed: Path, tmp_path: Path, workers: int) -> None:
+    settings = {**SETTINGS, "trainer": {**SETTINGS["trainer"], "num_workers": workers}}
+    told, _ = start(settings, digits, tmp_path).communicate()
+    assert "epoch   5/5" in told
     assert weights(tmp_path / "model") == weights(undisturbed)
     assert (tmp_path / "model/model.json").read_bytes() == (undisturbed / "model.json").read_bytes()
-    assert not list((tmp_path / ".sightline/resume").iterdir()), "a finished training leaves no checkpoints"
-    assert fitted.curves[-1]["val_accuracy"] > 0.8
+    assert not list((tmp_path / "resume").iterdir()), "a finished training leaves no checkpoints"
 
 
 def kill_in_epoch(process: subprocess.Popen[str], epoch: int) -> None:
