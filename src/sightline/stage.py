@@ -19,13 +19,13 @@ QUIET = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# OpenMP's threads spin for milliseconds at each barrier. Alone that saves a tenth of a small network's time; where another
-# process holds a core it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly, then sleep.
+# OpenMP's threads spin for milliseconds at each barrier. Alone that saves a tenth of a small network's time; beside
+# another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly, then sleep.
 SHARING = {"GOMP_SPINCOUNT": "1000"}
 
 
 def be_quiet() -> None:
-    """Switch off telemetry and update checks of every library used, and share the processor; before torch is imported."""
+    """Switch off every library's telemetry, and share the processor; to be called before torch is imported."""
     for name, value in (QUIET | SHARING).items():
         os.environ.setdefault(name, value)
 

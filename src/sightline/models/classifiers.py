@@ -119,13 +119,13 @@ def _timm(name: str, channels: int, classes: int, dropout: float, weights: Weigh
 
 def _timm_head(network: nn.Module) -> str:
     config: Any = network.pretrained_cfg
-    head: str | tuple[str, ...] = config["classifier"]
-    return head if isinstance(head, str) else head[0]
+    head = config["classifier"]
+    return str(head) if isinstance(head, str) else str(head[0])
 
 
 def _last_layer(network: nn.Module, outputs: int) -> str:
     """Name of the last layer with `outputs` units: a Linear, or SqueezeNet's 1 x 1 convolution."""
-    names = [
+    names: list[str] = [
         name
         for name, layer in network.named_modules()
         if (isinstance(layer, nn.Linear) and layer.out_features == outputs)
