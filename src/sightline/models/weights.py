@@ -31,7 +31,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise UserError(f"{path}: holds more than tensors, and is not opened for safety; save its state_dict") from None
+        told = "is no file of weights, or holds more than tensors, which is not opened for safety"
+        raise UserError(f"{path}: {told}; save network.state_dict()") from None
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a file of weights (.safetensors, .pth, .pt, .th): {first}") from None
