@@ -19,8 +19,8 @@ QUIET = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# OpenMP's threads spin for milliseconds at each barrier. Alone that saves a tenth of a small network's time; beside
-# another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly, then sleep.
+# OpenMP's threads spin for milliseconds at each barrier. Alone that saves a small network a tenth to a fifth of its
+# time; beside another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly.
 SHARING = {"GOMP_SPINCOUNT": "1000"}
 
 
