@@ -13,16 +13,19 @@ from sightline.stage import run_stage
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
     from sightline.evaluate import comparable_numbers, evaluate_model
+    from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
 
     model = params.model(name)
     prepared, report = Path("data/prepared", model.dataset), Path("reports", name)
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
-        draw_evaluation(folder, prepared, pd.read_csv(report / "training" / "curves.csv"))
+        curves = pd.read_csv(report / "training" / "curves.csv")
+        draw_evaluation(folder, prepared, curves, load_predictor(Path("models", name)).predictions)
     write_json(report / "metrics.json", comparable_numbers(metrics))
-    for table in ("confusion", "reliability"):
-        copyfile(report / "evaluation" / f"{table}.csv", report / "plots" / f"{table}.csv")
+    with new_folder(report / "plots" / "pictures") as folder:  # `dvc plots diff` shows them side by side
+        for picture in sorted((report / "evaluation").glob("*.png")):
+            copyfile(picture, folder / picture.name)
     headline = metrics["headline"]
     print(
         f"{name}: {headline['name']} {headline['value']:.4f} "

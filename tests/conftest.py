@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.config.datasets import Digits
+from sightline.config.datasets import Digits, Scenes
 from sightline.data.preparation import prepare
 from sightline.stage import be_quiet
 
@@ -16,4 +16,12 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded digits, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "digits"
     prepare("digits", Digits(format="digits", root="data/embedded"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few embedded scenes with boxes and masks, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "scenes"
+    prepare("scenes", Scenes(format="scenes", root="data/embedded", count=60, size=96), folder)
     return folder

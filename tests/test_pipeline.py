@@ -1,6 +1,10 @@
 """The whole way in a real DVC repository: `dvc repro`, again, with a change, as an experiment, with bad input."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +115,27 @@ def test_training_twice_from_clean_gives_the_same_bytes(project: Project, tmp_pa
     again.repro()
     for folder in folders:
         assert again.files(folder) == before[folder], folder
+
+
+def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
+    """A box without DVC and MLflow trains by the stage's own command; `dvc commit` takes its files in."""
+    params = YAML(typ="safe").load(project.root / "params.yaml")
+    params["models"]["small"]["optimizer"]["lr"] = 0.003
+    project.write_params(params)
+    script = (
+        "import runpy, sys; sys.modules.update(dict.fromkeys(('mlflow', 'dvc', 'dvc_data', 'prefect')));"
+        "sys.argv = ['train.py', 'small']; runpy.run_path('pipelines/train.py', run_name='__main__')"
+    )
+    for output in ("models/small", "reports/small/training"):
+        shutil.rmtree(project.root / output)  # DVC's link to its cache is not to be written through
+    (project.root / "reports/small/plots/curves.csv").unlink()
+    environment = {**os.environ, "PYTHONPATH": str(project.root / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    trained = project.files("models/small")
+    assert project.dvc("commit", "--force", "train@small").returncode == 0
+    assert project.repro() == ["evaluate@small", "release@small", "register"]
+    assert project.files("models/small") == trained
+    assert project.versions("small") == 3

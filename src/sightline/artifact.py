@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,7 +17,11 @@ from sightline.structures import LabelMap
 from sightline.tasks import build
 from sightline.tasks.base import Task
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT_VERSION = 1
+OWN = "task."  # before the names of a task's own buffers, which come beside the network's weights
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,18 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
     """Write a model directory, in place of an earlier one; return the card with the hash of the weights."""
     from safetensors.torch import save
 
-    state = {key: value.detach().cpu().contiguous() for key, value in task.network.state_dict().items()}
-    weights = save(state)
+    weights = save({key: value.detach().cpu().contiguous() for key, value in _state(task).items()})
     card = ModelCard(**{**card.__dict__, "weights_sha256": hashlib.sha256(weights).hexdigest()})
     with new_folder(folder) as work:
         (work / "weights.safetensors").write_bytes(weights)
         write_json(work / "model.json", card.to_json())
     return card
+
+
+def _state(task: Task) -> dict[str, Tensor]:
+    """Return the network's weights under its own names, and what else the task has settled under `task.`."""
+    state = task.network.state_dict()
+    return state | {OWN + key: value for key, value in task.state_dict().items() if not key.startswith("network.")}
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -120,6 +129,9 @@ def read_model(folder: Path) -> tuple[Task, ModelCard]:
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
     task = build(card.task, card.input, card.labels)
-    task.network.load_state_dict(load(weights))
+    state = load(weights)
+    own = {key.removeprefix(OWN): value for key, value in state.items() if key.startswith(OWN)}
+    network = {f"network.{key}": value for key, value in state.items() if not key.startswith(OWN)}
+    task.load_state_dict(own | network)
     task.use_layout(card.channels_last)
     return task.eval(), card

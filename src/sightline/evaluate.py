@@ -42,7 +42,7 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
     check_labels(predictor, prepared, model)
     store = SplitStore(prepared / "test")
     measured = predictor.task.measure(
-        list(_predict(predictor, store, settings.batch_size)), _truth(store, predictor.task), settings.calibration_bins
+        _predict(predictor, store, settings.batch_size), _truth(store, predictor.task), settings.calibration_bins
     )
     metrics = with_intervals(predictor.task, measured, settings)
     write_json(folder / "metrics.json", metrics)
@@ -124,7 +124,4 @@ def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
 
 
 def _truth(store: SplitStore, task: Task) -> pd.DataFrame:
-    columns = {"id": store.ids, "source": store.sources}
-    return pd.DataFrame(
-        columns | {name: store.labels if name == "label" else store.column(name) for name in task.targets}
-    )
+    return pd.DataFrame({name: store.column(name) for name in ("id", "source", "height", "width", *task.targets)})

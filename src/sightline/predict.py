@@ -11,6 +11,7 @@ import torch
 
 from sightline.artifact import ModelCard, read_model
 from sightline.data.cache import decoded
+from sightline.data.images import Placement
 from sightline.structures import UINT8, Prediction
 from sightline.tasks.base import Task
 
@@ -40,12 +41,13 @@ class Predictor:
     def predictions(self, images: Sequence[bytes | memoryview]) -> list[Prediction]:
         """Return a prediction for each encoded image."""
         image = self.card.input
-        return self.predict_pixels(decoded(images, image.size, image.channels, image.resize))
+        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize))
 
-    def predict_pixels(self, pixels: UINT8) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images."""
+    def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
+        """Return a prediction for each of N x size x size x channels images, placed there as told."""
         with torch.inference_mode():
-            return self.task.predictions(self.task(torch.from_numpy(pixels).to(self.device)))
+            outputs = self.task(torch.from_numpy(pixels).to(self.device))
+            return self.task.predictions(outputs, placements)
 
 
 def load_predictor(folder: Path, device: str = "cpu") -> Predictor:

@@ -17,32 +17,64 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
 UINT8 = NDArray[np.uint8]
 FLOAT32 = NDArray[np.float32]
+_BESIDE_CLASSES = ("values", "keypoints", "mirrored", "semantic")
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Names of the foreground classes 0..K-1, beside the ids or names they had in the source."""
+    """What the numbers of a data set mean.
+
+    Attributes:
+        classes: names of the foreground classes 0..K-1.
+        source_ids: the ids or names that the classes had in the source.
+        values: names of a sample's `values`, for regression.
+        keypoints: names of an object's key points, in their order.
+        mirrored: for each key point the number of the one that takes its place in a mirrored image (left eye, right
+            eye); empty where that is not known.
+        semantic: names of the values 0, 1, 2, ... of semantic maps, where those are not `classes`, e.g. as maps that
+            are made of objects have a background.
+    """
 
     classes: tuple[str, ...]
     source_ids: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    keypoints: tuple[str, ...] = ()
+    mirrored: tuple[int, ...] = ()
+    semantic: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.source_ids):
             raise ValueError(f"{len(self.classes)} classes, but {len(self.source_ids)} source ids")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"class names repeat: {self.classes}")
+        for what in ("classes", "values", "keypoints", "semantic"):
+            names = getattr(self, what)
+            if len(set(names)) != len(names):
+                raise ValueError(f"names of {what} repeat: {names}")
+        if self.mirrored and sorted(self.mirrored) != list(range(len(self.keypoints))):
+            raise ValueError(f"mirrored {self.mirrored} does not pair {len(self.keypoints)} key points")
 
     def __len__(self) -> int:
         return len(self.classes)
 
     @property
+    def map_classes(self) -> tuple[str, ...]:
+        """Names of the values 0, 1, 2, ... of semantic maps."""
+        return self.semantic or self.classes
+
+    def _more(self) -> dict[str, list[Any]]:
+        """Return what is there beside the classes."""
+        return {name: list(getattr(self, name)) for name in _BESIDE_CLASSES if getattr(self, name)}
+
+    @property
     def sha256(self) -> str:
         """Hash of names and order, hexadecimal."""
-        return hashlib.sha256(json.dumps([self.classes, self.source_ids]).encode()).hexdigest()
+        more = self._more()
+        content = [self.classes, self.source_ids, *([more] if more else [])]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the map as plain values for JSON."""
-        return {"classes": list(self.classes), "source_ids": list(self.source_ids), "sha256": self.sha256}
+        classes = {"classes": list(self.classes), "source_ids": list(self.source_ids)}
+        return classes | self._more() | {"sha256": self.sha256}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> LabelMap:
@@ -51,7 +83,8 @@ class LabelMap:
         Raises:
             ValueError: names, order or hash were changed by hand.
         """
-        labels = cls(tuple(values["classes"]), tuple(values["source_ids"]))
+        more = {name: tuple(values.get(name, ())) for name in _BESIDE_CLASSES}
+        labels = cls(tuple(values["classes"]), tuple(values["source_ids"]), **more)
         if labels.sha256 != values["sha256"]:
             raise ValueError("the label map does not match its own hash")
         return labels
@@ -110,22 +143,79 @@ class Sample:
 class Prediction:
     """What a model says of one image; a task fills the fields it knows.
 
+    Geometry is in pixels of the original upright image, whatever the size that the network saw.
+
     Attributes:
         label: class id, -1 for none.
-        probabilities: K float32, of each class.
+        labels: class ids of a multi-label prediction.
+        probabilities: K float32, of each class; they add up to 1 unless the classes are independent.
+        values: K float32, predicted numbers.
+        boxes: N x 4 float32 xyxy, surest first.
+        box_labels: N class ids.
+        box_scores: N float32 in 0..1.
+        instances: N COCO run-length encodings of the original's size, in the order of `boxes`.
+        keypoints: N x K x 3 float32 x, y, score in 0..1, in the order of `boxes` where there are some.
+        semantic: H x W uint8 class ids of the original's size.
+        image: H x W x C uint8, a picture that the model made, of the original's size.
     """
 
     label: int = -1
+    labels: list[int] | None = None
     probabilities: FLOAT32 | None = None
+    values: FLOAT32 | None = None
+    boxes: FLOAT32 | None = None
+    box_labels: list[int] | None = None
+    box_scores: FLOAT32 | None = None
+    instances: list[dict[str, Any]] | None = None
+    keypoints: FLOAT32 | None = None
+    semantic: UINT8 | None = None
+    image: UINT8 | None = None
+
+    def __post_init__(self) -> None:
+        count = None if self.boxes is None else len(self.boxes)
+        for name in ("box_labels", "box_scores", "instances", "keypoints"):
+            values = getattr(self, name)
+            if values is not None and count is not None and len(values) != count:
+                raise ValueError(f"{len(values)} {name}, but {count} boxes")
 
     def to_json(self, labels: LabelMap) -> dict[str, Any]:
         """Return the prediction as plain values, with class names."""
-        values: dict[str, Any] = {}
+        told: dict[str, Any] = {}
+        if self.label >= 0:
+            told |= {"label": labels.classes[self.label], "label_id": self.label}
+            if self.probabilities is not None:
+                told["confidence"] = float(self.probabilities[self.label])
+        if self.labels is not None:
+            told |= {"labels": [labels.classes[label] for label in self.labels], "label_ids": self.labels}
         if self.probabilities is not None:
-            values["label"] = labels.classes[self.label]
-            values["label_id"] = self.label
-            values["confidence"] = float(self.probabilities[self.label])
-            values["probabilities"] = {
-                name: float(value) for name, value in zip(labels.classes, self.probabilities, strict=True)
-            }
-        return values
+            pairs = zip(labels.classes, self.probabilities, strict=True)
+            told["probabilities"] = {name: float(value) for name, value in pairs}
+        if self.values is not None:
+            told["values"] = {name: float(value) for name, value in zip(labels.values, self.values, strict=True)}
+        objects = self._objects(labels)
+        if objects is not None:
+            told["objects"] = objects
+        if self.semantic is not None:
+            counts = np.bincount(self.semantic.ravel(), minlength=len(labels.map_classes))
+            told["pixels"] = {name: int(counts[label]) for label, name in enumerate(labels.map_classes)}
+        return told
+
+    def _objects(self, labels: LabelMap) -> list[dict[str, Any]] | None:
+        """Return what is known of each single object."""
+        known = [values for values in (self.boxes, self.keypoints) if values is not None]
+        if not known:
+            return None
+        objects: list[dict[str, Any]] = [{} for _ in known[0]]
+        for place, told in enumerate(objects):
+            if self.box_labels is not None:
+                told |= {"label": labels.classes[self.box_labels[place]], "label_id": self.box_labels[place]}
+            if self.box_scores is not None:
+                told["confidence"] = float(self.box_scores[place])
+            if self.boxes is not None:
+                told["box"] = [float(edge) for edge in self.boxes[place]]
+            if self.instances is not None:
+                told["mask"] = self.instances[place]
+            if self.keypoints is not None:
+                points = zip(labels.keypoints, self.keypoints[place], strict=True)
+                told["keypoints"] = {name: [float(value) for value in point] for name, point in points}
+        return objects

@@ -14,22 +14,39 @@ def drawn(sampler: EpochSampler) -> list[int]:
 
 
 @given(count=st.integers(2, 200), batch=st.integers(2, 40), epoch=st.integers(0, 5))
-def test_every_sample_once_but_for_a_last_one(count: int, batch: int, epoch: int) -> None:
+def test_every_sample_once_and_none_alone(count: int, batch: int, epoch: int) -> None:
     sampler = EpochSampler(count, batch, 0, lambda: epoch)
-    indices = drawn(sampler)
-    assert len(set(indices)) == len(indices)
-    assert len(indices) == count - (count % batch == 1)
-    assert len(list(sampler)) == len(sampler)
+    batches = list(sampler)
+    assert sorted(drawn(sampler)) == list(range(count))
+    assert len(batches) == len(sampler)
+    assert all(2 <= len(own) <= batch + 1 for own in batches)
 
 
-@given(count=st.integers(4, 100), world=st.integers(2, 4))
-def test_processes_share_an_epoch_in_equal_steps(count: int, world: int) -> None:
-    samplers = [EpochSampler(count, 2, 0, lambda: 3, rank, world) for rank in range(world)]
+@given(count=st.integers(4, 100), batch=st.integers(2, 8), world=st.integers(2, 4))
+def test_processes_share_an_epoch_in_equal_steps(count: int, batch: int, world: int) -> None:
+    samplers = [EpochSampler(count, batch, 0, lambda: 3, rank, world) for rank in range(world)]
     assert len({len(sampler) for sampler in samplers}) == 1
     together = [index for sampler in samplers for index in drawn(sampler)]
-    if (-(-count // world)) % 2 == 0:
-        assert set(together) == set(range(count))
-        assert len(together) - count < world
+    assert sorted(together) == list(range(count))
+
+
+def test_batches_of_several_processes_are_those_of_one() -> None:
+    alone = [{index for _, index in batch} for batch in EpochSampler(64, 8, 0, lambda: 1)]
+    shares = [list(EpochSampler(64, 4, 0, lambda: 1, rank, 2)) for rank in range(2)]
+    assert [{index for part in parts for _, index in part} for parts in zip(*shares, strict=True)] == alone
+
+
+def test_balanced_batches_hold_each_class_equally() -> None:
+    classes = np.array([0] * 70 + [1] * 20 + [2] * 6)
+    sampler = EpochSampler(96, 12, 0, lambda: 0, classes=classes)
+    batches = [[index for _, index in batch] for batch in sampler]
+    assert sum(map(len, batches)) == 96
+    for batch in batches:
+        assert np.bincount(classes[batch]).tolist() == [4, 4, 4]
+    rare = np.bincount([index for batch in batches for index in batch], minlength=96)[90:]
+    assert rare.min() >= 5
+    assert rare.max() - rare.min() <= 1, "drawn in turn, not at random with replacement"
+    assert drawn(EpochSampler(96, 12, 0, lambda: 1, classes=classes)) != [i for batch in batches for i in batch]
 
 
 def test_order_changes_with_epoch_and_seed_only() -> None:

@@ -1,13 +1,17 @@
 """Classifiers by name: sizes, heads, and weights from files."""
 
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
+from sightline.config.network import LECTURE_NETWORKS, Network
 from sightline.errors import UserError
-from sightline.models.classifiers import build_classifier
+from sightline.models.classifiers import LECTURE, build_classifier
+from sightline.models.initialisation import Initialisation
+from sightline.models.layers import Activation, Pooling
 from sightline.models.weights import is_folded
 
 
@@ -90,6 +94,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         ("torchvision:resnet19", "did you mean resnet1"),
         ("timm:resnet10x", "did you mean resnet10t"),
+        ("lenet", "did you mean lenet5"),
     ],
 )
 def test_unknown_names_are_told_with_the_nearest(architecture: str, told: str) -> None:
@@ -123,3 +128,148 @@ def test_folded_batch_normalisation_is_seen() -> None:
     network.train()(torch.rand(2, 3, 32, 32))
     assert not is_folded(network)
     assert not is_folded(build_classifier("mlp", 1, 8, 10).network)
+
+
+def test_the_configuration_has_the_same_words() -> None:
+    assert LECTURE == LECTURE_NETWORKS
+    fields = Network.model_fields
+    for name, words in (("activation", Activation), ("initialisation", Initialisation), ("pooling", Pooling)):
+        allowed, _ = get_args(fields[name].annotation)
+        assert get_args(allowed) == get_args(words)
+
+
+@pytest.mark.parametrize("architecture", LECTURE)
+def test_every_network_of_the_lecture_is_built_by_its_word(architecture: str) -> None:
+    classes = 2 if architecture == "neuron" else 10
+    with torch.device("meta"):
+        built = build_classifier(architecture, 3, 64, classes)
+        assert built.network(torch.empty(1, 3, 64, 64)).shape == (1, classes)
+    assert isinstance(built.network.get_submodule(built.head), nn.Linear)
+
+
+def test_options_reach_the_network() -> None:
+    network = build_classifier("mlp", 1, 8, 10, hidden=[5, 6], activation="elu", dropout=0.25).network
+    assert [layer.out_features for layer in network if isinstance(layer, nn.Linear)] == [5, 6, 10]
+    assert sum(isinstance(layer, nn.ELU) for layer in network) == 2
+    assert {layer.p for layer in network if isinstance(layer, nn.Dropout)} == {0.25}
+    assert type(build_classifier("lenet5", 1, 28, 10, pooling="max").network.pool1) is nn.MaxPool2d
+    assert build_classifier("alexnet_small", 1, 28, 10).network.dropout1.p == 0.5
+    assert build_classifier("alexnet_small", 1, 28, 10, dropout=0.0).network.dropout1.p == 0
+
+
+def stochastic_rates(network: nn.Module) -> list[float]:
+    names = {"StochasticDepth": "p", "DropPath": "drop_prob"}
+    return [getattr(layer, names[type(layer).__name__]) for layer in network.modules() if type(layer).__name__ in names]
+
+
+def test_stochastic_depth_grows_from_block_to_block() -> None:
+    network = build_classifier("torchvision:efficientnet_b0", 3, 32, 10, stochastic_depth=0.32).network
+    rates = stochastic_rates(network)
+    assert rates == pytest.approx([0.32 * block / 16 for block in range(1, 17)])
+    rates = stochastic_rates(build_classifier("timm:resnet10t", 3, 32, 10, stochastic_depth=0.3).network)
+    assert rates == pytest.approx([0.1, 0.2, 0.3])
+    own = build_classifier("torchvision:efficientnet_b0", 3, 32, 10).network
+    assert max(stochastic_rates(own)) == pytest.approx(0.2 * 15 / 16)
+
+
+def test_dropout_of_library_networks() -> None:
+    def rates(dropout: float | None) -> set[float]:
+        network = build_classifier("torchvision:mobilenet_v2", 3, 32, 10, dropout=dropout).network
+        return {layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)}
+
+    assert (rates(None), rates(0.0), rates(0.4)) == ({0.2}, {0.0}, {0.4})
+    assert build_classifier("timm:resnet10t", 3, 32, 10, dropout=0.4).network.drop_rate == 0.4
+
+
+@pytest.mark.parametrize("architecture", ["lenet5", "torchvision:squeezenet1_1", "timm:resnet10t"])
+def test_initialisation_applies_to_every_kind_of_network(architecture: str) -> None:
+    torch.manual_seed(0)
+    network = build_classifier(architecture, 1, 32, 10, initialisation="he").network
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.numel() > 2000:
+            inputs = layer.weight[0].numel()
+            assert layer.weight.var().item() == pytest.approx(2 / inputs, rel=0.2)
+            assert layer.bias is None or not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "told"),
+    [
+        ("neuron", {}, "task.architecture: neuron: .* not 10; use perceptron"),
+        ("perceptron", {"activation": "tanh"}, "task.activation: tanh: perceptron has none"),
+        ("perceptron", {"dropout": 0.5}, "task.dropout: 0.5: perceptron has none"),
+        ("mlp", {"pooling": "max"}, "task.pooling: max: mlp has none"),
+        ("mnist_cnn", {"hidden": [10]}, r"task.hidden: \[10\]: mnist_cnn has none"),
+        ("torchvision:resnet18", {"activation": "relu"}, "task.activation: relu: torchvision:resnet18 has its own"),
+        ("timm:resnet10t", {"hidden": []}, r"task.hidden: \[\]: timm:resnet10t has its own"),
+        ("mlp", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: mlp has none"),
+        ("torchvision:resnet18", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: ResNet has none"),
+        ("timm:densenet121", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: timm:densenet121 has none"),
+        ("torchvision:resnet18", {"dropout": 0.1}, "task.dropout: 0.1: ResNet has no dropout layer"),
+        ("mlp", {"initialisation": "he", "weights": Path("w.pth")}, "task.initialisation: he: weights: w.pth are not"),
+        ("mlp", {"weights": "pretrained"}, "mlp: weights: pretrained: not offered"),
+    ],
+)
+def test_options_that_do_not_fit_are_told_by_field(architecture: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told) as error:
+        build_classifier(architecture, 3, 32, 10, **options)
+    assert len(error.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("architecture", "least"),
+    [
+        ("torchvision:alexnet", 63),
+        ("torchvision:vgg11", 32),
+        ("torchvision:googlenet", 15),
+        ("torchvision:inception_v3", 75),
+        ("torchvision:densenet121", 29),
+    ],
+)
+def test_sizes_too_small_for_a_library_network_are_told_with_the_least(architecture: str, least: int) -> None:
+    with torch.device("meta"):
+        build_classifier(architecture, 1, least, 10)
+        with pytest.raises(UserError, match=rf"input.size: {least - 1}: {architecture} needs at least {least} px"):
+            build_classifier(architecture, 1, least - 1, 10)
+
+
+def test_sizes_that_do_not_fit_patches_are_told() -> None:
+    with pytest.raises(UserError, match="input.size: 28: torchvision:vit_b_32 was published for 224 px"):
+        build_classifier("torchvision:vit_b_32", 3, 28, 10)
+    with pytest.raises(UserError, match="input.size: 8: timm:vit_tiny_patch16_224 was published for 224 px"):
+        build_classifier("timm:vit_tiny_patch16_224", 3, 8, 10)
+
+
+def test_vision_transformers_are_built_for_the_input() -> None:
+    network = build_classifier("timm:vit_tiny_patch16_224", 1, 32, 10).network
+    assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 10)
+    with torch.device("meta"):
+        assert build_classifier("torchvision:vit_b_32", 1, 64, 10).network(torch.empty(1, 1, 64, 64)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size"),
+    [
+        ("torchvision:vgg11", 32),
+        ("torchvision:googlenet", 32),
+        ("torchvision:inception_v3", 75),
+        ("torchvision:resnet18", 32),
+    ],
+)
+def test_library_networks_train_on_small_grey_images(architecture: str, size: int) -> None:
+    with torch.device("meta"):
+        network = build_classifier(architecture, 1, size, 10).network
+        assert network.training
+        logits = network(torch.empty(2, 1, size, size))
+        assert logits.shape == (2, 10)
+        logits.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_size_is_tried_without_a_trace() -> None:
+    torch.manual_seed(0)
+    network = build_classifier("torchvision:squeezenet1_1", 1, 32, 10).network
+    batches = [buffer for name, buffer in build_classifier("timm:resnet10t", 1, 32, 10).network.named_buffers()]
+    assert network.training
+    assert all(not p.is_meta for p in network.parameters())
+    assert all(int(buffer) == 0 for buffer in batches if buffer.dtype == torch.int64)

@@ -51,7 +51,7 @@ def test_a_training_learns_and_says_what_it_was(digits: Path) -> None:
     "optimizer",
     [
         {"name": "sgd", "lr": 0.05},
-        {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+        {"name": "nesterov", "lr": 0.05},
         {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},
         {"name": "adamw", "lr": 1e-3},
     ],
@@ -97,11 +97,21 @@ def test_only_the_head_learns_while_frozen(digits: Path) -> None:
     first = read_weights_after(digits, freeze=2, epochs=3, stop=2)
     assert first["body_same"]
     assert not first["head_same"]
-    later = read_weights_after(digits, freeze=1, epochs=2, stop=2)
+    momentum = {"name": "momentum", "lr": 0.01}  # layers that begin to learn later have no momentum yet
+    later = read_weights_after(digits, freeze=1, epochs=2, stop=2, optimizer=momentum)
     assert not later["body_same"]
 
 
-def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int) -> dict[str, bool]:
+def test_layers_thaw_from_the_top(digits: Path) -> None:
+    """After one of two epochs of freezing the upper half has begun to learn, and the lower half has not."""
+    told = read_weights_after(digits, freeze=4, epochs=5, stop=3, unfreeze="gradually")
+    changed = [place for place, key in enumerate(told["keys"]) if key in told["changed"]]
+    assert changed[0] > len(told["keys"]) / 4
+    assert len(changed) > len(told["keys"]) / 4
+    assert changed == list(range(changed[0], len(told["keys"])))
+
+
+def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int, **settings: Any) -> dict[str, Any]:
     """Train from a file of weights and compare the weights kept from epoch `stop` with those of the file."""
     from sightline.models.classifiers import build_classifier
 
@@ -114,7 +124,8 @@ def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int) -> dic
             "task": {"kind": "classification", "architecture": "torchvision:squeezenet1_1"},
             "input": {"size": 32, "channels": 3},
             "weights": "w.pth",
-            "trainer": {"max_epochs": epochs, "batch_size": 64, "freeze_epochs": freeze, "keep": "last"},
+            "optimizer": settings.pop("optimizer", SETTINGS["optimizer"]),
+            "trainer": {"max_epochs": epochs, "batch_size": 64, "freeze_epochs": freeze, "keep": "last", **settings},
         }
     )
     torch.save(build_classifier("torchvision:squeezenet1_1", 3, 32, 10).network.state_dict(), folder / "w.pth")
@@ -124,6 +135,8 @@ def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int) -> dic
     after = read_model(Path("model"))[0].network.state_dict()
     head = "classifier.1"
     return {
+        "keys": list(before),
+        "changed": {key for key in before if not torch.equal(before[key], after[key])},
         "body_same": all(torch.equal(before[k], after[k]) for k in before if not k.startswith(head)),
         "head_same": all(torch.equal(before[k], after[k]) for k in before if k.startswith(head)),
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sightline.config.models import Constant, Cosine, OneCycle
+from sightline.config.optimizers import Constant, Cosine, Exponential, OneCycle, Step
 from sightline.training.optimizers import learning_rate_factor
 
 
@@ -18,6 +18,27 @@ def test_cosine_warms_up_then_falls_to_the_last_value() -> None:
     assert factor(99) == pytest.approx(0.1)
     values = [factor(step) for step in range(20, 100)]
     assert values == sorted(values, reverse=True)
+
+
+def test_exponential_falls_by_the_same_factor() -> None:
+    factor = learning_rate_factor(Exponential(name="exponential", final=0.01), 11)
+    values = [factor(step) for step in range(11)]
+    assert values[0] == 1.0
+    assert values[-1] == pytest.approx(0.01)
+    assert [b / a for a, b in zip(values, values[1:], strict=False)] == pytest.approx([0.01**0.1] * 10)
+
+
+def test_step_falls_at_the_milestones() -> None:
+    factor = learning_rate_factor(Step(name="step", milestones=[0.5, 0.75], factor=0.1), 8)
+    assert [factor(step) for step in range(8)] == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("name", ["constant", "exponential", "step", "cosine"])
+def test_every_schedule_warms_up(name: str) -> None:
+    config = {"constant": Constant, "exponential": Exponential, "step": Step, "cosine": Cosine}[name]
+    factor = learning_rate_factor(config.model_validate({"name": name, "warmup": 0.2}), 100)
+    assert [factor(step) for step in range(20)] == pytest.approx([(step + 1) / 20 for step in range(20)])
+    assert factor(20) == pytest.approx(1.0)
 
 
 def test_one_cycle_rises_and_falls() -> None:

@@ -121,8 +121,8 @@ def _sections(annotation: Any) -> list[Any]:
 
 
 def _tag(section: type[BaseModel]) -> Any:
-    first = next(iter(f for f in section.model_fields.values() if str(f.annotation).startswith("typing.Literal")), None)
-    return get_args(first.annotation)[0] if first else None
+    tag = next((field for name, field in section.model_fields.items() if name in ("kind", "format", "name")), None)
+    return get_args(tag.annotation)[0] if tag else None
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import Fraction, Positive, Section
+from sightline.config.base import Section
+from sightline.config.optimizers import Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
 
-_Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
 _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 
@@ -35,70 +35,6 @@ class Input(Section):
         return self
 
 
-class Sgd(Section):
-    """Stochastic gradient descent, with Nesterov's momentum where `nesterov`."""
-
-    name: Literal["sgd"]
-    lr: Positive
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Sgd:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum greater than 0")
-        return self
-
-
-class Adam(Section):
-    """Adam; `weight_decay` is added to the gradient."""
-
-    name: Literal["adam"]
-    lr: Positive = 1e-3
-    betas: _Betas = Field([0.9, 0.999])
-    eps: Positive = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-
-
-class AdamW(Section):
-    """Adam with decoupled weight decay."""
-
-    name: Literal["adamw"]
-    lr: Positive = 1e-3
-    betas: _Betas = Field([0.9, 0.999])
-    eps: Positive = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
-
-
-class Constant(Section):
-    """The learning rate stays."""
-
-    name: Literal["constant"]
-
-
-class Cosine(Section):
-    """Linear warm-up, then half a cosine down to `final` of the learning rate."""
-
-    name: Literal["cosine"]
-    warmup: Fraction = Field(0.0, description="share of all steps")
-    final: Fraction = 0.0
-
-
-class OneCycle(Section):
-    """Up to the learning rate and down again, by cosine."""
-
-    name: Literal["one_cycle"]
-    warmup: Annotated[float, Field(gt=0, lt=1)] = Field(0.3, description="share of all steps")
-    start: Annotated[float, Field(gt=0, le=1)] = Field(0.04, description="first learning rate, as a share of lr")
-
-
-Schedule = Annotated[Constant | Cosine | OneCycle, Field(discriminator="name")]
-
-
 class Model(Section):
     """One trained and registered model."""
 
@@ -116,14 +52,32 @@ class Model(Section):
     trainer: Trainer = Trainer()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Model:
-        architecture = self.task.architecture
-        if ":" not in architecture and self.weights == "pretrained":
-            raise ValueError(f"weights: pretrained is not offered for {architecture}; use random or a file")
-        if self.trainer.freeze_epochs and self.weights == "random":
-            raise ValueError("trainer.freeze_epochs needs trained weights, but weights is random")
-        if self.trainer.batch_statistics == "keep" and self.weights == "random":
-            raise ValueError("trainer.batch_statistics: keep needs trained weights, but weights is random")
-        if self.trainer.freeze_epochs >= self.trainer.max_epochs:
+    def _weights_fit(self) -> Model:
+        trunk = getattr(self.task, "backbone", None) or self.task.architecture
+        if ":" not in trunk and self.weights == "pretrained":
+            raise ValueError(f"weights: pretrained is not offered for {trunk}; use random or a file")
+        if self.weights != "random" and getattr(self.task, "initialisation", None) is not None:
+            raise ValueError(f"task.initialisation is for random weights, but weights is {self.weights}")
+        if self.weights == "random":
+            for name, default in (("freeze_epochs", 0), ("batch_statistics", "learn")):
+                value = getattr(self.trainer, name)
+                if value != default:
+                    raise ValueError(f"trainer.{name}: {value} needs trained weights, but weights is random")
+        return self
+
+    @model_validator(mode="after")
+    def _training_fits(self) -> Model:
+        trainer, task = self.trainer, self.task
+        if trainer.freeze_epochs >= trainer.max_epochs:
             raise ValueError("trainer.freeze_epochs must be less than trainer.max_epochs")
+        if trainer.sampling == "balanced" and task.kind != "classification":
+            raise ValueError(f"trainer.sampling: balanced needs one class per image, but task.kind is {task.kind}")
+        loss = task.loss if task.kind == "classification" else None
+        needed = {"hebb": "hebb", "rosenblatt": "perceptron"}.get(self.optimizer.name)
+        if needed is not None and loss != needed:
+            raise ValueError(f"optimizer.name: {self.optimizer.name} needs task.loss: {needed}, which is its rule")
+        if loss == "hebb" and not isinstance(self.optimizer, Hebb):
+            raise ValueError("task.loss: hebb falls without end; it needs optimizer.name: hebb")
+        if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
+            raise ValueError(f"optimizer.name: {self.optimizer.name} has no schedule; leave schedule out")
         return self

@@ -28,7 +28,13 @@ class Trainer(Section):
     )
     early_stopping: EarlyStopping | None = None
     keep: Literal["best", "last"] = Field("best", description="best: the epoch of least validation loss")
-    freeze_epochs: Annotated[int, Field(ge=0)] = Field(0, description="epochs in which only the head learns")
+    freeze_epochs: Annotated[int, Field(ge=0)] = Field(0, description="epochs before all layers learn")
+    unfreeze: Literal["at_once", "gradually"] = Field(
+        "at_once", description="at_once: only the head learns before; gradually: layers join it from the top"
+    )
+    sampling: Literal["shuffled", "balanced"] = Field(
+        "shuffled", description="balanced: every class is equally frequent in each batch; rare ones repeat"
+    )
     batch_statistics: Literal["learn", "keep"] = Field(
         "learn", description="keep: batch normalisation uses the statistics of the given weights, not of each batch"
     )

@@ -12,12 +12,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from sightline.data.images import Resize, decode, fit
+from sightline.data.images import Placement, Resize, decode, fit, place
 from sightline.data.store import SplitStore
 from sightline.files import new_file
 from sightline.structures import UINT8
 
 CACHE = Path(".sightline/cache")
+IGNORE = 255  # the class id of pixels that do not count
 
 
 def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, folder: Path = CACHE) -> UINT8:
@@ -31,6 +32,23 @@ def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, fold
             _decode_all(store, (len(store), size, size, channels), resize, work)
     pixels: UINT8 = np.load(path, mmap_mode="r")
     return pixels
+
+
+def raw_maps(store: SplitStore, size: int, resize: Resize, folder: Path = CACHE) -> UINT8:
+    """Return N x size x size uint8 class maps, 255 where there is none, mapped from a file as `raw_pixels`."""
+    path = folder / f"{store.digest[:24]}-{size}-semantic-{resize}.npy"
+    if not path.exists():
+        with new_file(path) as work:
+            maps = np.lib.format.open_memmap(work, mode="w+", dtype=np.uint8, shape=(len(store), size, size))
+            shapes = zip(store.column("height"), store.column("width"), strict=True)
+            for index, (encoded, shape) in enumerate(zip(store.column("semantic"), shapes, strict=True)):
+                maps[index] = IGNORE
+                if encoded is not None:
+                    original = decode(encoded, 1)[..., 0]
+                    maps[index] = place(*shape, size, resize).map_into_input(original, IGNORE)
+            maps.flush()
+    cached: UINT8 = np.load(path, mmap_mode="r")
+    return cached
 
 
 def _decode_all(store: SplitStore, shape: tuple[int, int, int, int], resize: Resize, path: Path) -> None:
@@ -54,11 +72,19 @@ def counted(total: int, what: str) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(bar)
 
 
-def decoded(images: Sequence[bytes | memoryview], size: int, channels: int, resize: Resize) -> UINT8:
-    """Return N x size x size x channels uint8 from encoded images, decoded side by side.
+def decoded(
+    images: Sequence[bytes | memoryview], size: int, channels: int, resize: Resize
+) -> tuple[UINT8, list[Placement]]:
+    """Return N x size x size x channels uint8 from encoded images, decoded side by side, and where each one lies.
 
     Raises:
         ValueError: an image is not readable.
     """
+
+    def one(encoded: bytes | memoryview) -> tuple[UINT8, Placement]:
+        image = decode(encoded, channels)
+        return fit(image, size, resize), place(image.shape[0], image.shape[1], size, resize)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(lambda image: fit(decode(image, channels), size, resize), images)))
+        pairs = list(pool.map(one, images))
+    return np.stack([pixels for pixels, _ in pairs]), [placement for _, placement in pairs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.data.augmentation import key
 
@@ -13,7 +14,8 @@ class EpochSampler:
     """Yields batches of (epoch, index), shuffled anew each epoch, every sample once.
 
     The epoch travels with each index, so loader workers hold no state, and a resumed run continues as if undisturbed.
-    Over several processes each takes every `world`-th sample; the last ones wrap around so that all take as many steps.
+    Over W processes each takes every W-th sample, so that their b-th batches together are the b-th batch of one process
+    with W times the batch size.
 
     Args:
         count: number of samples.
@@ -22,25 +24,47 @@ class EpochSampler:
         epoch: tells the present epoch when an iteration starts.
         rank: of this process.
         world: number of processes.
+        classes: N class ids for balanced batches: each class comes equally often, the rare ones again and again, and
+            an epoch has as many samples as without; None for each sample once.
     """
 
     def __init__(
-        self, count: int, batch_size: int, seed: int, epoch: Callable[[], int], rank: int = 0, world: int = 1
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        epoch: Callable[[], int],
+        rank: int = 0,
+        world: int = 1,
+        classes: NDArray[np.int64] | None = None,
     ) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.epoch, self.rank, self.world = epoch, rank, world
+        self.classes = classes
 
     def __len__(self) -> int:
-        share = -(-self.count // self.world)
-        batches, rest = divmod(share, self.batch_size)
-        # A last batch of one is left out (batch normalisation cannot learn from it), unless it is all there is.
-        return batches + (rest > 1 or (rest == 1 and batches == 0))
+        batches, rest = divmod(self.count // self.world, self.batch_size)
+        # Batch normalisation cannot learn from a single sample: it joins the batch before it.
+        return max(1, batches + (rest > 1))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self.epoch()
-        order = np.random.Generator(np.random.Philox(key=[key(self.seed, "order", epoch), 0])).permutation(self.count)
-        share = -(-self.count // self.world)
-        mine = np.resize(order, share * self.world)[self.rank :: self.world]
-        for batch in range(len(self)):
-            chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(epoch, int(index)) for index in chosen]
+        epoch, batches = self.epoch(), len(self)
+        random = np.random.Generator(np.random.Philox(key=[key(self.seed, "order", epoch), 0]))
+        order = random.permutation(self.count) if self.classes is None else _balanced(self.classes, random)
+        mine = order[self.rank :: self.world]
+        for batch in range(batches):
+            start = batch * self.batch_size
+            end = start + self.batch_size if batch < batches - 1 else None  # the last one takes what is left
+            yield [(epoch, int(index)) for index in mine[start:end]]
+
+
+def _balanced(classes: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Return as many indices as there are samples: each run of K has one of each class, drawn without replacement."""
+    present = np.unique(classes)
+    rounds = -(-len(classes) // len(present))
+    columns = []
+    for label in present:
+        members = np.flatnonzero(classes == label)
+        passes = -(-rounds // len(members))
+        columns.append(np.concatenate([random.permutation(members) for _ in range(passes)])[:rounds])
+    return random.permuted(np.stack(columns, 1), axis=1).ravel()[: len(classes)]

@@ -1,22 +1,28 @@
-"""Classifiers by name: `mlp`, `mnist_cnn`, `torchvision:NAME`, `timm:NAME`."""
+"""Classifiers by name: the lecture's own networks, `torchvision:NAME`, `timm:NAME`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from torch import nn
 
 from sightline.errors import UserError
-from sightline.models.classics import mlp, mnist_cnn
+from sightline.models import classics
+from sightline.models.hub import Weights, nearest
+from sightline.models.initialisation import Initialisation, initialise
+from sightline.models.layers import Activation, Pooling
+from sightline.models.timm_networks import timm_network
+from sightline.models.torchvision_networks import torchvision_network
 from sightline.models.weights import load_strictly, read_weights
 
-Weights = Literal["random", "pretrained"] | Path
-HUB_CLASSES = 1000
-T = TypeVar("T")
+__all__ = ["LECTURE", "Classifier", "Weights", "build_classifier"]
+
+LECTURE = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 
 
 @dataclass(frozen=True)
@@ -33,145 +39,100 @@ class Classifier:
 
 
 def build_classifier(
-    architecture: str, channels: int, size: int, classes: int, dropout: float = 0.0, weights: Weights = "random"
+    architecture: str,
+    channels: int,
+    size: int,
+    classes: int,
+    *,
+    weights: Weights = "random",
+    dropout: float | None = None,
+    activation: Activation | None = None,
+    initialisation: Initialisation | None = None,
+    pooling: Pooling | None = None,
+    hidden: Sequence[int] | None = None,
+    stochastic_depth: float = 0.0,
 ) -> Classifier:
     """Build a classifier; its last layer is random unless the weights have been made for these classes.
 
     Args:
-        architecture: `mlp`, `mnist_cnn`, `torchvision:NAME` or `timm:NAME`.
+        architecture: a word of `LECTURE`, `torchvision:NAME` or `timm:NAME`.
         channels: of the input, 1 or 3.
         size: height and width of the input, pixels.
         classes: number of logits.
-        dropout: before the last layer; 0 keeps what the network has.
         weights: `random`, `pretrained` (from the hub), or a file of weights.
+        dropout: share of units that are silent in a step of training; None is what the network has.
+        activation: of the lecture's networks with hidden layers; None is the network's own.
+        initialisation: of random weights; None is the network's own.
+        pooling: of the lecture's convolutional networks; None is the network's own.
+        hidden: units of each hidden layer of `mlp`; None is the network's own.
+        stochastic_depth: share of samples that skip the last block, growing from block to block (Huang et al. 2016);
+            0 keeps what the network has.
 
     Raises:
-        UserError: unknown name, weights that do not fit, or a hub that cannot be reached.
+        UserError: unknown name, an option that the network does not take, an input too small for it, weights that do
+            not fit, or a hub that cannot be reached.
     """
+    if initialisation is not None and weights != "random":
+        raise UserError(
+            f"task.initialisation: {initialisation}: weights: {weights} are not random; leave one of them out"
+        )
+    options: dict[str, object] = {"activation": activation, "pooling": pooling, "hidden": hidden}
+    chosen = {field: value for field, value in options.items() if value is not None}
     library, _, name = architecture.rpartition(":")
     match library:
-        case "torchvision":
-            return _torchvision(name, channels, size, classes, dropout, weights)
-        case "timm":
-            return _timm(name, channels, classes, dropout, weights)
+        case "torchvision" | "timm":
+            for field, value in chosen.items():
+                raise UserError(f"task.{field}: {value}: {architecture} has its own; leave it out")
+            build = torchvision_network if library == "torchvision" else timm_network
+            network, head = build(name, channels, size, classes, weights, dropout, stochastic_depth)
         case _:
-            build = {"mlp": mlp, "mnist_cnn": mnist_cnn}[name]
-            network = build(channels, size, classes, dropout)
-            if isinstance(weights, Path):
-                load_strictly(network, read_weights(weights), str(weights), architecture)
-            return Classifier(network, "head")
-
-
-def _torchvision(name: str, channels: int, size: int, classes: int, dropout: float, weights: Weights) -> Classifier:
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        raise UserError(f"torchvision:{name}: no such classifier in torchvision{_nearest(name, known)}")
-    state = read_weights(weights) if isinstance(weights, Path) else None
-    options: dict[str, object] = {"image_size": size} if name.startswith("vit_") else {}
-    if name in ("googlenet", "inception_v3"):
-        options |= {"aux_logits": False, "init_weights": True}
-        if state is not None:  # published files carry the auxiliary heads, which serve training from scratch only
-            state = {key: value for key, value in state.items() if not key.lower().startswith("aux")}
-    network = models.get_model(name, weights=None, **options)
-    if weights == "pretrained":
-        url = models.get_model_weights(name).DEFAULT
-        state = _from_hub(f"torchvision:{name}", lambda: url.get_state_dict(progress=True))
-    head = _last_layer(network, HUB_CLASSES)
-    if state is not None:
-        in_file = state[f"{head}.weight"].shape[0] if f"{head}.weight" in state else HUB_CLASSES
-        if in_file != HUB_CLASSES:
-            _replace(network, head, in_file)
-        load_strictly(network, state, str(weights), f"torchvision:{name}")
-    if state is None or network.get_submodule(head).weight.shape[0] != classes or weights == "pretrained":
-        _replace(network, head, classes)
-    if channels == 1:
-        _take_grey(network)
-    if dropout:
-        _set_dropout(network, dropout)
+            if stochastic_depth:
+                raise UserError(f"task.stochastic_depth: {stochastic_depth}: {architecture} has none; leave it out")
+            if dropout is not None:
+                chosen["dropout"] = dropout
+            network, head = _lecture(architecture, channels, size, classes, weights, chosen), "head"
+    if initialisation is not None:
+        initialise(network, initialisation, activation or "relu")
     return Classifier(network, head)
 
 
-def _timm(name: str, channels: int, classes: int, dropout: float, weights: Weights) -> Classifier:
-    import timm
-
-    if not timm.is_model(name):
-        raise UserError(f"timm:{name}: no such network in timm{_nearest(name, timm.list_models())}")
-    common = {"in_chans": channels, "drop_rate": dropout}
+def _lecture(
+    name: str, channels: int, size: int, classes: int, weights: Weights, options: dict[str, Any]
+) -> nn.Sequential:
+    build = _builder(name, classes)
+    taken = signature(build).parameters
+    for field, value in options.items():
+        if field not in taken:
+            raise UserError(f"task.{field}: {value}: {name} has none; leave it out")
+    network = build(channels, size, **options)
+    if weights == "pretrained":
+        raise UserError(f"{name}: weights: pretrained: not offered; use random or a file")
     if isinstance(weights, Path):
-        state = read_weights(weights)
-        head = _timm_head(timm.create_model(name, num_classes=HUB_CLASSES, **common))
-        in_file = state[f"{head}.weight"].shape[0] if f"{head}.weight" in state else HUB_CLASSES
-        network = timm.create_model(name, num_classes=in_file, **common)
-        load_strictly(network, state, str(weights), f"timm:{name}")
-        if in_file != classes:
-            network.reset_classifier(classes)
-        return Classifier(network, head)
-
-    def create() -> nn.Module:
-        network: nn.Module = timm.create_model(name, pretrained=weights == "pretrained", num_classes=classes, **common)
-        return network
-
-    network = _from_hub(f"timm:{name}", create) if weights == "pretrained" else create()
-    return Classifier(network, _timm_head(network))
+        load_strictly(network, read_weights(weights), str(weights), name)
+    return network
 
 
-def _timm_head(network: nn.Module) -> str:
-    config: Any = network.pretrained_cfg
-    head = config["classifier"]
-    return str(head) if isinstance(head, str) else str(head[0])
-
-
-def _last_layer(network: nn.Module, outputs: int) -> str:
-    """Name of the last layer with `outputs` units: a Linear, or SqueezeNet's 1 x 1 convolution."""
-    names: list[str] = [
-        name
-        for name, layer in network.named_modules()
-        if (isinstance(layer, nn.Linear) and layer.out_features == outputs)
-        or (isinstance(layer, nn.Conv2d) and layer.out_channels == outputs and layer.kernel_size == (1, 1))
-    ]
-    return names[-1]
-
-
-def _replace(network: nn.Module, name: str, outputs: int) -> None:
-    old = network.get_submodule(name)
-    new: nn.Module
-    if isinstance(old, nn.Linear):
-        new = nn.Linear(old.in_features, outputs)
-    else:
-        assert isinstance(old, nn.Conv2d)
-        new = nn.Conv2d(old.in_channels, outputs, 1)
-    parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, new)
-
-
-def _take_grey(network: nn.Module) -> None:
-    """Let the first convolution take one channel: summed kernels see grey as they saw R = G = B."""
-    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    first.in_channels = 1
-    first.weight = nn.Parameter(first.weight.data.sum(1, keepdim=True))
-
-
-def _set_dropout(network: nn.Module, dropout: float) -> None:
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Dropout)]
-    if not layers:
-        raise UserError(f"task.dropout: {dropout}: {type(network).__name__} has no dropout layer; leave it at 0")
-    for layer in layers:
-        layer.p = dropout
-
-
-def _from_hub(what: str, load: Callable[[], T]) -> T:
-    try:
-        return load()
-    except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{what}: weights: pretrained: cannot be fetched from the hub ({first}); "
-            "go online, or put the file into data/weights and name it"
-        ) from None
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+def _builder(name: str, classes: int) -> Callable[..., nn.Sequential]:
+    """Return the function that makes a network of this name out of channels, size and its options."""
+    match name:
+        case "neuron":
+            if classes != 2:
+                raise UserError(f"task.architecture: neuron: tells two classes apart, not {classes}; use perceptron")
+            return classics.neuron
+        case "perceptron":
+            return partial(classics.perceptron, classes=classes)
+        case "mlp":
+            return partial(classics.mlp, classes=classes)
+        case "lenet5":
+            return partial(classics.lenet5, classes=classes)
+        case "alexnet":
+            return partial(classics.alexnet, classes=classes)
+        case "alexnet_small":
+            return partial(classics.alexnet_small, classes=classes)
+        case "mnist_cnn":
+            return partial(classics.mnist_cnn, classes=classes)
+        case "lcn_cnn":
+            return partial(classics.lcn_cnn, classes=classes)
+        case _:
+            known = f"{', '.join(LECTURE)}, torchvision:NAME or timm:NAME"
+            raise UserError(f"task.architecture: {name}: no such network{nearest(name, LECTURE)}; use {known}")

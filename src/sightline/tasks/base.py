@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from sightline.data.images import Placement
 from sightline.structures import FLOAT32, LabelMap, Prediction
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,8 +25,9 @@ class Measurement:
     Attributes:
         headline: name of the metric that intervals and the gate use; it is the mean of the column `score` of `rows`.
         values: every metric by name, finite numbers; may be nested.
-        rows: one row per sample, with at least id, source, label, predicted, score.
-        tables: further tables by name, written as CSV.
+        rows: one row per sample, with at least id, source, score, and `told`: truth -> prediction in a few words.
+            Only tasks with one class per sample have the columns label and predicted (ids).
+        tables: further tables by name, written as CSV; `report` draws those it knows.
     """
 
     headline: str
@@ -43,6 +45,8 @@ class Task(nn.Module, ABC):
 
     kind: ClassVar[str]
     targets: ClassVar[tuple[str, ...]]  # fields of a sample that the loss reads
+    calibrates: ClassVar[bool] = False  # whether `calibrate` settles something on validation data
+    exports: bool = True  # whether `forward` can be written as a graph
 
     def __init__(
         self, network: nn.Module, head: str, labels: LabelMap, mean: Sequence[float], std: Sequence[float]
@@ -59,7 +63,11 @@ class Task(nn.Module, ABC):
     std: Tensor
 
     def forward(self, images: Tensor) -> Any:
-        """N x H x W x C uint8 -> the network's raw outputs."""
+        """N x H x W x C uint8 -> the network's raw outputs: a tensor, or tensors by name.
+
+        Their number and order of dimensions are fixed, N first, so that the whole can be exported as a graph; whatever
+        depends on the content, such as suppression of overlapping boxes, belongs to `predictions`.
+        """
         pixels = images.permute(0, 3, 1, 2)  # NHWC in memory is what torch calls channels-last
         if not self.channels_last:
             pixels = pixels.contiguous()
@@ -72,24 +80,36 @@ class Task(nn.Module, ABC):
         self.network.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own annotations
 
     @abstractmethod
-    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+    def loss(self, outputs: Any, targets: dict[str, Any]) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
 
     @abstractmethod
-    def scores(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    def scores(self, outputs: Any, targets: dict[str, Any]) -> dict[str, Tensor]:
         """Return means over a batch that are worth a curve; scalars, beside the loss."""
 
-    @abstractmethod
-    def predictions(self, outputs: Any) -> list[Prediction]:
-        """Return one prediction per image."""
+    def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
+        """Return the loss of a training batch; for networks whose training differs from prediction."""
+        return self.loss(self(images), targets)
+
+    def validate(self, images: Tensor, targets: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return loss and scores of a validation batch."""
+        outputs = self(images)
+        return self.loss(outputs, targets), self.scores(outputs, targets)
+
+    def calibrate(self, outputs: Any, targets: dict[str, Any]) -> None:
+        """Settle, on the whole validation split, what is not learned by gradients; kept in persistent buffers."""
 
     @abstractmethod
-    def measure(self, predictions: Sequence[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+    def predictions(self, outputs: Any, placements: Sequence[Placement]) -> list[Prediction]:
+        """Return one prediction per image, in the original images' pixels, of which `placements` tell."""
+
+    @abstractmethod
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Compare predictions with the truth.
 
         Args:
             predictions: one per row of `truth`, in its order.
-            truth: the columns id, source, and those of `targets`.
+            truth: the columns id, source, height, width, and those of `targets`, as they are stored.
             bins: of calibration.
         """
 

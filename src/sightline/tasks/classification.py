@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, assert_never
 
 import numpy as np
 import pandas as pd
@@ -13,25 +13,42 @@ from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
 from sightline.config.tasks.classification import Classification as Config
+from sightline.data.images import Placement
+from sightline.data.store import SplitStore
+from sightline.errors import UserError
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
+Loss = Literal["cross_entropy", "hinge", "perceptron", "hebb"]
+
 
 def build_classification(
-    task: Config, image: Input, labels: LabelMap, weights: Weights, class_counts: Sequence[int] | None
+    task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
 ) -> Classification:
     """Build a classifier and its loss from configuration."""
-    classifier = build_classifier(task.architecture, image.channels, image.size, len(labels), task.dropout, weights)
-    balanced = task.class_weights == "balanced" and class_counts is not None
+    built = build_classifier(
+        task.architecture, image.channels, image.size, len(labels), weights=weights, **task.options()
+    )
     return Classification(
-        classifier.network,
-        classifier.head,
+        built.network,
+        built.head,
         labels,
         *channel_statistics(image.channels, image.mean, image.std),
+        loss=task.loss,
         label_smoothing=task.label_smoothing,
-        class_weights=balanced_weights(class_counts) if balanced and class_counts is not None else None,
+        class_weights=None if train is None else _class_weights(train, len(labels), task.class_weights == "balanced"),
     )
+
+
+def _class_weights(train: SplitStore, classes: int, balanced: bool) -> list[float] | None:
+    counts = np.bincount(train.labels[train.labels >= 0], minlength=classes)
+    if counts.sum() < len(train):
+        raise UserError(
+            f"{train.path}: {len(train) - counts.sum()} of {len(train)} samples have no class (`label`), which "
+            "task.kind: classification learns; choose another task.kind or data set"
+        )
+    return balanced_weights(counts.tolist()) if balanced else None
 
 
 def balanced_weights(counts: Sequence[int]) -> list[float]:
@@ -40,7 +57,7 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
 
 
 class Classification(Task):
-    """Softmax classification with cross entropy."""
+    """One score per class; probabilities are their softmax, whatever the loss."""
 
     kind: ClassVar[str] = "classification"
     targets: ClassVar[tuple[str, ...]] = ("label",)
@@ -52,10 +69,12 @@ class Classification(Task):
         labels: LabelMap,
         mean: Sequence[float],
         std: Sequence[float],
+        loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.criterion: Loss = loss
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
@@ -63,25 +82,33 @@ class Classification(Task):
     class_weights: Tensor | None
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """Cross entropy of N x K logits with N class ids; labels smoothed as in Szegedy et al. 2016, section 7."""
-        return F.cross_entropy(
-            outputs, targets["label"], weight=self.class_weights, label_smoothing=self.label_smoothing
-        )
+        """Mean loss of N x K scores against N class ids.
+
+        Cross entropy, with labels smoothed as in Szegedy et al. 2016, section 7; or one of the losses on t = -1/+1.
+        """
+        labels = targets["label"]
+        if self.criterion == "cross_entropy":
+            return F.cross_entropy(outputs, labels, self.class_weights, label_smoothing=self.label_smoothing)
+        if self.criterion == "hinge" and outputs.shape[1] > 2:
+            return F.multi_margin_loss(outputs, labels)  # Weston and Watkins 1999
+        return signed_loss(self.criterion, outputs, labels)
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Share of images whose largest logit is the true class."""
         return {"accuracy": (outputs.argmax(1) == targets["label"]).float().mean()}
 
-    def predictions(self, outputs: Tensor) -> list[Prediction]:
-        """N x K logits -> class and probabilities of each image."""
+    def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
+        """N x K scores -> class and probabilities of each image."""
         return [Prediction(label=int(row.argmax()), probabilities=row) for row in numbers(outputs.float().softmax(1))]
 
-    def measure(self, predictions: Sequence[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Top-1, top-5, precision, recall and F1 per class, calibration error (Guo et al. 2017)."""
         classes = len(self.labels)
         probabilities = np.stack([p.probabilities for p in predictions if p.probabilities is not None])
         labels = truth["label"].to_numpy(np.int64)
         predicted = probabilities.argmax(1)
+        names, sure = self.labels.classes, probabilities.max(1)
+        told = [f"{names[a]} → {names[b]}, {c:.0%}" for a, b, c in zip(labels, predicted, sure, strict=True)]
         rank = (probabilities > probabilities[np.arange(len(labels)), labels][:, None]).sum(1)
         rows = pd.DataFrame(
             {
@@ -89,7 +116,8 @@ class Classification(Task):
                 "source": truth["source"],
                 "label": labels,
                 "predicted": predicted,
-                "confidence": probabilities.max(1),
+                "confidence": sure,
+                "told": told,
                 "score": (predicted == labels).astype(np.float32),
                 "rank": rank.astype(np.int32),
                 "probabilities": list(probabilities),
@@ -97,7 +125,7 @@ class Classification(Task):
         )
         confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
         per_class = _per_class(confusion, self.labels.classes)
-        calibration = reliability(probabilities.max(1), rows["score"].to_numpy(), bins)
+        calibration = reliability(sure, rows["score"].to_numpy(), bins)
         gaps = (calibration["accuracy"] - calibration["confidence"]).abs()
         present = per_class["samples"] > 0
         values: dict[str, Any] = {
@@ -131,6 +159,31 @@ class Classification(Task):
             "top5": samples @ (rows["rank"].to_numpy() < 5).astype(np.float32) / total,
             "macro_f1": (f1 * present).sum(1) / present.sum(1),
         }
+
+
+def signed_loss(criterion: Literal["hinge", "perceptron", "hebb"], outputs: Tensor, labels: Tensor) -> Tensor:
+    """Mean over samples of a loss on the outputs z and wanted t = -1/+1 of single units, whose gradient is a rule.
+
+    Two classes share one unit, z = outputs[:, 1] - outputs[:, 0]; more have a unit each, whose losses are added.
+    hinge max(0, 1 - t z), Vapnik 1995; perceptron max(0, -t z), Rosenblatt 1958: w += t x where the sign is wrong;
+    hebb -t z, Hebb 1949: w += t x always.
+    """
+    classes = outputs.shape[1]
+    if classes == 2:
+        units, wanted = outputs[:, 1:] - outputs[:, :1], labels[:, None]
+    else:
+        units, wanted = outputs, F.one_hot(labels, classes)
+    margins = (2 * wanted - 1) * units
+    match criterion:
+        case "hinge":
+            losses = F.relu(1 - margins)
+        case "perceptron":
+            losses = F.relu(-margins)
+        case "hebb":
+            losses = -margins
+        case _:
+            assert_never(criterion)
+    return losses.sum(1).mean()
 
 
 def _per_class(confusion: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:

@@ -12,24 +12,37 @@ from rich.console import Console
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.config.trainer import Trainer as TrainerConfig
+from sightline.training.depth import layer_groups
 from sightline.training.module import Fit
 
 
 class Freeze(Callback):
-    """Let only the head learn in the first epochs, with the other layers (and their batch statistics) at rest."""
+    """Let only the upper layers learn in the first epochs, with the others (and their batch statistics) at rest.
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
+    Args:
+        epochs: after which all layers learn.
+        gradually: False: only the head learns before; True: layers join it from the top, in equal shares per epoch
+            (Howard and Ruder 2018, section 3.3).
+    """
+
+    def __init__(self, epochs: int, gradually: bool) -> None:
+        self.epochs, self.gradually = epochs, gradually
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze or unfreeze at the start of an epoch; also right after a resume."""
         assert isinstance(pl_module, Fit)
-        network, head = pl_module.task.network, pl_module.task.network.get_submodule(pl_module.task.head)
-        learns = trainer.current_epoch >= self.epochs
-        network.train(learns)
-        network.requires_grad_(learns)
-        head.train()
-        head.requires_grad_(True)
+        network = pl_module.task.network
+        depth_of = layer_groups(network, pl_module.task.head)
+        top = max(depth_of.values())
+        share = min(1.0, trainer.current_epoch / self.epochs)
+        resting = 0 if share == 1 else round(top * (1 - share)) if self.gradually else top
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(depth_of[name] >= resting)
+        network.train()
+        for module in network.modules():
+            own = list(module.parameters())
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
 
 
 class KeepBatchStatistics(Callback):
@@ -78,7 +91,7 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
     if console.is_terminal:
         callbacks.append(RichProgressBar(leave=False))
     if config.freeze_epochs:
-        callbacks.append(Freeze(config.freeze_epochs))
+        callbacks.append(Freeze(config.freeze_epochs, config.unfreeze == "gradually"))
     if config.batch_statistics == "keep":
         callbacks.append(KeepBatchStatistics())
     if config.ema_decay is not None:

@@ -96,6 +96,7 @@ def train(
         batch_size=settings.batch_size,
         num_workers=settings.num_workers,
         seed=seed,
+        balanced=settings.sampling == "balanced",
     )
     own, kept = build_callbacks(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +114,8 @@ def train(
     )
     if trainer.is_global_zero:
         _load_kept(module, Path(kept.best_model_path))
+        if task.calibrates:
+            _calibrate(task, data)
         card = write_model(output, task, card)
         shutil.rmtree(folder, ignore_errors=True)
     return Fitted(card, module.curves, _kept_epoch(config, module.curves), trainer.is_global_zero, trainer.logger)
@@ -122,8 +125,7 @@ def _build(
     config: Model, seed: int, labels: LabelMap, train_split: SplitStore, weights_folder: Path
 ) -> tuple[Task, Numerics]:
     torch.manual_seed(seed)
-    counts = np.bincount(train_split.labels[train_split.labels >= 0], minlength=len(labels))
-    task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), counts.tolist())
+    task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), train_split)
     settings = config.trainer
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(
@@ -166,7 +168,7 @@ def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Lo
         return Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=settings.strategy,
+            strategy=_strategy(settings.strategy, settings.freeze_epochs > 0),
             num_nodes=settings.num_nodes,
             precision=numerics.plugin,
             max_epochs=settings.max_epochs,
@@ -189,10 +191,24 @@ def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Lo
         ) from None
 
 
+def _strategy(strategy: str, freezes: bool) -> str:
+    """DDP waits for every gradient that there was when it began, unless told that some may be missing."""
+    return "ddp_find_unused_parameters_true" if strategy == "ddp" and freezes else strategy
+
+
 def _load_kept(module: Fit, path: Path) -> None:
     """Put the weights of a checkpoint into the module."""
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state)
+
+
+def _calibrate(task: Task, data: PreparedData) -> None:
+    """Let the task settle what it settles on validation data."""
+    task.eval().cpu()
+    with torch.inference_mode():
+        pairs = [(task(batch.images), batch.targets) for batch in data.validation_batches()]
+        targets = {name: torch.cat([own[name] for _, own in pairs]) for name in task.targets}
+        task.calibrate(torch.cat([outputs for outputs, _ in pairs]), targets)
 
 
 def _kept_epoch(config: Model, curves: list[dict[str, float]]) -> int:

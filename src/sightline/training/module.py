@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from sightline.config.models import Optimizer, Schedule
+from sightline.config.optimizers import Optimizer, Schedule
 from sightline.data.augmentation import key
 from sightline.data.batch import Batch
 from sightline.tasks.base import Task
@@ -44,7 +44,7 @@ class Fit(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adapt the learning rate at each step."""
-        optimizer = build_optimizer(self.optimizer, self.task.parameters())
+        optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head)
         factor = learning_rate_factor(self.schedule, self.steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -59,15 +59,15 @@ class Fit(LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        loss = self.task.loss(self.task(batch.images), batch.targets)
+        loss = self.task.training_loss(batch.images, batch.targets)
         self._add("train_loss", loss.detach(), len(batch.images))
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Sum loss and scores of a batch."""
-        outputs = self.task(batch.images)
-        self._add("val_loss", self.task.loss(outputs, batch.targets), len(batch.images))
-        for name, value in self.task.scores(outputs, batch.targets).items():
+        loss, scores = self.task.validate(batch.images, batch.targets)
+        self._add("val_loss", loss, len(batch.images))
+        for name, value in scores.items():
             self._add(f"val_{name}", value, len(batch.images))
 
     def on_validation_epoch_end(self) -> None:
@@ -75,7 +75,7 @@ class Fit(LightningModule):
         means = {name: self._mean(name) for name in sorted(self._sums)}
         for name, value in means.items():
             self.log(name, value, logger=False)
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         row = {"epoch": float(self.current_epoch), "lr": float(rate)} | {n: float(v) for n, v in means.items()}
         self.curves.append(row)
         for logger in self.trainer.loggers:

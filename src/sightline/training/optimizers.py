@@ -3,27 +3,83 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any, assert_never
 
 import torch
 from torch import nn
 
-from sightline.config.models import Adam, AdamW, Constant, Cosine, OneCycle, Optimizer, Schedule, Sgd
+from sightline.config.optimizers import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Exponential,
+    Hebb,
+    Momentum,
+    Nesterov,
+    OneCycle,
+    Optimizer,
+    Rosenblatt,
+    Schedule,
+    Sgd,
+    Step,
+)
+from sightline.training.depth import layer_groups
 
 
-def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build an optimizer; fused kernels do the same arithmetic in one pass."""
-    params = list(parameters)
+def build_optimizer(config: Optimizer, network: nn.Module, head: str) -> torch.optim.Optimizer:
+    """Build an optimizer over a network's parameters; fused kernels do the same arithmetic in one pass.
+
+    Args:
+        config: the section `optimizer` of a model.
+        network: what learns.
+        head: name of its new part, the topmost layer for `layer_decay`.
+    """
     match config:
-        case Sgd(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay):
-            return torch.optim.SGD(params, lr, momentum, nesterov=nesterov, weight_decay=decay, fused=True)
-        case Adam(lr=lr, betas=betas, eps=eps, weight_decay=decay):
-            return torch.optim.Adam(params, lr, (betas[0], betas[1]), eps, decay, fused=True)
-        case AdamW(lr=lr, betas=betas, eps=eps, weight_decay=decay):
-            return torch.optim.AdamW(params, lr, (betas[0], betas[1]), eps, decay, fused=True)
+        case Hebb(lr=lr) | Rosenblatt(lr=lr):  # the loss is the rule; its gradient is what the rule adds
+            return torch.optim.SGD(network.parameters(), lr)
+        case _:
+            groups = parameter_groups(network, head, config.lr, config.weight_decay, config.layer_decay)
+    match config:
+        case Sgd(lr=lr):
+            return torch.optim.SGD(groups, lr, fused=True)
+        case Momentum(lr=lr, momentum=momentum):  # the fused kernel fails where layers begin to learn later
+            return torch.optim.SGD(groups, lr, momentum)
+        case Nesterov(lr=lr, momentum=momentum):
+            return torch.optim.SGD(groups, lr, momentum, nesterov=True)
+        case Adagrad(lr=lr, eps=eps):
+            return torch.optim.Adagrad(groups, lr, eps=eps)
+        case Adadelta(lr=lr, rho=rho, eps=eps):
+            return torch.optim.Adadelta(groups, lr, rho, eps)
+        case Adam(lr=lr, betas=betas, eps=eps):
+            return torch.optim.Adam(groups, lr, (betas[0], betas[1]), eps, fused=True)
+        case AdamW(lr=lr, betas=betas, eps=eps):
+            return torch.optim.AdamW(groups, lr, (betas[0], betas[1]), eps, fused=True)
         case _:
             assert_never(config)
+
+
+def parameter_groups(
+    network: nn.Module, head: str, lr: float, weight_decay: float, layer_decay: float
+) -> list[dict[str, Any]]:
+    """Divide parameters by whether they decay and by their learning rate.
+
+    Biases and the scales of normalisations do not decay (Goyal et al. 2017, section 5.3): they are one-dimensional.
+    The rate of a layer n layers below the head is lr layer_decay^n (Clark et al. 2020, section 3.1).
+    """
+    depth_of = layer_groups(network, head) if layer_decay != 1 else {}
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        decays = weight_decay > 0 and parameter.ndim > 1
+        groups.setdefault((depth_of.get(name, 0), decays), []).append(parameter)
+    top = max((depth for depth, _ in groups), default=0)
+    return [
+        {"params": members, "lr": lr * layer_decay ** (top - depth), "weight_decay": weight_decay if decays else 0.0}
+        for (depth, decays), members in sorted(groups.items(), key=lambda item: item[0])
+    ]
 
 
 def learning_rate_factor(config: Schedule, steps: int) -> Callable[[int], float]:
@@ -33,20 +89,26 @@ def learning_rate_factor(config: Schedule, steps: int) -> Callable[[int], float]
         config: the section `schedule` of a model.
         steps: optimizer steps of the whole training.
     """
+    if isinstance(config, OneCycle):  # Smith and Topin 2018, with cosine flanks
+        peak, start = max(1, round(config.warmup * steps)), config.start
+        return lambda step: (
+            _cosine(start, 1.0, step, peak) if step < peak else _cosine(1.0, start * 1e-4, step - peak, steps - peak)
+        )
+    rise = round(config.warmup * steps)
+    fall = _after_warmup(config, steps - rise)
+    return lambda step: (step + 1) / rise if step < rise else fall(step - rise)  # linear, as in Goyal et al. 2017
+
+
+def _after_warmup(config: Constant | Exponential | Step | Cosine, steps: int) -> Callable[[int], float]:
     match config:
         case Constant():
             return lambda step: 1.0
-        case Cosine(warmup=warmup, final=final):
-            # Loshchilov and Hutter 2017, equation 5, one period; linear warm-up as in Goyal et al. 2017.
-            rise = round(warmup * steps)
-            return lambda step: (step + 1) / rise if step < rise else _cosine(1.0, final, step - rise, steps - rise)
-        case OneCycle(warmup=warmup, start=start):
-            # Smith and Topin 2018, with cosine flanks.
-            peak = max(1, round(warmup * steps))
-            end = start * 1e-4
-            return lambda step: (
-                _cosine(start, 1.0, step, peak) if step < peak else _cosine(1.0, end, step - peak, steps - peak)
-            )
+        case Exponential(final=final):
+            return lambda step: float(final ** min(1.0, step / max(1, steps - 1)))
+        case Step(milestones=milestones, factor=factor):
+            return lambda step: float(factor ** sum(step >= share * steps for share in milestones))
+        case Cosine(final=final):  # Loshchilov and Hutter 2017, equation 5, one period
+            return lambda step: _cosine(1.0, final, step, steps)
         case _:
             assert_never(config)
 

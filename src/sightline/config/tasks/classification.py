@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sightline.config.base import Probability, Section
+from sightline.config.base import Probability
+from sightline.config.network import Network
 
 
-class Classification(Section):
+class Classification(Network):
     """One class per image."""
 
     kind: Literal["classification"]
-    architecture: str = Field(
-        pattern=r"^(mlp|mnist_cnn|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
-        description="mlp, mnist_cnn, torchvision:NAME or timm:NAME",
+    loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(
+        "cross_entropy", description="hinge: a margin of 1; perceptron, hebb: of single neurons, for their rules"
     )
-    loss: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: each class counts the same, whatever its number of samples"
     )
-    dropout: Probability = Field(0.0, description="before the last layer; the network's own default where 0")
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Classification:
+        if self.loss != "cross_entropy":
+            if self.label_smoothing:
+                raise ValueError(f"label_smoothing needs loss: cross_entropy, but loss is {self.loss}")
+            if self.class_weights != "none":
+                raise ValueError(f"class_weights needs loss: cross_entropy, but loss is {self.loss}")
+        if self.loss in ("perceptron", "hebb") and self.architecture not in ("neuron", "perceptron"):
+            raise ValueError(f"loss: {self.loss} teaches one layer: architecture must be neuron or perceptron")
+        return self

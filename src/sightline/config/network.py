@@ -1,0 +1,33 @@
+"""The network of a task that looks at whole images: an architecture by name, and what of it may be chosen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sightline.config.base import PositiveInt, Probability, Section
+
+LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
+_Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Network(Section):
+    """An architecture with its options; null leaves what is the network's own (docs/networks.md)."""
+
+    architecture: str = Field(
+        pattern=rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
+        description=f"{', '.join(LECTURE_NETWORKS)}, torchvision:NAME or timm:NAME",
+    )
+    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign"] | None = Field(
+        None, description="of the project's own networks"
+    )
+    initialisation: Literal["xavier", "he"] | None = Field(None, description="of random weights")
+    pooling: Literal["max", "average", "sum"] | None = Field(None, description="of the project's own networks")
+    hidden: list[PositiveInt] | None = Field(None, description="units of each hidden layer of mlp")
+    dropout: Probability | None = Field(None, description="before the last layer, or where the network has it")
+    stochastic_depth: _Rate = Field(0.0, description="share of samples that skip the last block; less before it")
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as keyword arguments of `models.classifiers.build_classifier`."""
+        return {name: getattr(self, name) for name in Network.model_fields if name != "architecture"}

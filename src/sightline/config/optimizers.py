@@ -1,0 +1,152 @@
+"""`optimizer:` and `schedule:` how weights follow their gradients."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import Fraction, Positive, Section
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Betas = Annotated[list[_Share], Field(min_length=2, max_length=2)]
+_Decay = Annotated[float, Field(ge=0)]
+
+
+class _Optimizer(Section):
+    lr: Positive
+    weight_decay: _Decay = Field(0.0, description="never of biases and normalisations")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="factor on the learning rate from each layer to the one before it; 1: the same for all"
+    )
+
+
+class Sgd(_Optimizer):
+    """Stochastic gradient descent (Robbins and Monro 1951)."""
+
+    name: Literal["sgd"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_momentum(cls, values: Any) -> Any:
+        if isinstance(values, dict) and ("momentum" in values or "nesterov" in values):
+            raise ValueError("sgd has no momentum; use name: momentum or name: nesterov")
+        return values
+
+
+class Momentum(_Optimizer):
+    """Gradient descent with a heavy ball's momentum (Polyak 1964)."""
+
+    name: Literal["momentum"]
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+
+
+class Nesterov(_Optimizer):
+    """Momentum whose gradient is taken where the ball will be (Nesterov 1983; Sutskever et al. 2013)."""
+
+    name: Literal["nesterov"]
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+
+
+class Adagrad(_Optimizer):
+    """Each weight's rate falls with the sum of its squared gradients (Duchi, Hazan and Singer 2011)."""
+
+    name: Literal["adagrad"]
+    lr: Positive = 1e-2
+    eps: Positive = 1e-10
+
+
+class Adadelta(_Optimizer):
+    """Steps as large as the recent ones, by decaying means of squares (Zeiler 2012)."""
+
+    name: Literal["adadelta"]
+    lr: Positive = 1.0
+    rho: _Share = 0.9
+    eps: Positive = 1e-6
+
+
+class Adam(_Optimizer):
+    """Adaptive moments (Kingma and Ba 2015); `weight_decay` is added to the gradient."""
+
+    name: Literal["adam"]
+    lr: Positive = 1e-3
+    betas: _Betas = Field([0.9, 0.999])
+    eps: Positive = 1e-8
+
+
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    name: Literal["adamw"]
+    lr: Positive = 1e-3
+    betas: _Betas = Field([0.9, 0.999])
+    eps: Positive = 1e-8
+    weight_decay: _Decay = Field(0.01, description="never of biases and normalisations")
+
+
+class Hebb(Section):
+    """Hebb's rule with the wanted output, w += lr t x: needs `loss: hebb` and a network of one layer (Hebb 1949)."""
+
+    name: Literal["hebb"]
+    lr: Positive = 1.0
+
+
+class Rosenblatt(Section):
+    """Rosenblatt's rule, w += lr t x where the output is wrong: needs `loss: perceptron` and one layer (1958)."""
+
+    name: Literal["rosenblatt"]
+    lr: Positive = 1.0
+
+
+Optimizer = Annotated[
+    Sgd | Momentum | Nesterov | Adagrad | Adadelta | Adam | AdamW | Hebb | Rosenblatt, Field(discriminator="name")
+]
+
+
+class _Schedule(Section):
+    warmup: Fraction = Field(0.0, description="share of all steps in which the rate rises to lr")
+
+
+class Constant(_Schedule):
+    """The learning rate stays."""
+
+    name: Literal["constant"]
+
+
+class Exponential(_Schedule):
+    """The learning rate falls by the same factor at each step, down to `final` of it."""
+
+    name: Literal["exponential"]
+    final: Annotated[float, Field(gt=0, le=1)] = Field(0.01, description="share of lr at the end")
+
+
+class Step(_Schedule):
+    """The learning rate is multiplied by `factor` at each milestone."""
+
+    name: Literal["step"]
+    milestones: Annotated[list[_Share], Field(min_length=1)] = Field([0.5, 0.75], description="shares of all steps")
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Step:
+        if sorted(set(self.milestones)) != self.milestones:
+            raise ValueError("milestones must ascend")
+        return self
+
+
+class Cosine(_Schedule):
+    """Half a cosine down to `final` of the learning rate (Loshchilov and Hutter 2017)."""
+
+    name: Literal["cosine"]
+    final: Fraction = Field(0.0, description="share of lr at the end")
+
+
+class OneCycle(Section):
+    """Up to the learning rate and down again, by cosine (Smith and Topin 2018)."""
+
+    name: Literal["one_cycle"]
+    warmup: Annotated[float, Field(gt=0, lt=1)] = Field(0.3, description="share of all steps")
+    start: Annotated[float, Field(gt=0, le=1)] = Field(0.04, description="first learning rate, as a share of lr")
+
+
+Schedule = Annotated[Constant | Exponential | Step | Cosine | OneCycle, Field(discriminator="name")]

@@ -1,0 +1,18 @@
+"""`task: {kind: multilabel}`: any number of classes per image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sightline.config.network import Network
+
+
+class Multilabel(Network):
+    """Any number of classes per image, each by a logistic unit of its own."""
+
+    kind: Literal["multilabel"]
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: a class's presence counts as much as its absence, however rare it is"
+    )

@@ -1,0 +1,18 @@
+"""`task: {kind: regression}`: K numbers per image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sightline.config.base import Positive
+from sightline.config.network import Network
+
+
+class Regression(Network):
+    """K numbers per image, e.g. a score per emotion; learned in units of each number's standard deviation."""
+
+    kind: Literal["regression"]
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    delta: Positive = Field(1.0, description="of huber: deviations above it count linearly, in standard deviations")

@@ -1,0 +1,212 @@
+"""One contract for every kind of task: what a user may do with one model, a user may do with each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from sightline.artifact import ModelCard, read_model, write_model
+from sightline.config.models import Input
+from sightline.config.tasks import Task as TaskConfig
+from sightline.data.batch import Batch
+from sightline.data.datamodule import PreparedData
+from sightline.data.images import place
+from sightline.data.store import SplitStore, load_labels
+from sightline.evaluate import _truth
+from sightline.export import OnnxNetwork, write_onnx
+from sightline.structures import Prediction
+from sightline.tasks import build
+from sightline.tasks.base import Task
+
+EIGHT = list(range(8))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task as the contract tries it.
+
+    Attributes:
+        task: its section of params.yaml.
+        data: the fixture with its data.
+        size, channels: of the input.
+        steps: of Adam, within which eight images are learned by heart.
+        lr: of Adam.
+        least: of the headline metric on those eight images then.
+    """
+
+    task: dict[str, Any]
+    data: str
+    least: float
+    size: int = 32
+    channels: int = 1
+    steps: int = 60
+    lr: float = 3e-3
+    odd: int = field(default=37)
+
+
+CONTRACT = {
+    "classification": Entry({"kind": "classification", "architecture": "mnist_cnn"}, "digits", least=1.0),
+    "multilabel": Entry({"kind": "multilabel", "architecture": "mnist_cnn"}, "scenes", least=0.99, channels=3),
+    "regression": Entry({"kind": "regression", "architecture": "mnist_cnn"}, "scenes", least=0.95, channels=3),
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=list(CONTRACT))
+def entry(request: pytest.FixtureRequest) -> Entry:
+    return CONTRACT[request.param]
+
+
+@pytest.fixture
+def prepared(request: pytest.FixtureRequest, entry: Entry) -> Path:
+    folder: Path = request.getfixturevalue(entry.data)
+    return folder
+
+
+def made(entry: Entry, prepared: Path, size: int | None = None) -> tuple[Task, Input]:
+    image = Input(size=size or entry.size, channels=entry.channels)  # type: ignore[arg-type]
+    config = TypeAdapter(TaskConfig).validate_python(entry.task)
+    return build(config, image, load_labels(prepared), train=SplitStore(prepared / "train")), image
+
+
+def some(task: Task, prepared: Path, image: Input, indices: list[int]) -> Batch:
+    data = PreparedData(
+        prepared,
+        task.targets,
+        size=image.size,
+        channels=image.channels,
+        resize="letterbox",
+        augment="none",
+        batch_size=8,
+        num_workers=0,
+        seed=0,
+    )
+    return data.data["train"].__getitems__([(0, index) for index in indices])
+
+
+def predicted(task: Task, prepared: Path, image: Input, batch: Batch, outputs: Any = None) -> list[Prediction]:
+    store = SplitStore(prepared / "train")
+    shapes = list(zip(store.column("height"), store.column("width"), strict=True))[: len(batch.images)]
+    task.eval()
+    with torch.inference_mode():
+        outputs = task(batch.images) if outputs is None else outputs
+        return task.predictions(outputs, [place(*shape, image.size, "letterbox") for shape in shapes])
+
+
+def plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in vars(one).items() if value is not None} for one in predictions]
+
+
+def assert_alike(ours: list[Prediction], theirs: list[Prediction], tolerance: float) -> None:
+    for one, other in zip(plain(ours), plain(theirs), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            if isinstance(value, np.ndarray) and value.dtype != np.uint8:
+                np.testing.assert_allclose(value, other[name], atol=tolerance, rtol=tolerance)
+            elif isinstance(value, np.ndarray):
+                assert (value != other[name]).mean() < 0.01
+            elif name != "instances":
+                assert value == other[name]
+
+
+def test_eight_images_are_learned_by_heart_saved_loaded_and_exported(
+    entry: Entry, prepared: Path, tmp_path: Path
+) -> None:
+    task, image = made(entry, prepared)
+    batch = some(task, prepared, image, EIGHT)
+    optimizer = torch.optim.Adam(task.parameters(), entry.lr)
+    task.train()
+    losses = []
+    for _ in range(entry.steps):
+        loss = task.training_loss(batch.images, batch.targets)
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    task.eval()
+    if task.calibrates:
+        with torch.inference_mode():
+            task.calibrate(task(batch.images), batch.targets)
+    before = predicted(task, prepared, image, batch)
+    truth = _truth(SplitStore(prepared / "train"), task).iloc[:8]
+    measured = task.measure(iter(before), truth, bins=15)
+    assert measured.values[measured.headline] >= entry.least, (losses[0], losses[-1])
+    assert measured.rows["score"].mean() == pytest.approx(measured.values[measured.headline], abs=1e-5)
+    assert {"id", "source", "told", "score"} <= set(measured.rows)
+    config = TypeAdapter(TaskConfig).validate_python(entry.task)
+    write_model(tmp_path / "model", task, ModelCard(config, image, task.labels, "32", False, 2, "0" * 64))
+    loaded, _ = read_model(tmp_path / "model")
+    assert_alike(predicted(loaded, prepared, image, batch), before, 0)
+    if not task.exports:
+        return
+    write_onnx(loaded, image.size, image.channels, tmp_path / "model.onnx")
+    network = OnnxNetwork(tmp_path / "model.onnx")
+    assert network.labels == task.labels
+    outputs = network(batch.images.numpy())
+    assert_alike(predicted(task, prepared, image, batch, outputs), before, 2e-3)
+    one = network(batch.images[:1].numpy())
+    assert len(one if isinstance(one, torch.Tensor) else next(iter(one.values()))) == 1
+
+
+def test_statistics_name_metrics_and_agree_with_them(entry: Entry, prepared: Path) -> None:
+    task, image = made(entry, prepared)
+    predictions = predicted(task, prepared, image, some(task, prepared, image, EIGHT))
+    measured = task.measure(iter(predictions), _truth(SplitStore(prepared / "train"), task).iloc[:8], bins=15)
+    whole = task.statistics(measured.rows, np.ones((1, 8), np.float32))
+    assert measured.headline in whole
+    for name, values in whole.items():
+        assert values[0] == pytest.approx(measured.values[name], abs=1e-4), name
+    for prediction in predictions:
+        import json
+
+        json.dumps(prediction.to_json(task.labels), allow_nan=False)
+
+
+def test_losses_are_finite_in_bf16_for_one_image_and_odd_sizes(entry: Entry, prepared: Path) -> None:
+    task, image = made(entry, prepared, size=entry.odd)
+    for indices in (EIGHT[:3], [0]):
+        batch = some(task, prepared, image, indices)
+        if len(indices) == 1:
+            task.eval()  # batch normalisation cannot learn from one image of one pixel
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = task.training_loss(batch.images, batch.targets)
+        assert torch.isfinite(loss)
+        loss.backward()
+        gradients = [p.grad for p in task.parameters() if p.grad is not None]
+        assert gradients
+        assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        predicted(task, prepared, image, batch)
+
+
+def test_images_without_a_target_are_taken(entry: Entry, prepared: Path) -> None:
+    task, image = made(entry, prepared)
+    batch = some(task, prepared, image, EIGHT[:2])
+    for name, value in batch.targets.items():
+        if isinstance(value, list):
+            batch.targets[name] = [one[:0] for one in value]
+        elif name == "semantic":
+            batch.targets[name] = torch.full_like(value, 255)
+        elif name == "labels":
+            batch.targets[name] = torch.zeros_like(value)
+    loss = task.training_loss(batch.images, batch.targets)
+    assert torch.isfinite(loss)
+    loss.backward()
+
+
+def test_every_kind_is_in_the_contract() -> None:
+    kinds = {path.stem for path in Path(__file__).parents[1].joinpath("src/sightline/tasks").glob("[a-z]*.py")} - {
+        "base"
+    }
+    assert kinds <= {entry.task["kind"] for entry in CONTRACT.values()}
