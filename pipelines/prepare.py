@@ -22,9 +22,11 @@ def stage(params: Params, name: str = "") -> None:
         raise UserError(f"{name!r} is not among datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
     folder = Path("data/prepared") / name
     card = prepare(name, params.datasets[name], folder, progress=True)
-    table = Table("class", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out")
+    annotations = f", {card.dropped} bad annotations too" if card.dropped else ""
+    table = Table("images", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out{annotations}")
     for label in card.classes:
         table.add_row(label, *(str(card.counts[split][label]) for split in SPLITS))
+    table.add_row("all", *(str(card.samples[split]) for split in SPLITS))
     console = Console()
     console.print(table)
     told = ", ".join(f"{found['count']} {code}" for code, found in card.findings.items())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.config.datasets import Digits, Scenes
+from sightline.config.datasets import Digits, Figures, Scenes
 from sightline.data.preparation import prepare
 from sightline.stage import be_quiet
 
@@ -24,4 +24,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few embedded scenes with boxes and masks, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "scenes"
     prepare("scenes", Scenes(format="scenes", root="data/embedded", count=60, size=96), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few embedded figures with key points, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "figures"
+    prepare("figures", Figures(format="figures", root="data/embedded", count=60, size=96), folder)
     return folder

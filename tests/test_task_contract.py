@@ -50,10 +50,25 @@ class Entry:
     odd: int = field(default=37)
 
 
+DETECTOR = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 32, "head_convs": 1}
 CONTRACT = {
     "classification": Entry({"kind": "classification", "architecture": "mnist_cnn"}, "digits", least=1.0),
     "multilabel": Entry({"kind": "multilabel", "architecture": "mnist_cnn"}, "scenes", least=0.99, channels=3),
     "regression": Entry({"kind": "regression", "architecture": "mnist_cnn"}, "scenes", least=0.95, channels=3),
+    "localization": Entry({"kind": "localization", "architecture": "mnist_cnn"}, "scenes", least=0.8, channels=3),
+    "unet": Entry({"kind": "semantic_segmentation", "width": 8, "depth": 2}, "scenes", 0.5, size=64, channels=3),
+    "conv_autoencoder": Entry({"kind": "autoencoder"}, "digits", least=15.0),
+    "keypoints": Entry(
+        {"kind": "keypoints", "backbone": "timm:test_resnet", "width": 32}, "figures", 0.9, size=64, channels=3
+    ),
+    "fcos": Entry({"kind": "detection", **DETECTOR}, "scenes", 0.9, size=64, channels=3, steps=100),
+    "retinanet": Entry(
+        {"kind": "detection", "architecture": "retinanet", **DETECTOR}, "scenes", 0.9, size=64, channels=3, steps=100
+    ),
+    "faster_rcnn": Entry(
+        {"kind": "detection", "architecture": "faster_rcnn", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100
+    ),
+    "mask_rcnn": Entry({"kind": "instance_segmentation", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -76,6 +76,73 @@ def rollback(name: ModelName) -> None:
     from sightline.publish import rollback as roll_back
 
     roll_back(name, load_params(Path("params.yaml")), Path(), print)
+
+
+@app.command()
+def export(
+    dataset: Annotated[str, typer.Argument(help="a prepared data set")],
+    to: Annotated[Path, typer.Option(help="the folder to make")],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="which part")] = "test",
+) -> None:
+    """Write a split of a prepared data set as COCO: images/ and annotations.json."""
+    from sightline.data.export import export_coco
+
+    images, annotations = export_coco(Path("data/prepared") / dataset, split, to)
+    print(f"{to}: {images} images, {annotations} annotations")
+
+
+@app.command()
+def tune(
+    name: ModelName,
+    seconds: Annotated[float, typer.Option(min=0, help="for all timings together")] = 60.0,
+    batch_size: Annotated[bool, typer.Option("--batch-size", help="also look for the fastest size of batch")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="write without asking")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show")] = False,
+) -> None:
+    """Probe settings of a model on this machine, show them, and write into params.yaml what should change."""
+    from rich.console import Console
+
+    from sightline.config import load_params
+    from sightline.tuning import findings_table, probe, write_changes
+
+    file = Path("params.yaml")
+    params = load_params(file)
+    model = params.model(name)
+    reports = Path("reports", name, "tuning")
+    prepared = Path("data/prepared", model.dataset)
+    found = probe(model, params.seed_of(name), prepared, reports, seconds=seconds, fastest_batch=batch_size)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(findings_table(found))
+    changes = {finding.setting: finding.suggested for finding in found if finding.changed}
+    if not changes:
+        print(f"{file}: stays as it is")
+    elif dry_run:
+        print(f"{file}: not changed, as --dry-run was given")
+    elif not yes and not sys.stdin.isatty():
+        print(f"{file}: not changed, as there is no terminal to ask; `sightline tune {name} --yes` writes")
+    elif yes or typer.confirm(f"write into {file}?"):
+        write_changes(file, name, changes)
+        print(f"{file}: models.{name}: wrote {', '.join(changes)}")
+
+
+@app.command()
+def summary(
+    name: Annotated[str, typer.Argument(help="a model of params.yaml, or a network: mnist_cnn, torchvision:vgg16")],
+    size: Annotated[int | None, typer.Option(min=1, help="height and width of the image, pixels")] = None,
+    channels: Annotated[int | None, typer.Option(help="of the image, 1 or 3")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="that the network tells apart")] = None,
+    params: Annotated[Path, typer.Option(help="the params file")] = Path("params.yaml"),
+) -> None:
+    """Show the layers of a network: shapes, windows, parameters, multiply-adds, what of the image each sees."""
+    from rich.console import Console
+
+    from sightline.config import load_params
+    from sightline.layer_table import find_subject, layer_table
+    from sightline.models.inspection import inspect_network
+
+    read = load_params(params) if params.exists() or params != Path("params.yaml") else None
+    subject = find_subject(name, read, Path("data/prepared"), size, channels, classes)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console.print(layer_table(subject, inspect_network(subject.network, subject.shape), console.width))
 
 
 NEXT = {

@@ -122,6 +122,18 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "semicolons": (_table("path;label\nclass0/000.png;a\n"), r"line 1: column 'path' is missing.*by commas, not ';'"),
     "label empty": (_table("path,label\nclass0/000.png,\n"), r"line 2: label '': is empty; give the class"),
+    "value is no number": (
+        _table("path,age\nclass0/000.png,old\n", values=["age"]),
+        r"labels.csv: line 2: age 'old': is not a finite number; correct it",
+    ),
+    "value is not finite": (
+        _table("path,age\nclass0/000.png,nan\n", values=["age"]),
+        r"labels.csv: line 2: age 'nan': is not a finite number",
+    ),
+    "value column missing": (
+        _table("path,age\nclass0/000.png,1\n", values=["aeg"]),
+        r"labels.csv: line 1: column 'aeg' is missing, got path, age \(did you mean age\?\)",
+    ),
     "unknown split": (
         _table("path,label,split\nclass0/000.png,a,trian\n"),
         r"line 2: split 'trian': is not a split, use one of train, val, test \(did you mean train\?\)",
@@ -196,7 +208,7 @@ def test_many_mistakes_are_cut(tmp_path: Path, out: Path) -> None:
     with pytest.raises(UserError) as error:
         prepare("tiny", config(**values), out)
     assert len(error.value.lines) == 11
-    assert error.value.lines[-1].endswith("raw: and 2 more bad samples")
+    assert error.value.lines[-1].endswith("raw: and 2 more bad samples or annotations")
 
 
 PARAMS = """

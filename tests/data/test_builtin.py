@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from raw_folders import config
 
 from sightline.data.builtin import scanned_digits
+from sightline.data.builtin_figures import JOINTS, MIRRORED, FiguresSource, draw_pose
 from sightline.data.builtin_scenes import ScenesSource
 from sightline.data.encoding import decode_rle, encode_rle
 from sightline.data.formats import open_source
@@ -54,6 +57,64 @@ def test_scene_labels_fit_each_other(size: int, most: int) -> None:
     assert most == 1 or max(numbers) > 1
 
 
+def test_scenes_have_values_and_labels() -> None:
+    source = ScenesSource(10, 96, 4, 0)
+    assert source.labels.values == ("objects", "brightness")
+    for index in range(len(source)):
+        sample = source.sample(index)
+        assert sample.labels == sorted(set(sample.box_labels))
+        assert sample.values[0] == len(sample.box_labels)
+        assert abs(sample.values[1] - decode(sample.image, 1).mean() / 255) < 0.005
+
+
+@pytest.mark.parametrize("size", [64, 96, 300])
+def test_figure_labels_fit_each_other(size: int) -> None:
+    source = FiguresSource(40, size, 3)
+    seen = Counter[int]()
+    for index in range(len(source)):
+        sample = source.sample(index)
+        mask = decode_rle(sample.instances[0])
+        assert sample.boxes is not None
+        assert sample.keypoints is not None
+        assert sample.keypoints.shape == (1, 13, 3)
+        rows, columns = np.nonzero(mask)
+        assert sample.boxes.tolist() == [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
+        np.testing.assert_array_equal(sample.semantic, mask.astype(np.uint8))
+        for x, y, visibility in sample.keypoints[0].tolist():
+            seen[int(visibility)] += 1
+            assert visibility == 0 or (0 <= x < size and 0 <= y < size)
+            assert visibility < 2 or mask[int(y), int(x)]
+            assert visibility > 0 or (x, y) == (0, 0)
+    assert seen[2] > 10 * seen[1] > 0
+    assert seen[2] > 10 * seen[0] > 0
+
+
+def test_figures_are_built_like_people() -> None:
+    place = {name: number for number, name in enumerate(JOINTS)}
+    for number in range(200):
+        pose = draw_pose(np.random.Generator(np.random.Philox(number)))
+        for side in ("left", "right"):
+            joints = [pose[place[f"{side}_{name}"]] for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]
+            lengths = [np.linalg.norm(joints[end] - joints[start]) for start, end in ((0, 1), (1, 2), (3, 4), (4, 5))]
+            np.testing.assert_allclose(lengths, [0.186, 0.146, 0.245, 0.246], atol=1e-5)  # Drillis and Contini, 1966
+        left, right = pose[place["left_shoulder"]], pose[place["right_shoulder"]]
+        assert left[0] > right[0]  # they face the viewer
+        assert pose[place["head"]][1] < min(left[1], right[1])
+
+
+def test_mirrored_figures_are_figures() -> None:
+    """Left and right exchange, and the exchange of the exchange is the identity."""
+    swapped = [JOINTS[partner] for partner in MIRRORED]
+    assert swapped[0] == "head"
+    assert all(
+        one.replace("left", "right") == other.replace("left", "right")
+        for one, other in zip(JOINTS, swapped, strict=True)
+    )
+    assert all(one != other for one, other in zip(JOINTS[1:], swapped[1:], strict=True))
+    assert [MIRRORED[partner] for partner in MIRRORED] == list(range(13))
+    assert open_source(config(format="figures", root="x", count=1)).labels.mirrored == MIRRORED
+
+
 def test_digits_stand_out() -> None:
     source = ScenesSource(200, 96, 1, 0)
     near, far = np.ones((5, 5), np.uint8), np.ones((9, 9), np.uint8)
@@ -63,6 +124,12 @@ def test_digits_stand_out() -> None:
         mask = decode_rle(sample.instances[0])
         ring = cv2.dilate(mask.astype(np.uint8), far) > cv2.dilate(mask.astype(np.uint8), near)
         assert np.median(np.abs(grey[ring] - np.median(grey[mask]))) > 25  # texture beside it may differ
+
+
+def test_growing_keeps_the_old_figures() -> None:
+    few, many = FiguresSource(3, 96, 0), FiguresSource(100, 96, 0)
+    assert [few.sample(index).image for index in (2, 0, 1)] == [many.sample(index).image for index in (2, 0, 1)]
+    assert few.sample(0).image != FiguresSource(3, 96, 1).sample(0).image
 
 
 def test_growing_keeps_the_old_scenes() -> None:

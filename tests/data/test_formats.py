@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from annotated_folders import write_coco, write_masks
 from raw_folders import config, pixels, write_folder, write_idx
 
 from sightline.data.formats import open_source
@@ -13,7 +14,10 @@ from sightline.data.formats.csv_table import sorted_classes
 from sightline.data.images import decode
 from sightline.data.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
+from sightline.errors import UserError
 from sightline.structures import SPLITS, Sample
+
+BY_ORDER = {"train": 0.5, "val": 0.25, "test": 0.25, "by": "order"}  # so that no part of a few is empty
 
 
 def stored(out: Path) -> dict[str, tuple[str, Sample]]:
@@ -69,6 +73,90 @@ def test_csv_round_trip(folder: Path, out: Path) -> None:
         assert split == ("train", "val", "test")[number % 3]
         assert (sample.label, sample.group) == (number % 2, f"film{number % 3}")
         assert sample.attributes == {"weather": "sunny"}
+
+
+@pytest.mark.parametrize(("separator", "second"), [("|", "big dog"), (" ", "dog")])
+def test_csv_of_several_labels(folder: Path, out: Path, separator: str, second: str) -> None:
+    cells = ["", "cat", second, f"{second}{separator}cat"]
+    lines = [f"class0/{number:03}.png,{cells[number % 4]}" for number in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["path,labels", *lines]))
+    card = prepare("tiny", config(format="csv", root=str(folder), split=BY_ORDER), out)
+    assert load_labels(out).classes == tuple(sorted(["cat", second]))
+    for source, (_, sample) in stored(out).items():
+        number = int(source[7:10]) % 4
+        names = [load_labels(out).classes[label] for label in sample.labels]
+        assert sorted(names) == [[], ["cat"], [second], sorted(["cat", second])][number]
+        assert sample.label == -1
+    assert sum(card.counts[split]["cat"] for split in SPLITS) == 6
+    assert sum(card.samples.values()) == 12
+
+
+def test_csv_of_values(folder: Path, out: Path) -> None:
+    lines = [f"class0/{number:03}.png,{number / 2},{-number},sun" for number in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["path,age,height,weather", *lines]))
+    card = prepare("tiny", config(format="csv", root=str(folder), values=["height", "age"], split=BY_ORDER), out)
+    labels = load_labels(out)
+    assert (labels.classes, labels.values) == ((), ("height", "age"))
+    for source, (_, sample) in stored(out).items():
+        number = int(source[7:10])
+        assert sample.values == [-number, number / 2]
+        assert sample.attributes == {"weather": "sun"}
+    assert card.values["height"] == {"min": -11, "mean": -5.5, "max": 0}
+    assert "| height | -11 | -5.5 | 0 |" in (out / "report.md").read_text()
+
+
+def test_csv_of_everything_at_once(folder: Path, out: Path) -> None:
+    lines = [f"class0/{number:03}.png,{'ab'[number % 2]},c|a,{number}" for number in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["path,label,labels,size", *lines]))
+    prepare("tiny", config(format="csv", root=str(folder), values=["size"], split=BY_ORDER), out)
+    assert load_labels(out).classes == ("a", "b", "c")
+    for source, (_, sample) in stored(out).items():
+        number = int(source[7:10])
+        assert (sample.label, sample.labels, sample.values) == (number % 2, [0, 2], [number])
+
+
+@pytest.mark.parametrize("chosen", [["5", "3"], ["8", "3"]])
+def test_chosen_classes_keep_their_samples_in_the_given_order(tmp_path: Path, out: Path, chosen: list[str]) -> None:
+    write_idx(tmp_path / "raw", "train", [3, 5, 8] * 10)
+    prepare("tiny", config(format="idx", root=str(tmp_path / "raw"), classes=chosen, split=BY_ORDER), out)
+    assert load_labels(out).classes == load_labels(out).source_ids == tuple(chosen)
+    samples = stored(out)
+    assert len(samples) == 20
+    for source, (_, sample) in samples.items():
+        assert chosen[sample.label] == "358"[int(source.split("/")[1]) % 3]
+
+
+def test_chosen_classes_keep_their_boxes_and_pixels() -> None:
+    whole = open_source(config(format="scenes", root="x", count=20))
+    cut = open_source(config(format="scenes", root="x", count=20, classes=["7", "2"]))
+    assert len(cut) == 20
+    assert cut.labels.values == whole.labels.values
+    assert cut.labels.map_classes == ("background", "7", "2")
+    for index in range(20):
+        old, new = whole.sample(index), cut.sample(index)
+        kept = [place for place, label in enumerate(old.box_labels) if label in (7, 2)]
+        assert new.box_labels == [[7, 2].index(old.box_labels[place]) for place in kept]
+        assert new.instances == [old.instances[place] for place in kept]
+        assert old.boxes is not None
+        np.testing.assert_array_equal(new.boxes, old.boxes[kept])
+        assert new.label == {7: 0, 2: 1}.get(old.label, -1)
+        np.testing.assert_array_equal(new.semantic, np.select([old.semantic == 8, old.semantic == 3], [1, 2], 0))
+
+
+def test_pixels_of_other_classes_are_ignored(tmp_path: Path) -> None:
+    dataset = write_masks(tmp_path / "raw")
+    whole, cut = open_source(dataset), open_source(dataset.model_copy(update={"classes": ["dog", "background"]}))
+    for index in range(len(whole)):
+        old, new = whole.sample(index).semantic, cut.sample(index).semantic  # cat, background, dog
+        np.testing.assert_array_equal(new, np.select([old == 2, old == 1], [0, 1], 255))
+
+
+def test_one_class_suffices_for_boxes_but_not_for_labels(tmp_path: Path, out: Path) -> None:
+    prepare("tiny", write_coco(tmp_path / "coco").model_copy(update={"classes": ["dog"]}), out)
+    assert load_labels(out).classes == ("dog",)
+    write_idx(tmp_path / "raw", "train", [3, 5, 8] * 10)
+    with pytest.raises(UserError, match=r"raw: only the class '3'; a classifier needs images of at least two classes"):
+        open_source(config(format="idx", root=str(tmp_path / "raw"), classes=["3"]))
 
 
 def test_classes_are_sorted_by_number_or_by_name() -> None:

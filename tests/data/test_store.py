@@ -62,8 +62,10 @@ def test_shards_hold_what_the_source_gave(tmp_path: Path, monkeypatch: pytest.Mo
         assert again.digest == store.digest
 
 
-def test_every_field_comes_back(tmp_path: Path) -> None:
-    dataset = config(format="scenes", root="x", count=30)
+@pytest.mark.parametrize("data_format", ["scenes", "figures"])
+def test_every_field_comes_back(tmp_path: Path, data_format: str) -> None:
+    split = {"train": 0.5, "val": 0.25, "test": 0.25, "by": "order"}
+    dataset = config(format=data_format, root="x", count=30, split=split)
     source = open_source(dataset)
     prepare("tiny", dataset, tmp_path / "tiny")
     store = SplitStore(tmp_path / "tiny" / "train")

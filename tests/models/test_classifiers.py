@@ -234,9 +234,9 @@ def test_sizes_too_small_for_a_library_network_are_told_with_the_least(architect
 
 
 def test_sizes_that_do_not_fit_patches_are_told() -> None:
-    with pytest.raises(UserError, match="input.size: 28: torchvision:vit_b_32 was published for 224 px"):
+    with pytest.raises(UserError, match=r"input.size: 28: torchvision:vit_b_32 was published for 224 px"):
         build_classifier("torchvision:vit_b_32", 3, 28, 10)
-    with pytest.raises(UserError, match="input.size: 8: timm:vit_tiny_patch16_224 was published for 224 px"):
+    with pytest.raises(UserError, match=r"input.size: 8: timm:vit_tiny_patch16_224 was published for 224 px"):
         build_classifier("timm:vit_tiny_patch16_224", 3, 8, 10)
 
 
@@ -273,3 +273,29 @@ def test_the_size_is_tried_without_a_trace() -> None:
     assert network.training
     assert all(not p.is_meta for p in network.parameters())
     assert all(int(buffer) == 0 for buffer in batches if buffer.dtype == torch.int64)
+
+
+def test_published_weights_come_without_auxiliary_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import GoogLeNet_Weights, googlenet
+
+    torch.manual_seed(0)
+    published = googlenet(weights=None, init_weights=False).state_dict()
+    assert any(key.startswith("aux") for key in published)
+    monkeypatch.setattr(GoogLeNet_Weights, "get_state_dict", lambda self: published)
+    built = build_classifier("torchvision:googlenet", 3, 32, 1000, weights="pretrained")
+    own = built.network.state_dict()
+    assert torch.equal(own["conv1.conv.weight"], published["conv1.conv.weight"])
+    assert not torch.equal(own["fc.weight"], published["fc.weight"])  # a new head, also for as many classes
+    assert not any(key.startswith("aux") for key in own)
+
+
+def test_weights_that_cannot_be_fetched_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import SqueezeNet1_1_Weights
+
+    def offline(self: object) -> None:
+        raise OSError("no route\nmore lines")
+
+    monkeypatch.setattr(SqueezeNet1_1_Weights, "get_state_dict", offline)
+    told = r"torchvision:squeezenet1_1: weights: pretrained: .*\(no route\); go online, or put the file"
+    with pytest.raises(UserError, match=told):
+        build_classifier("torchvision:squeezenet1_1", 3, 32, 10, weights="pretrained")

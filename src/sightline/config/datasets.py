@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sightline.config.base import Fraction, PositiveInt, Section
+
+_Text = Annotated[str, Field(min_length=1)]
+PerSplit = _Text | Annotated[dict[Literal["train", "val", "test"], _Text], Field(min_length=1)]  # one, or one per split
+_MaskValue = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Split(Section):
@@ -50,8 +54,23 @@ class _Dataset(Section):
     split: Split = Split()
     checks: Checks = Checks()
     on_bad_sample: Literal["fail", "quarantine"] = Field(
-        "quarantine", description="fail: stop at bad samples; quarantine: leave them out and list them"
+        "quarantine", description="fail: stop at bad samples and annotations; quarantine: leave them out and list them"
     )
+    classes: Annotated[list[_Text], Field(min_length=1)] | None = Field(
+        None, description="keep only samples, boxes or pixels of these classes, in this order"
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, names: list[str] | None) -> list[str] | None:
+        return _different(names)
+
+
+def _different(names: list[str] | None) -> list[str] | None:
+    repeated = next((name for name in names or [] if (names or []).count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} comes twice; keep one of them")
+    return names
 
 
 class ImageFolder(_Dataset):
@@ -61,16 +80,120 @@ class ImageFolder(_Dataset):
 
 
 class CsvTable(_Dataset):
-    """A table with the columns path and label, optionally split and group."""
+    """A table with the column path, the targets label, labels or `values`, and optionally split and group."""
 
     format: Literal["csv"]
-    table: str = Field("labels.csv", min_length=1, description="the table, relative to root; its paths are too")
+    table: _Text = Field("labels.csv", description="the table, relative to root; its paths are too")
+    values: list[_Text] = Field([], description="columns of numbers to be predicted, for regression")
+
+    @field_validator("values")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        return _different(names) or []
 
 
 class Idx(_Dataset):
     """The IDX files of MNIST and its relatives, gzipped or not."""
 
     format: Literal["idx"]
+
+
+class _Paired(_Dataset):
+    """Images in one place and what is known of them in another, each one path or one per split."""
+
+    @model_validator(mode="after")
+    def _same_splits(self) -> _Paired:
+        fields = {name: value for name, value in self if name in _PER_SPLIT and isinstance(value, dict)}
+        if len({tuple(sorted(value)) for value in fields.values()}) > 1:
+            told = ", ".join(f"{name} has {', '.join(value)}" for name, value in fields.items())
+            raise ValueError(f"the splits differ: {told}; name the same splits in each")
+        if "images" in fields and len(fields) == 1:
+            raise ValueError("images has splits; name the annotations or masks of each split too")
+        return self
+
+
+_PER_SPLIT = ("annotations", "images", "masks")
+
+
+class Coco(_Paired):
+    """COCO's JSON: boxes, polygons, run lengths, crowds, key points."""
+
+    format: Literal["coco"]
+    annotations: PerSplit = Field("annotations.json", description="the JSON file, or one per split, below root")
+    images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
+
+
+class Voc(_Dataset):
+    """Pascal VOC: Annotations/*.xml, JPEGImages/, and ImageSets/Main/*.txt as splits where they are there."""
+
+    format: Literal["voc"]
+
+
+class Yolo(_Dataset):
+    """YOLO's text files: images/ beside labels/, names in data.yaml or classes.txt."""
+
+    format: Literal["yolo"]
+
+
+class MaskFolder(_Paired):
+    """Index masks: one PNG per image, whose values are classes."""
+
+    format: Literal["mask_folder"]
+    images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
+    masks: PerSplit = Field("masks", description="folder of the masks, or one per split, below root")
+    mask_suffix: str = Field("", description="what a mask's name has after its image's, e.g. _mask")
+    names: Annotated[list[_Text], Field(min_length=1)] | Annotated[dict[_Text, _MaskValue], Field(min_length=1)] = (
+        Field(description="names of the mask values 0, 1, 2, ..., or NAME: VALUE pairs")
+    )
+    ignore_index: _MaskValue | list[_MaskValue] = Field(
+        255, description="mask values that are neither learnt nor scored"
+    )
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> MaskFolder:
+        if isinstance(self.names, list):
+            _different(self.names)
+        values = self.mask_values()
+        if len(values) > 255:
+            raise ValueError(f"names has {len(values)} classes, at most 255 are possible")
+        given = self.ignore_index if isinstance(self.ignore_index, list) else [self.ignore_index]
+        both = set(given) & set(values.values()) - {255}  # masks of 0 and 255 need no ignore_index
+        if len(set(values.values())) < len(values):
+            raise ValueError("names gives two classes one value; give each its own")
+        if both:
+            raise ValueError(f"the value {min(both)} is in names and in ignore_index; keep it in one of them")
+        return self
+
+    def mask_values(self) -> dict[str, int]:
+        """Return the mask value of each class."""
+        if isinstance(self.names, list):
+            return {name: value for value, name in enumerate(self.names)}
+        return dict(sorted(self.names.items(), key=lambda pair: pair[1]))
+
+    def ignored_values(self) -> list[int]:
+        """Return the mask values that are no class; 255 is one of them unless a class has it."""
+        given = self.ignore_index if isinstance(self.ignore_index, list) else [self.ignore_index]
+        return sorted({*given, 255} - set(self.mask_values().values()))
+
+
+class InstanceMasks(_Paired):
+    """One PNG per image, 0 = background, each other value an object; all of one class."""
+
+    format: Literal["instance_masks"]
+    images: PerSplit = Field("PNGImages", description="folder of the images, or one per split, below root")
+    masks: PerSplit = Field("PedMasks", description="folder of the masks, or one per split, below root")
+    mask_suffix: str = Field("_mask", description="what a mask's name has after its image's")
+    class_name: _Text = Field("object", description="the class of every object")
+
+
+class Via(_Paired):
+    """The VGG Image Annotator's JSON: polygons, rectangles, circles and ellipses."""
+
+    format: Literal["via"]
+    annotations: PerSplit = Field("via_region_data.json", description="the JSON file, or one per split, below root")
+    images: PerSplit = Field(".", description="folder of the images, or one per split, below root")
+    attribute: _Text | None = Field(None, description="region attribute with the class; null: all are of one class")
+    class_name: _Text = Field("object", description="the class of every region where there is no attribute")
 
 
 class Digits(_Dataset):
@@ -89,4 +212,16 @@ class Scenes(_Dataset):
     seed: int = 0
 
 
-Dataset = Annotated[ImageFolder | CsvTable | Idx | Digits | Scenes, Field(discriminator="format")]
+class Figures(_Dataset):
+    """One drawn person on a crop of a photograph, with 13 key points known by construction."""
+
+    format: Literal["figures"]
+    count: PositiveInt = 800
+    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
+    seed: int = 0
+
+
+_Table = ImageFolder | CsvTable | Idx
+_Annotated = Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via
+_Embedded = Digits | Scenes | Figures
+Dataset = Annotated[_Table | _Annotated | _Embedded, Field(discriminator="format")]

@@ -31,6 +31,7 @@ class DigitsSource(Source):
     def __init__(self) -> None:
         self.labels, self.ignored = DIGITS, []
         self.images, self.targets = scanned_digits()
+        self.sample_labels = self.targets.tolist()
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -5,7 +5,7 @@ The 1,797 scans are shared by all splits: the same scan may appear, turned and c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -13,11 +13,14 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
+from sightline.data.annotations import map_names
 from sightline.data.builtin import DIGITS, scanned_digits
 from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.formats.source import Source
 from sightline.structures import FLOAT32, UINT8, Sample
 
+# Values: number of objects, and mean grey level 0..1.
+SCENES = replace(DIGITS, values=("objects", "brightness"), semantic=map_names(DIGITS.classes))
 PHOTOGRAPHS = ("china", "flower")
 MASK = NDArray[np.bool_]
 _SIDES = (20, 40)  # pixels of a scan's side
@@ -25,7 +28,7 @@ _TURN = 20.0  # degrees
 _INK = 145  # of 255: ink from here on belongs to the object
 _HIDDEN = 0.25  # share of an object that others may cover
 _CONTRAST = 70  # grey levels
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _TRIES = 20
 
 
@@ -44,14 +47,14 @@ class ScenesSource(Source):
 
     def __init__(self, count: int, size: int, max_objects: int, seed: int) -> None:
         self.count, self.size, self.max_objects, self.seed = count, size, max_objects, seed
-        self.labels, self.ignored = DIGITS, []
-        _photographs(), scanned_digits()  # loaded once, before threads ask for samples
+        self.labels, self.ignored = SCENES, []
+        photographs(), scanned_digits()  # loaded once, before threads ask for samples
 
     def __len__(self) -> int:
         return self.count
 
     def sample(self, index: int) -> Sample:
-        """Return one scene with label (the largest object's class), boxes, areas, instances and semantic mask."""
+        """Return one scene with all that is known of it; its label is the largest object's class."""
         rng = Generator(Philox(key=np.array([self.seed, index], np.uint64)))
         scene = draw_scene(rng, self.size, self.max_objects)
         areas = [int(mask.sum()) for mask in scene.masks]
@@ -62,12 +65,14 @@ class ScenesSource(Source):
             f"scene/{index:05}",
             encode_png(scene.image),
             label=scene.classes[int(np.argmax(areas))],
+            labels=sorted(set(scene.classes)),
             boxes=np.stack([box_of(mask) for mask in scene.masks]),
             box_labels=list(scene.classes),
             iscrowd=[False] * len(areas),
             area=[float(area) for area in areas],
             instances=[encode_rle(mask) for mask in scene.masks],
             semantic=semantic,
+            values=[float(len(areas)), float(cv2.cvtColor(scene.image, cv2.COLOR_RGB2GRAY).mean() / 255)],
             attributes={"photograph": scene.photograph, "objects": len(areas)},
         )
 
@@ -75,7 +80,7 @@ class ScenesSource(Source):
 def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
     """Return a crop of a photograph with 1..max_objects digits on it."""
     number = int(rng.integers(len(PHOTOGRAPHS)))
-    photograph = _photographs()[number]
+    photograph = photographs()[number]
     top, left = (int(rng.integers(0, side - size + 1)) for side in photograph.shape[:2])
     image = photograph[top : top + size, left : left + size].copy()
     scans, targets = scanned_digits()
@@ -88,7 +93,7 @@ def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
         if placed is None:
             continue
         ink, alpha = placed
-        image = _paint(image, alpha, _contrasting(rng, image[ink]))
+        image = paint(image, alpha, _contrasting(rng, image[ink]))
         masks = [mask & ~ink for mask in masks] + [ink]
         inks.append(ink)
         classes.append(int(targets[scan]))
@@ -102,7 +107,8 @@ def box_of(mask: MASK) -> FLOAT32:
 
 
 @cache
-def _photographs() -> tuple[UINT8, UINT8]:
+def photographs() -> tuple[UINT8, UINT8]:
+    """Return scikit-learn's two photographs, in the order of `PHOTOGRAPHS`."""
     from sklearn.datasets import load_sample_images
 
     china, flower = load_sample_images().images  # 427 x 640 x 3 each
@@ -130,7 +136,7 @@ def _place(rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], siz
 def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:
     """Return a colour whose brightness is far from that of nine in ten of the N x 3 pixels it will cover."""
     colours = rng.uniform(0, 255, (_TRIES, 3))
-    apart = np.abs((colours @ _LUMA)[:, None] - covered @ _LUMA)
+    apart = np.abs((colours @ LUMA)[:, None] - covered @ LUMA)
     distances = np.quantile(apart, 0.1, axis=1)
     enough = np.flatnonzero(distances >= _CONTRAST)
     chosen = enough[0] if enough.size else int(distances.argmax())
@@ -138,6 +144,7 @@ def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:
     return colour
 
 
-def _paint(image: UINT8, alpha: FLOAT32, colour: FLOAT32) -> UINT8:
+def paint(image: UINT8, alpha: FLOAT32, colour: FLOAT32) -> UINT8:
+    """Return H x W x 3 with a colour laid over it, H x W opacities 0..1."""
     mixed = image + alpha[..., None] * (colour - image)
     return np.rint(mixed).astype(np.uint8)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median_low
+from statistics import fmean, median_low
 from typing import Any
 
 from sightline.data.checks import Record
-from sightline.data.findings import KINDS, Finding, by_code
+from sightline.data.findings import Finding, by_code
 from sightline.structures import SPLITS, LabelMap, SplitName
 
 _LISTED = 20  # sources named per code; quarantine.csv has all that are bad
@@ -20,10 +20,16 @@ class Card:
     """Plain values, the same for the same data.
 
     Attributes:
-        counts: samples of each class, by split.
+        samples: images in each split.
+        counts: images with each class, by split.
+        objects: boxes of each class, by split; empty where the data set has no boxes.
+        pixels: pixels of each class, by split; empty where it has no masks, or boxes too.
+        values: smallest, mean and largest of each regression target, by its name.
         sizes: smallest, median and largest height and width in pixels.
         channels: images by number of channels, as "1" and "3".
-        findings: by code: whether such samples are left out, how many, and the first of them with reasons.
+        findings: by code: what is left out ("sample" or "annotation", else "kept"), how many, the first with reasons.
+        quarantined: samples left out.
+        dropped: annotations left out of samples that stay.
         digests: hash of each split's files.
     """
 
@@ -31,11 +37,16 @@ class Card:
     format: str
     classes: list[str]
     label_map: str
+    samples: dict[SplitName, int]
     counts: dict[SplitName, dict[str, int]]
+    objects: dict[SplitName, dict[str, int]]
+    pixels: dict[SplitName, dict[str, int]]
+    values: dict[str, dict[str, float]]
     sizes: dict[str, dict[str, int]]
     channels: dict[str, int]
     findings: dict[str, dict[str, Any]]
     quarantined: int
+    dropped: int
     ignored: int
     digests: dict[SplitName, str]
 
@@ -45,7 +56,7 @@ class Card:
 
     def total(self, split: SplitName) -> int:
         """Return the number of samples in a split."""
-        return sum(self.counts[split].values())
+        return self.samples[split]
 
 
 def make_card(
@@ -60,12 +71,17 @@ def make_card(
     """Return the card of what was written."""
     kept = [record for split in SPLITS for record in parts[split]]
     channels = Counter(record.channels for record in kept)
+    has_objects, has_pixels = (any(getattr(record, name) for record in kept) for name in ("objects", "pixels"))
     return Card(
         name=name,
         format=data_format,
         classes=list(labels.classes),
         label_map=labels.sha256,
+        samples={split: len(parts[split]) for split in SPLITS},
         counts={split: count_classes(labels, parts[split]) for split in SPLITS},
+        objects={split: _count_objects(labels, parts[split]) for split in SPLITS} if has_objects else {},
+        pixels={split: _count_pixels(labels, parts[split]) for split in SPLITS} if has_pixels else {},
+        values={name: _spread([record.values[place] for record in kept]) for place, name in enumerate(labels.values)},
         sizes={
             "height": _range([record.height for record in kept]),
             "width": _range([record.width for record in kept]),
@@ -73,14 +89,29 @@ def make_card(
         channels={str(number): channels[number] for number in sorted(channels)},
         findings={code: _summary(group) for code, group in by_code(findings).items()},
         quarantined=len({finding.source for finding in findings if finding.bad}),
+        dropped=sum(finding.fate == "annotation" for finding in findings),
         ignored=ignored,
         digests=digests,
     )
 
 
 def count_classes(labels: LabelMap, records: Sequence[Record]) -> dict[str, int]:
-    """Return the number of samples of each class, those without a label left out."""
-    counted = Counter(record.label for record in records)
+    """Return the number of images with each class; one with several classes counts for each of them."""
+    return _named(labels, Counter(label for record in records for label in record.present))
+
+
+def _count_objects(labels: LabelMap, records: Sequence[Record]) -> dict[str, int]:
+    return _named(labels, Counter(label for record in records for label in record.objects))
+
+
+def _count_pixels(labels: LabelMap, records: Sequence[Record]) -> dict[str, int]:
+    total: Counter[int] = Counter()
+    for record in records:
+        total.update(dict(enumerate(record.pixels)))
+    return _named(labels, total)
+
+
+def _named(labels: LabelMap, counted: Mapping[int, int]) -> dict[str, int]:
     return {name: counted[label] for label, name in enumerate(labels.classes)}
 
 
@@ -100,65 +131,14 @@ def find_scarce_classes(counts: Mapping[SplitName, Mapping[str, int]], least: in
     return findings
 
 
-def render_report(card: Card) -> str:
-    """Return the card as a Markdown page."""
-    total = {split: card.total(split) for split in SPLITS}
-    lines = [
-        f"# Data set {card.name}",
-        "",
-        f"{sum(total.values())} images of {len(card.classes)} classes ({card.format}); "
-        f"{card.quarantined} left out as bad, {card.ignored} other files ignored.",
-        "",
-        "| pixels | smallest | median | largest |",
-        "|---|--:|--:|--:|",
-        *(f"| {side} | {size['min']} | {size['median']} | {size['max']} |" for side, size in card.sizes.items()),
-        "",
-        "Images by channels: " + ", ".join(f"{count} with {number}" for number, count in card.channels.items()) + ".",
-        "",
-        "## Classes",
-        "",
-        "| class | train | val | test |",
-        "|---|--:|--:|--:|",
-        *(f"| {_cell(name)} | {' | '.join(str(card.counts[s][name]) for s in SPLITS)} |" for name in card.classes),
-        f"| **all** | {' | '.join(f'**{total[split]}**' for split in SPLITS)} |",
-        "",
-        "![Some training images of each class](samples.png)",
-        "",
-        "## Findings",
-        "",
-        *(_finding_lines(card) or ["None."]),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _finding_lines(card: Card) -> list[str]:
-    lines = []
-    for code, kind in KINDS.items():
-        if code not in card.findings:
-            continue
-        found = card.findings[code]
-        fate = "left out, all listed in quarantine.csv" if kind.bad else "kept"
-        lines += [
-            f"### {kind.title.capitalize()}: {found['count']}",
-            "",
-            f"`{code}`, {fate}. Remedy: {kind.remedy}.",
-            "",
-        ]
-        lines += [f"- `{first['source']}`: {first['reason']}" for first in found["first"]]
-        if found["count"] > len(found["first"]):
-            lines.append(f"- and {found['count'] - len(found['first'])} more")
-        lines.append("")
-    return lines
-
-
 def _summary(group: Sequence[Finding]) -> dict[str, Any]:
     first = [{"source": finding.source, "reason": finding.reason} for finding in group[:_LISTED]]
-    return {"bad": group[0].bad, "count": len(group), "first": first}
+    return {"left_out": group[0].fate, "count": len(group), "first": first}
 
 
 def _range(values: Sequence[int]) -> dict[str, int]:
     return {"min": min(values), "median": median_low(values), "max": max(values)}
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"min": min(values), "mean": fmean(values), "max": max(values)}

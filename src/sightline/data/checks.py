@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ class Record:
         channels: 1 for grey, 3 for colour.
         sha256: hash of the encoded bytes, hexadecimal.
         signature: by which nearly equal images are found.
+        label: class of the whole image, -1 for none.
+        present: classes that are in the image in any way, ascending.
+        objects: class of each box.
+        pixels: pixels of each class, where the sample has a semantic mask and no boxes.
+        values: regression targets.
+        truth: hash of all that is known beside the label; empty where that is nothing.
     """
 
     index: int
@@ -49,6 +56,11 @@ class Record:
     label: int
     split: SplitName | None
     group: str | None
+    present: tuple[int, ...] = ()
+    objects: tuple[int, ...] = ()
+    pixels: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    truth: str = ""
 
 
 def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None, list[Finding]]]:
@@ -70,9 +82,9 @@ def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None
 def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None, list[Finding]]:
     """Return the record of one sample (none where it is bad) and what is to be said of it."""
     try:
-        sample = source.sample(index)
+        sample, found = source.examined(index)
     except Unreadable as error:
-        return None, [Finding("unreadable", error.source, error.reason)]
+        return None, [Finding(error.code, error.source, error.reason)]
     bad, hints, channels = _check_encoded(sample, max_pixels)
     if bad is not None:
         return None, [bad]
@@ -80,6 +92,11 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         grey = decode(sample.image, 1)[..., 0]
     except (ValueError, MemoryError):
         return None, [Finding("undecodable", sample.source, "opened by Pillow, but not by OpenCV, which decodes here")]
+    if sample.semantic is not None and sample.semantic.shape != grey.shape:
+        (rows, columns), (height, width) = sample.semantic.shape, grey.shape
+        told = f"its mask is {columns} x {rows}, the upright image {width} x {height}"
+        return None, [Finding("size_differs", sample.source, told)]
+    pixels = _pixels(sample, len(source.labels))
     record = Record(
         index=index,
         source=sample.source,
@@ -92,8 +109,37 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         label=sample.label,
         split=sample.split,
         group=sample.group,
+        present=_present(sample, pixels),
+        objects=tuple(sample.box_labels),
+        pixels=pixels,
+        values=tuple(sample.values),
+        truth=_truth(sample),
     )
-    return record, hints
+    return record, hints + found
+
+
+def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:
+    if sample.semantic is None or sample.boxes is not None:
+        return ()
+    counted: list[int] = np.bincount(sample.semantic.ravel(), minlength=256)[:classes].tolist()
+    return tuple(counted)
+
+
+def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
+    told = {sample.label, *sample.labels, *sample.box_labels, *(label for label, count in enumerate(pixels) if count)}
+    return tuple(sorted(told - {-1}))
+
+
+def _truth(sample: Sample) -> str:
+    """Return a hash by which copies of an image with other annotations are told apart."""
+    plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
+    arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
+    if not any(plain) and not arrays:
+        return ""
+    joined = hashlib.sha256(json.dumps(plain).encode())
+    for array in arrays:
+        joined.update(array.tobytes())
+    return joined.hexdigest()
 
 
 def _check_encoded(sample: Sample, max_pixels: int) -> tuple[Finding | None, list[Finding], int]:

@@ -1,68 +1,95 @@
-"""A picture of some training images of each class."""
+"""A picture of some training images, in rows by class, with what is drawn on them."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sightline.data.images import decode
+from sightline.data.overlay import draw_truth
 from sightline.data.store import SplitStore
 from sightline.structures import LabelMap
 
 _CELL = 96  # pixels, both sides
+_LARGE = 192  # of images on which something is drawn, where there are few classes
 _GAP = 6
 _NAME = 150  # pixels for the class name, at most
 _PER_CLASS = 8
 _ROWS = 13  # classes below one another before a new column begins
 _CLASSES = 39  # classes shown at most
+_FEW = 6  # classes with large images
 _INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (215, 215, 215)
-_BOX = (255, 64, 160)
 
 
 def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
-    """Return the first images of each class in rows beside the class's name, with boxes where there are some."""
+    """Return images of each class in rows beside the class's name, or all together where there are no two classes."""
+    rows = _members(store, labels)
+    first = store.sample(0)
+    drawn = first.boxes is not None or first.semantic is not None
+    cell = _LARGE if drawn and len(labels) <= _FEW else _CELL
+    if len(labels) < 2:
+        return _grid(store, labels, cell)
     shown = min(len(labels), _CLASSES)
     columns = -(-shown // _ROWS)
-    rows = -(-shown // columns)
-    per_class = max(3, _PER_CLASS // columns + 1) if columns > 1 else _PER_CLASS
+    height = -(-shown // columns)
+    per_class = max(3, _PER_CLASS // columns + 1) if columns > 1 else _PER_CLASS * _CELL // cell + (cell > _CELL)
     font = ImageFont.load_default(17)
     longest = max(font.getlength(name) for name in labels.classes[:shown])
     margin = min(_NAME, round(longest) + 4 * _GAP)
-    block = margin + per_class * (_CELL + _GAP) + 2 * _GAP
+    block = margin + per_class * (cell + _GAP) + 2 * _GAP
     more = len(labels) - shown
-    height = rows * (_CELL + _GAP) + _GAP + (28 if more else 0)
-    sheet = Image.new("RGB", (columns * block + _GAP, height), _PAPER)
+    sheet = Image.new("RGB", (columns * block + _GAP, height * (cell + _GAP) + _GAP + (28 if more else 0)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for label in range(shown):
-        left, top = _GAP + label // rows * block, _GAP + label % rows * (_CELL + _GAP)
+        left, top = _GAP + label // height * block, _GAP + label % height * (cell + _GAP)
         name = _shortened(labels.classes[label], font, margin - 2 * _GAP)
-        draw.text((left + _GAP, top + _CELL / 2), name, _INK, font, anchor="lm")
-        draw.line((left, top + _CELL + _GAP // 2, left + block - 3 * _GAP, top + _CELL + _GAP // 2), _LINE)
-        for place, index in enumerate(np.flatnonzero(store.labels == label)[:per_class].tolist()):
-            corner = (left + margin + place * (_CELL + _GAP), top)
-            sheet.paste(_picture(store, index), corner)
+        draw.text((left + _GAP, top + cell / 2), name, _INK, font, anchor="lm")
+        draw.line((left, top + cell + _GAP // 2, left + block - 3 * _GAP, top + cell + _GAP // 2), _LINE)
+        for place, index in enumerate(rows[label][:per_class]):
+            sheet.paste(_picture(store, index, cell, labels), (left + margin + place * (cell + _GAP), top))
     if more:
-        draw.text((2 * _GAP, height - 20), f"and {more} more classes", _INK, font, anchor="lm")
+        draw.text((2 * _GAP, sheet.height - 20), f"and {more} more classes", _INK, font, anchor="lm")
     return sheet
 
 
-def _picture(store: SplitStore, index: int) -> Image.Image:
-    """Return an image, with its boxes, in the middle of a white square."""
-    pixels = decode(store.image(index), 3)
+def _members(store: SplitStore, labels: LabelMap) -> list[list[int]]:
+    """Return the samples of each class: those with its label, else those where it is on the image in some way."""
+    if (store.labels >= 0).any():
+        return [np.flatnonzero(store.labels == label).tolist() for label in range(len(labels))]
+    members: list[list[int]] = [[] for _ in labels.classes]
+    for index, several in enumerate(store.column("labels")):
+        for label in several:
+            members[label].append(index)
+    if not any(members) and len(labels):
+        for index in range(min(len(store), _PER_CLASS * len(labels))):  # masks must be decoded, so the first suffice
+            semantic = store.sample(index).semantic
+            for label in [] if semantic is None else np.unique(semantic[semantic < len(labels)]).tolist():
+                members[label].append(index)
+    return members
+
+
+def _grid(store: SplitStore, labels: LabelMap, cell: int) -> Image.Image:
+    """Return the first images side by side, with their values below, where there are some."""
+    count = min(len(store), 3 * _PER_CLASS)
+    columns = min(count, _PER_CLASS)
+    line = 16 * len(labels.values)
+    high = cell + _GAP + line
+    sheet = Image.new("RGB", (columns * (cell + _GAP) + _GAP, -(-count // columns) * high + _GAP), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for place in range(count):
+        left, top = _GAP + place % columns * (cell + _GAP), _GAP + place // columns * high
+        sheet.paste(_picture(store, place, cell, labels), (left, top))
+        for row, (name, value) in enumerate(zip(labels.values, store.sample(place).values, strict=True)):
+            text = _shortened(f"{name} {value:.3g}", font, cell)
+            draw.text((left, top + cell + 2 + 16 * row), text, _INK, font)
+    return sheet
+
+
+def _picture(store: SplitStore, index: int, cell: int, labels: LabelMap) -> Image.Image:
+    """Return an image, with what is drawn on it, in the middle of a white square."""
+    pixels = draw_truth(store.sample(index), cell, labels.mirrored)
     height, width = pixels.shape[:2]
-    scale = _CELL / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    enlarged = cv2.INTER_NEAREST if scale > 2 else cv2.INTER_LINEAR
-    scaled = cv2.resize(pixels, size, interpolation=enlarged if scale > 1 else cv2.INTER_AREA)
-    picture = Image.fromarray(scaled)
-    boxes = store.sample(index).boxes
-    if boxes is not None:
-        draw = ImageDraw.Draw(picture)
-        for left, top, right, bottom in (boxes * scale).round().astype(int).tolist():
-            draw.rectangle((left, top, right - 1, bottom - 1), outline=_BOX)
-    square = Image.new("RGB", (_CELL, _CELL), _PAPER)
-    square.paste(picture, ((_CELL - size[0]) // 2, (_CELL - size[1]) // 2))
+    square = Image.new("RGB", (cell, cell), _PAPER)
+    square.paste(Image.fromarray(pixels), ((cell - width) // 2, (cell - height) // 2))
     return square
 
 

@@ -19,7 +19,7 @@ _CANDIDATES = 32  # thumbnails compared per image, nearest hashes first: flat im
 
 
 def find_conflicts(records: Sequence[Record], classes: Sequence[str]) -> list[Finding]:
-    """Return a finding for every copy of an image whose copies have different labels."""
+    """Return a finding for every copy of an image whose copies have different labels or annotations."""
 
     def named(record: Record) -> str:
         return repr(classes[record.label]) if record.label >= 0 else "not at all"
@@ -31,6 +31,10 @@ def find_conflicts(records: Sequence[Record], classes: Sequence[str]) -> list[Fi
                 other = next(copy for copy in copies if copy.label != record.label)
                 told = f"labelled {named(record)}, but its copy {other.source} {named(other)}"
                 findings.append(Finding("conflict", record.source, told))
+        elif len({record.truth for record in copies}) > 1:
+            for record in copies:
+                other = next(copy for copy in copies if copy.truth != record.truth)
+                findings.append(Finding("conflict", record.source, f"annotated otherwise than its copy {other.source}"))
     return findings
 
 

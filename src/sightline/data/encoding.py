@@ -1,14 +1,20 @@
-"""Pixels to bytes and back: PNG, and COCO's run lengths of masks."""
+"""Pixels to bytes and back: PNG, index masks, and COCO's run lengths."""
 
 from __future__ import annotations
 
+import struct
+from io import BytesIO
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as coco_masks
 
 from sightline.structures import UINT8
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 5 to 8 swap height and width
 
 
 def encode_png(image: UINT8) -> bytes:
@@ -21,28 +27,32 @@ def encode_png(image: UINT8) -> bytes:
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return an H x W mask as COCO's compressed run lengths `{"size": [h, w], "counts": str}`.
 
-    Runs go down the columns and begin with background. Each is written as the difference to the run two before it, in
-    groups of 5 bits from the lowest, bit 6 set where more follow, plus 48 (pycocotools, `rleToString` in maskApi.c).
+    Runs go down the columns and begin with background (pycocotools, `rleEncode` and `rleToString` in maskApi.c).
     """
-    flat = mask.ravel(order="F").astype(np.int8)
-    changes = np.flatnonzero(np.diff(flat, prepend=np.int8(0))).tolist()
-    runs = np.diff([0, *changes, flat.size]).tolist()
-    counts: list[str] = []
-    for place, run in enumerate(runs):
-        value = run - (runs[place - 2] if place > 2 else 0)
-        more = True
-        while more:
-            group, value = value & 0x1F, value >> 5
-            more = value != (-1 if group & 0x10 else 0)
-            counts.append(chr((group | 0x20 if more else group) + 48))
-    return {"size": list(mask.shape), "counts": "".join(counts)}
+    encoded = coco_masks.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
 
 
 def decode_rle(encoded: dict[str, Any]) -> NDArray[np.bool_]:
-    """Return the H x W mask that `encode_rle` took."""
+    """Return the H x W mask that `encode_rle` took.
+
+    Unlike pycocotools' decoder it warns of nothing under NumPy 2, and refuses run lengths that do not fill the mask.
+    """
+    runs = runs_of(encoded["counts"])
+    inside = np.arange(len(runs)) % 2 == 1
+    height, width = encoded["size"]
+    return np.repeat(inside, runs).reshape(width, height).T
+
+
+def runs_of(counts: str) -> list[int]:
+    """Return the lengths of the runs that a compressed string stands for, background first.
+
+    Each is written as the difference to the run two before it, in groups of 5 bits from the lowest, bit 6 set where
+    more follow, plus 48 (`rleToString` in maskApi.c).
+    """
     runs: list[int] = []
     value = shift = 0
-    for character in encoded["counts"]:
+    for character in counts:
         group = ord(character) - 48
         value |= (group & 0x1F) << shift
         shift += 5
@@ -51,6 +61,33 @@ def decode_rle(encoded: dict[str, Any]) -> NDArray[np.bool_]:
                 value -= 1 << shift
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
-    inside = np.arange(len(runs)) % 2 == 1
-    height, width = encoded["size"]
-    return np.repeat(inside, runs).reshape(width, height).T
+    return runs
+
+
+def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
+    """Return the H x W values of an index mask: indices of palettes, never their colours, and unscaled grey levels.
+
+    Raises:
+        ValueError: the bytes are no image, or one in colours.
+    """
+    try:
+        with Image.open(BytesIO(encoded)) as image:
+            if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+                raise ValueError(f"holds colours ({image.mode}), not the numbers of classes or objects")
+            # Pillow stretches grey levels of 2 and 4 bits to 0..255.
+            stretched = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
+            return np.asarray(image).astype(np.uint16) // np.uint16(stretched)
+    except UnidentifiedImageError:
+        raise ValueError("is not an image") from None
+    except (OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot be read ({next(iter(str(error).splitlines()), '')})") from None
+
+
+def upright_size(encoded: bytes) -> tuple[int, int] | None:
+    """Return height and width after the EXIF orientation is applied, None where the bytes are no image."""
+    try:
+        with Image.open(BytesIO(encoded)) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception:  # damaged headers raise nearly anything; the checks say what is wrong with them
+        return None

@@ -14,6 +14,22 @@ Code = Literal[
     "undecodable",
     "conflict",
     "leak",
+    "no_mask",
+    "broken_file",
+    "size_differs",
+    "mask_values",
+    "orphan",
+    "broken_line",
+    "unknown_class",
+    "bad_box",
+    "outside",
+    "bad_mask",
+    "bad_keypoints",
+    "repeated",
+    "clipped",
+    "tiny",
+    "keypoint_outside",
+    "unannotated",
     "wrong_suffix",
     "rotated",
     "duplicate",
@@ -26,34 +42,65 @@ Code = Literal[
 ]
 
 
+Fate = Literal["sample", "annotation", "kept"]
+
+
 @dataclass(frozen=True)
 class Kind:
-    """A kind of finding: a bad sample is left out (or stops the run), any other is kept and reported."""
+    """A kind of finding.
 
-    bad: bool
+    Attributes:
+        fate: whether the sample is left out, a single annotation of it, or nothing.
+        title: what it is.
+        remedy: what to do about it.
+    """
+
+    fate: Fate
     title: str
     remedy: str
 
 
 KINDS: dict[Code, Kind] = {
-    "unreadable": Kind(True, "no readable image", "restore the file, or remove it from the data set"),
-    "empty": Kind(True, "empty file", "copy the file again, or remove it"),
-    "truncated": Kind(True, "truncated or damaged image", "copy the file again, or remove it"),
-    "bomb": Kind(True, "too many pixels", "shrink the image, or raise checks.max_pixels"),
-    "undecodable": Kind(True, "image format that is not read here", "convert it to PNG or JPEG"),
-    "conflict": Kind(True, "same image, different labels", "decide for one label and remove the other copies"),
-    "leak": Kind(True, "same image in two splits", "keep it in one split; it stays in the one that tests"),
-    "wrong_suffix": Kind(False, "suffix does not tell the format", "rename the file"),
-    "rotated": Kind(False, "turned by its EXIF orientation", "nothing; boxes and masks must fit the upright image"),
-    "duplicate": Kind(False, "same image twice in one split", "remove a copy, as it counts twice"),
-    "near_duplicate": Kind(
-        False, "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
+    "unreadable": Kind("sample", "no readable image", "restore the file, or remove it from the data set"),
+    "empty": Kind("sample", "empty file", "copy the file again, or remove it"),
+    "truncated": Kind("sample", "truncated or damaged image", "copy the file again, or remove it"),
+    "bomb": Kind("sample", "too many pixels", "shrink the image, or raise checks.max_pixels"),
+    "undecodable": Kind("sample", "image format that is not read here", "convert it to PNG or JPEG"),
+    "conflict": Kind(
+        "sample", "same image, different labels", "decide for one label or annotation and remove the other copies"
     ),
-    "divided_group": Kind(False, "group in several of the data set's own splits", "move it into one split"),
-    "small_class": Kind(False, "few samples of a class", "add images, or lower checks.min_samples_per_class"),
-    "class_without_train": Kind(False, "class without training samples", "add some, as it can never be learnt"),
-    "class_in_one_split": Kind(False, "class that is not evaluated", "add images, so that val and test get some"),
-    "ignored": Kind(False, "file that is not used", "nothing, or name it like an image in a class folder"),
+    "leak": Kind("sample", "same image in two splits", "keep it in one split; it stays in the one that tests"),
+    "no_mask": Kind("sample", "image without a usable mask", "add its mask as an index PNG, or remove the image"),
+    "broken_file": Kind("sample", "broken annotation file", "repair it, or export it again"),
+    "size_differs": Kind(
+        "sample",
+        "annotation for another image size",
+        "annotate the upright image at its full size, or correct the size",
+    ),
+    "mask_values": Kind("sample", "mask values that are no class", "name them in names, or put them in ignore_index"),
+    "orphan": Kind("annotation", "annotation without its image", "add the image, or remove the annotation"),
+    "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),
+    "unknown_class": Kind("annotation", "annotation of no known class", "correct the class, or add it to the names"),
+    "bad_box": Kind("annotation", "box without an area", "draw it again"),
+    "outside": Kind("annotation", "box outside of the image", "remove it, or draw it again"),
+    "bad_mask": Kind("annotation", "outline or mask that is none", "draw it again"),
+    "bad_keypoints": Kind("annotation", "key points that are none", "give x, y and visibility 0, 1 or 2 of each"),
+    "repeated": Kind("annotation", "the same annotation twice", "remove a copy"),
+    "clipped": Kind("kept", "box partly outside of the image, clipped", "nothing, or draw it within the image"),
+    "tiny": Kind("kept", "object of hardly a pixel", "look at it; remove it if it is a slip"),
+    "keypoint_outside": Kind("kept", "key point outside of the image, taken as absent", "nothing, or move it"),
+    "unannotated": Kind("kept", "image without annotation, kept as one without objects", "nothing, or annotate it"),
+    "wrong_suffix": Kind("kept", "suffix does not tell the format", "rename the file"),
+    "rotated": Kind("kept", "turned by its EXIF orientation", "nothing; boxes and masks must fit the upright image"),
+    "duplicate": Kind("kept", "same image twice in one split", "remove a copy, as it counts twice"),
+    "near_duplicate": Kind(
+        "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
+    ),
+    "divided_group": Kind("kept", "group in several of the data set's own splits", "move it into one split"),
+    "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
+    "class_without_train": Kind("kept", "class without training samples", "add some, as it can never be learnt"),
+    "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test get some"),
+    "ignored": Kind("kept", "file that is not used", "nothing, or name it like an image in a class folder"),
 }
 
 
@@ -66,9 +113,14 @@ class Finding:
     reason: str
 
     @property
+    def fate(self) -> Fate:
+        """Tell whether the sample is left out, an annotation of it, or nothing."""
+        return KINDS[self.code].fate
+
+    @property
     def bad(self) -> bool:
         """Tell whether the sample is left out."""
-        return KINDS[self.code].bad
+        return self.fate == "sample"
 
     def line(self, root: str) -> str:
         """Return the finding as one line: place, problem, remedy."""

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sightline.config.datasets import Dataset
-from sightline.data.card import Card, count_classes, find_scarce_classes, make_card, render_report
+from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
+from sightline.data.card_page import render_page
 from sightline.data.checks import Record, inspect_all
 from sightline.data.contact_sheet import draw_contact_sheet
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
@@ -45,6 +46,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))
+            write_json(work / "labels.json", source.labels.to_json())
             for split, members in parts.items():
                 write_split(work / split, source, members, advance)
             return _described(name, dataset, source, parts, findings, work)
@@ -52,7 +54,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
 
 def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tuple[list[Record], list[Finding]]:
     records: list[Record] = []
-    findings = [Finding("ignored", path, "not read") for path in source.ignored]
+    findings = [*source.findings, *(Finding("ignored", path, "not read") for path in source.ignored)]
     for record, found in inspect_all(source, max_pixels):
         if record is not None:
             records.append(record)
@@ -87,30 +89,31 @@ def _without(records: Sequence[Record], findings: Sequence[Finding]) -> list[Rec
 
 
 def _require_good(root: str, findings: Sequence[Finding]) -> None:
-    bad = [finding for finding in findings if finding.bad]
+    bad = [finding for finding in findings if finding.fate != "kept"]
     if bad:
-        more = [f"{root}: and {len(bad) - _TOLD} more bad samples"] if len(bad) > _TOLD else []
+        more = [f"{root}: and {len(bad) - _TOLD} more bad samples or annotations"] if len(bad) > _TOLD else []
         raise UserError([finding.line(root) for finding in bad[:_TOLD]] + more)
 
 
 def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
     if not any(parts.values()):
-        first = next(finding for finding in findings if finding.bad)
-        raise UserError(f"{root}: all {total} samples are bad; the first: {first.line(root)}")
+        first = next((finding for finding in findings if finding.bad), None)
+        told = f"all {total} samples are bad; the first: {first.line(root)}" if first else "no samples; correct `root`"
+        raise UserError(f"{root}: {told}")
 
 
 def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findings: list[Finding], work: Path) -> Card:
-    """Write label map, card, report, quarantine and pictures beside the shards; return the card."""
+    """Write card, report, quarantine and pictures beside the shards; return the card."""
     stores = {split: SplitStore(work / split) for split in SPLITS}
     digests = {split: store.digest for split, store in stores.items()}
     card = make_card(name, dataset.format, source.labels, parts, findings, len(source.ignored), digests)
-    write_json(work / "labels.json", source.labels.to_json())
     write_json(work / "card.json", card.to_json())
-    (work / "report.md").write_text(render_report(card), encoding="utf-8")
+    (work / "report.md").write_text(render_page(card), encoding="utf-8")
     with (work / "quarantine.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["source", "code", "reason"])
-        table.writerows([found.source, found.code, found.reason] for found in findings if found.bad)
+        table.writerow(["source", "left_out", "code", "reason"])
+        left_out = [found for found in findings if found.fate != "kept"]
+        table.writerows([found.source, found.fate, found.code, found.reason] for found in left_out)
     draw_contact_sheet(stores["train"], source.labels).save(work / "samples.png")
     return card
 

@@ -1,4 +1,8 @@
-"""The columns of a prepared split: one schema for every task, which reads what it needs."""
+"""The columns of a prepared split: one schema for every task, which reads what it needs.
+
+`semantic` holds a PNG of class ids, 255 = ignored. `LabelMap.map_classes` names them: value c is class c, or, where
+masks are made of objects with boxes, 0 is background and value c + 1 is class c.
+"""
 
 from __future__ import annotations
 

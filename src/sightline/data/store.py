@@ -69,6 +69,10 @@ class SplitStore:
                 joined.update(hashlib.file_digest(opened, "sha256").digest())
         return joined.hexdigest()
 
+    @cached_property
+    def _keypoints(self) -> int:
+        return len(load_labels(self.path.parent).keypoints)
+
     def column(self, name: str) -> list[Any]:
         """Return the values of one column as plain Python values."""
         return [value for shard in self._shards for value in shard.column(name).to_pylist()]
@@ -86,6 +90,8 @@ class SplitStore:
             values[name] = None if values[name] is None else np.array(values[name], np.float32)
         if values["boxes"] is not None:
             values["boxes"] = values["boxes"].reshape(-1, 4)
+        if values["keypoints"] is not None:
+            values["keypoints"] = values["keypoints"].reshape(len(values["keypoints"]), self._keypoints, 3)
         if values["semantic"] is not None:
             values["semantic"] = cv2.imdecode(np.frombuffer(values["semantic"], np.uint8), cv2.IMREAD_GRAYSCALE)
         values["attributes"] = json.loads(values["attributes"])

@@ -97,16 +97,16 @@ def inspect_network(network: nn.Module, shape: tuple[int, int, int]) -> Inspecti
 
 
 def _run(network: nn.Module, shape: tuple[int, int, int], device: Literal["meta", "cpu"]) -> Inspection:
-    own = [*network.parameters(), *network.buffers()]
-    memo: dict[int, Any] = {id(tensor): _shell(tensor) for tensor in own} if device == "meta" else {}
-    copied = copy.deepcopy(network, memo).eval()
+    tensors = [*network.parameters(), *network.buffers()] if device == "meta" else []
+    memo: dict[int, Any] = {id(tensor): _shell(tensor) for tensor in tensors}  # what deepcopy takes for their copies
+    copied = copy.deepcopy(network, memo).to(device).eval()
     number = next((parameter.dtype for parameter in copied.parameters()), torch.float32)
     image = torch.zeros(1, *shape, dtype=number, device=device)
     recorder = _Recorder(copied, image)
     # What the forward pass makes goes to the same device, and attention is done in steps that can be counted.
     with torch.no_grad(), torch.device(device), sdpa_kernel(SDPBackend.MATH), recorder:
         copied(image)
-    return recorder.inspection(own[: len(list(network.parameters()))])
+    return recorder.inspection(list(copied.parameters()))
 
 
 def _shell(tensor: Tensor) -> Tensor:
@@ -132,17 +132,19 @@ class _Use:
         if len(self.windows) != 1:
             return None
         (window,) = self.windows
+        padding = [list(pair) for pair in window.padding]
         for pad in self.pads:
-            padding = zip(window.padding, pad, strict=True)
-            window = replace(window, padding=tuple((p[0] + q[0], p[1] + q[1]) for p, q in padding))
-        return window
+            for pair, (before, after) in zip(reversed(padding), reversed(pad), strict=False):
+                pair[0] += before
+                pair[1] += after
+        return replace(window, padding=tuple((before, after) for before, after in padding))
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches each operation of a forward pass, and books it on the innermost module that runs."""
 
     def __init__(self, network: nn.Module, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.image = image
         self.fields = ReceptiveFields(image)
         self.layers: list[Layer] = []
@@ -152,13 +154,13 @@ class _Recorder(TorchDispatchMode):
         for name, module in network.named_modules():
             if "parametrizations" not in name.split("."):  # belongs to the layer whose weights it makes
                 leaf = all(child == "parametrizations" for child, _ in module.named_children())
-                module.register_forward_pre_hook(partial(self._enter, name, leaf))
+                module.register_forward_pre_hook(partial(self._enter, name, leaf), with_kwargs=True)
                 module.register_forward_hook(self._leave)
 
-    def _enter(self, name: str, leaf: bool, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.running.append(_Use(name, type(module).__name__, leaf, _shape(inputs)))
+    def _enter(self, name: str, leaf: bool, module: nn.Module, inputs: Any, options: dict[str, Any]) -> None:
+        self.running.append(_Use(name, type(module).__name__, leaf, _shape((inputs, options))))
 
-    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
+    def _leave(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
         use = self.running.pop()
         if not use.leaf and not use.parameters and not use.multiply_adds:
             return
@@ -197,7 +199,7 @@ class _Recorder(TorchDispatchMode):
                 use.multiply_adds += count_flops(*args, **options, out_val=outputs) // 2
             if window := window_of(call):
                 use.windows.append(window)
-            if padding := padding_of(call):
+            if not use.windows and (padding := padding_of(call)):
                 use.pads.append(padding)
         return outputs
 

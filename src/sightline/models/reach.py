@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -29,7 +30,20 @@ _MOVES = {
     "stack",
     "upsample_nearest2d",
 }
-_POINTWISE = {"_prelu_kernel", "_to_copy", "copy", "hardsigmoid", "hardswish", "hardtanh"}  # not tagged so in torch 2.13
+_POINTWISE = {
+    "_prelu_kernel",
+    "_to_copy",
+    "copy",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+}  # not tagged so in torch 2.13
+_PRODUCTS = {  # names of what is added, of the left and of the right factor
+    "mm": ("", "self", "mat2"),
+    "bmm": ("", "self", "mat2"),
+    "addmm": ("self", "mat1", "mat2"),
+    "baddbmm": ("self", "batch1", "batch2"),
+}
 _TAPS = {"upsample_bilinear2d": (0, 1), "upsample_bicubic2d": (-1, 0, 1, 2)}
 
 
@@ -42,7 +56,7 @@ def propagate(call: Call, marks: dict[str, Any], results: Sequence[Tensor]) -> l
         results: what it returned.
     """
     if call.func.is_view or call.name in _MOVES:
-        return _move(call, marks)
+        return _move(call, marks, results[0].shape)
     first = _first(call, marks, results[0])
     if first is None:
         everything = _largest(mark.amax() for mark in tree_iter(marks) if isinstance(mark, Tensor))
@@ -58,53 +72,76 @@ def compact(mark: Tensor) -> Tensor:
     return mark
 
 
-def _move(call: Call, marks: dict[str, Any]) -> list[Tensor]:
+def _move(call: Call, marks: dict[str, Any], shape: torch.Size) -> list[Tensor]:
     """Do with the marks what is done with the values."""
     if call.name in ("view", "_unsafe_view"):
-        return [marks["self"].reshape(call.given["size"])]
+        return [_reshape(marks["self"], shape)]
     if "tensors" in marks:
         parts = zip(call.given["tensors"], marks["tensors"], strict=True)
-        marks = marks | {"tensors": [torch.full(t.shape, -torch.inf) if mark is None else mark for t, mark in parts]}
+        filled = [torch.tensor(-torch.inf).expand(t.shape) if mark is None else mark for t, mark in parts]
+        if call.name == "cat":
+            return [_join(filled, call.given["dim"])]
+        marks = marks | {"tensors": filled}
     moved = call.func(**marks)
     return [moved] if isinstance(moved, Tensor) else list(moved)
 
 
+def _join(marks: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate along a dimension, without the repeats along all others."""
+    small = [compact(mark).movedim(dim, 0) for mark in marks]
+    shape = [max(sizes) for sizes in zip(*(mark.shape[1:] for mark in small), strict=True)]
+    lengths = [mark.shape[dim] for mark in marks]
+    joined = torch.cat([mark.expand(length, *shape) for mark, length in zip(small, lengths, strict=True)])
+    return joined.movedim(0, dim)
+
+
+def _reshape(mark: Tensor, shape: Sequence[int]) -> Tensor:
+    """Reshape, without the repeats along those first and last dimensions that stay."""
+    small, old, new = compact(mark), list(mark.shape), list(shape)
+    shorter = min(len(old), len(new))
+    first = takewhile(lambda dim: mark.shape[dim] == shape[dim], range(shorter))
+    last = takewhile(lambda dim: mark.shape[dim] == shape[dim], range(-1, -shorter - 1, -1))
+    for dim in (*first, *last):
+        old[dim] = new[dim] = small.shape[dim]
+    return small.expand(old).reshape(new)
+
+
 def _first(call: Call, marks: dict[str, Any], result: Tensor) -> Tensor | None:
     """Return the marks of the first result; None: it may depend on all that goes in."""
-    given, main = call.given, marks.get("input", marks.get("self"))
     if torch.Tag.pointwise in call.func.tags or call.name in _POINTWISE:
         return _largest(tree_iter(marks))
-    match call.name:
-        case "mm" | "bmm":
-            return _product(None, main, marks["mat2"])
-        case "addmm":
-            return _product(main, marks["mat1"], marks["mat2"])
-        case "baddbmm":
-            return _product(main, marks["batch1"], marks["batch2"])
+    if call.name in _PRODUCTS:
+        return _product(*(marks.get(name) for name in _PRODUCTS[call.name]))
+    main = marks.get("input", marks.get("self"))
     if main is None:
         return None
-    main = compact(main)
     if window := window_of(call):
-        return _slide(main, window, given.get("groups", result.shape[1]), result.shape)
+        return _slide(compact(main), window, call.given.get("groups", result.shape[1]), result.shape)
     if padding := padding_of(call):
-        for dim, (before, after) in zip(range(-len(padding), 0), padding, strict=True):
-            main = _extrapolate(main, dim, before, after)
-        return main
-    match call.name:
-        case "native_batch_norm" | "_native_batch_norm_legit" | "_native_batch_norm_legit_no_training":
-            return _over(main, [0, *range(2, main.ndim)]) if given.get("training") else main
-        case "native_layer_norm":
-            return _over(main, range(-len(given["normalized_shape"]), 0))
-        case "_adaptive_avg_pool2d" | "adaptive_max_pool2d":
-            return F.adaptive_max_pool2d(main.expand(given["self"].shape), given["output_size"])
-        case "upsample_bilinear2d" | "upsample_bicubic2d":
-            return _interpolate(main, result.shape, given["align_corners"], _TAPS[call.name])
-        case "roll" if given["dims"]:
-            for dim, shift in zip(given["dims"], given["shifts"], strict=True):
-                main = _extrapolate(main, dim, shift, -shift)  # what comes round the edge is masked in shifted windows
-            return main
+        return _pad(compact(main), padding)
     alone = sum(isinstance(mark, Tensor) for mark in tree_iter(marks)) == 1
-    return _along(main, given["dim"], result.ndim) if alone and given.get("dim") not in (None, []) else None
+    return _alone(call.name, call.given, main, result.shape) if alone else None
+
+
+def _alone(name: str, given: dict[str, Any], mark: Tensor, shape: torch.Size) -> Tensor | None:
+    """Return the marks of what an operation makes of a single tensor, which may be mixed within itself."""
+    match name:
+        case "native_batch_norm" | "_native_batch_norm_legit" | "_native_batch_norm_legit_no_training":
+            return _over(mark, [0, *range(2, mark.ndim)]) if given.get("training") else mark
+        case "native_layer_norm":
+            return _over(mark, range(-len(given["normalized_shape"]), 0))
+        case "_adaptive_avg_pool2d" | "adaptive_max_pool2d":
+            return F.adaptive_max_pool2d(mark, given["output_size"])
+        case "upsample_bilinear2d" | "upsample_bicubic2d":
+            return _interpolate(compact(mark), shape, given["align_corners"], _TAPS[name])
+        case "roll" if given["dims"]:
+            return _roll(compact(mark), given["dims"], given["shifts"])
+        case _ if given.get("dim") in (None, []):
+            return None
+        case _:  # means, softmax, sorting: all along the dimensions that are named
+            dims = [given["dim"]] if isinstance(given["dim"], int) else list(given["dim"])
+            along = _over(mark, dims)
+            return along if len(shape) == along.ndim else along.squeeze(dims)
 
 
 def _largest(marks: Iterable[Any]) -> Tensor:
@@ -116,17 +153,26 @@ def _over(mark: Tensor, dims: Iterable[int]) -> Tensor:
     return compact(mark).amax(tuple(dims), keepdim=True)
 
 
-def _along(mark: Tensor, dims: int | Sequence[int], axes: int) -> Tensor:
-    """Let values depend on all that lie along the dimensions that an operation names: means, softmax, sorting."""
-    along = [dims] if isinstance(dims, int) else list(dims)
-    whole = _over(mark, along)
-    return whole if axes == whole.ndim else whole.squeeze(along)
-
-
 def _product(bias: Tensor | None, left: Tensor | None, right: Tensor | None) -> Tensor:
     """... x I x J times ... x J x K: a value depends on a row of the left and a column of the right factor."""
     rows, columns = None if left is None else _over(left, [-1]), None if right is None else _over(right, [-2])
     return _largest([bias, rows, columns])
+
+
+def _roll(mark: Tensor, dims: Iterable[int], shifts: Iterable[int]) -> Tensor:
+    """Shift, with the edge repeated: what comes round it is masked in the attention that shifts its windows."""
+    for dim, shift in zip(dims, shifts, strict=True):
+        length = mark.shape[dim]
+        way = (shift + length // 2) % length - length // 2
+        mark = mark.index_select(dim, (torch.arange(length) - way).clamp(0, length - 1))
+    return mark
+
+
+def _pad(mark: Tensor, amounts: Sequence[tuple[int, int]]) -> Tensor:
+    """Lengthen the last dimensions."""
+    for dim, (before, after) in zip(range(-len(amounts), 0), amounts, strict=True):
+        mark = _extrapolate(mark, dim, before, after)
+    return mark
 
 
 def _extrapolate(mark: Tensor, dim: int, before: int, after: int) -> Tensor:
@@ -146,7 +192,9 @@ def _extrapolate(mark: Tensor, dim: int, before: int, after: int) -> Tensor:
 def _slide(mark: Tensor, window: Window, groups: int, shape: torch.Size) -> Tensor:
     """N x C x H x W -> N x C' x H' x W' under a window that sees all channels of its group."""
     if mark.shape[1] > 1:
-        mark = mark.unflatten(1, (groups, -1)).amax(2).repeat_interleave(shape[1] // groups, 1)
+        mark = mark.reshape(mark.shape[0], groups, -1, *mark.shape[2:]).amax(2)
+    if mark.shape[1] > 1:
+        mark = mark.repeat_interleave(shape[1] // groups, 1)
     steps = zip(window.kernel, window.stride, window.padding, window.dilation, strict=True)
     for dim, (kernel, stride, (before, _), dilation) in enumerate(steps, start=2):
         if mark.shape[dim] == 1:
@@ -155,7 +203,10 @@ def _slide(mark: Tensor, window: Window, groups: int, shape: torch.Size) -> Tens
         if window.transposed:
             mark, step = _spread(mark, dim, stride, before, length, span), 1
         else:
-            mark, step = _extrapolate(mark, dim, before, (length - 1) * stride + span - mark.shape[dim] - before), stride
+            mark, step = (
+                _extrapolate(mark, dim, before, (length - 1) * stride + span - mark.shape[dim] - before),
+                stride,
+            )
         mark = mark.unfold(dim, span, step)[..., ::dilation].amax(-1)
     return mark
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,11 +71,13 @@ class ReceptiveFields:
         sides = []
         for side in range(4):
             known = {id(tensor): self._reaches[tensor][side].expand(tensor.shape) for tensor in tensors}
-            marks = tree_map_only(Tensor, lambda tensor, known=known: known.get(id(tensor)), call.given)
+            marks = tree_map_only(Tensor, partial(_mark_of, known), call.given)
             sides.append(propagate(call, marks, results))
         return sides
 
     def _keep(self, tensor: Tensor, reach: Iterable[Tensor]) -> None:
+        if not tensor.numel():
+            return
         top, bottom, left, right = (compact(mark.expand(tensor.shape)) for mark in reach)
         marks = (top, bottom, left, right)
         whole = all(bool(mark.min() >= all_of_it) for mark, all_of_it in zip(marks, self._whole, strict=True))
@@ -93,3 +96,7 @@ class ReceptiveFields:
         for tensor in sharing:
             place = tensor.shape, tensor.stride(), tensor.storage_offset()
             self._keep(tensor, [flat.as_strided(*place) for flat in memory])
+
+
+def _mark_of(known: dict[int, Tensor], tensor: Tensor) -> Tensor | None:
+    return known.get(id(tensor))

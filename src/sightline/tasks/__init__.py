@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sightline.config.models import Input
-from sightline.config.tasks import Classification
+from sightline.config.tasks import (
+    Autoencoder,
+    Classification,
+    Detection,
+    InstanceSegmentation,
+    Keypoints,
+    Localization,
+    Multilabel,
+    Regression,
+    SemanticSegmentation,
+)
 from sightline.config.tasks import Task as TaskConfig
+from sightline.data.store import SplitStore
 from sightline.models.classifiers import Weights
 from sightline.structures import LabelMap
 
@@ -21,7 +31,7 @@ def build(
     image: Input,
     labels: LabelMap,
     weights: Weights = "random",
-    class_counts: Sequence[int] | None = None,
+    train: SplitStore | None = None,
 ) -> Task:
     """Build a task with its network.
 
@@ -30,13 +40,50 @@ def build(
         image: the section `input`.
         labels: the classes.
         weights: where the network's first weights come from.
-        class_counts: training samples per class, for balanced losses; not needed for prediction.
+        train: the training split, from which losses take class counts and the like; not needed for prediction.
+
+    Raises:
+        UserError: an architecture or weights that do not fit, or samples without what the task learns.
     """
     match task:
         case Classification():
             from sightline.tasks.classification import build_classification
 
-            return build_classification(task, image, labels, weights, class_counts)
+            return build_classification(task, image, labels, weights, train)
+        case Keypoints():
+            from sightline.tasks.keypoints import build_keypoints
+
+            return build_keypoints(task, image, labels, weights, train)
+        case Detection():
+            from sightline.tasks.detection import build_detection
+
+            return build_detection(task, image, labels, weights, train)
+        case InstanceSegmentation():
+            from sightline.tasks.instance_segmentation import build_instance_segmentation
+
+            return build_instance_segmentation(task, image, labels, weights, train)
+        case Localization():
+            from sightline.tasks.localization import build_localization
+
+            return build_localization(task, image, labels, weights, train)
+        case Multilabel():
+            from sightline.tasks.multilabel import build_multilabel
+
+            return build_multilabel(task, image, labels, weights, train)
+        case Regression():
+            from sightline.tasks.regression import build_regression
+
+            return build_regression(task, image, labels, weights, train)
+        case SemanticSegmentation():
+            from sightline.tasks.semantic_segmentation import build_semantic_segmentation
+
+            return build_semantic_segmentation(task, image, labels, weights, train)
+        case Autoencoder():
+            from sightline.tasks.autoencoder import build_autoencoder
+
+            return build_autoencoder(task, image, labels, weights, train)
+        case _:
+            assert_never(task)
 
 
 def weights_source(weights: str, folder: Path) -> Weights:

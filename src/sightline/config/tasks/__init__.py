@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from sightline.config.tasks.autoencoder import Autoencoder
 from sightline.config.tasks.classification import Classification
+from sightline.config.tasks.detection import Detection
+from sightline.config.tasks.instance_segmentation import InstanceSegmentation
+from sightline.config.tasks.keypoints import Keypoints
+from sightline.config.tasks.localization import Localization
+from sightline.config.tasks.multilabel import Multilabel
+from sightline.config.tasks.regression import Regression
+from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
 
-# With a second kind this becomes Annotated[A | B, Field(discriminator="kind")].
-Task = Classification
+Task = Annotated[
+    Autoencoder
+    | Classification
+    | Detection
+    | InstanceSegmentation
+    | Keypoints
+    | Localization
+    | Multilabel
+    | Regression
+    | SemanticSegmentation,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["Classification", "Task"]
+__all__ = [
+    "Autoencoder",
+    "Classification",
+    "Detection",
+    "InstanceSegmentation",
+    "Keypoints",
+    "Localization",
+    "Multilabel",
+    "Regression",
+    "SemanticSegmentation",
+    "Task",
+]

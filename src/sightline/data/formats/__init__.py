@@ -5,8 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
-from sightline.config.datasets import CsvTable, Dataset, Digits, Idx, ImageFolder, Scenes
-from sightline.data.formats.source import Source, Unreadable
+from sightline.config.datasets import (
+    Coco,
+    CsvTable,
+    Dataset,
+    Digits,
+    Figures,
+    Idx,
+    ImageFolder,
+    InstanceMasks,
+    MaskFolder,
+    Scenes,
+    Via,
+    Voc,
+    Yolo,
+)
+from sightline.data.formats.source import Source, Unreadable, require_two_classes
 
 __all__ = ["Source", "Unreadable", "open_source"]
 
@@ -15,21 +29,34 @@ def open_source(dataset: Dataset) -> Source:
     """Return the samples of a data set; image files are opened only as they are asked for.
 
     Raises:
-        UserError: the layout or a table is not what the format says.
+        UserError: the layout, a table or an annotation file is not what the format says, or classes do not exist.
     """
+    source = _opened(dataset)
+    if dataset.classes is not None:
+        from sightline.data.formats.chosen import ChosenClasses
+
+        source = ChosenClasses(source, dataset.classes, dataset.root)
+    if source.sample_labels is not None:  # one class suffices for detection, but not for classification
+        require_two_classes(dataset.root, source.labels)
+    return source
+
+
+def _opened(dataset: Dataset) -> Source:
     match dataset:
         case ImageFolder(root=root):
             from sightline.data.formats.image_folder import open_image_folder
 
             return open_image_folder(Path(root))
-        case CsvTable(root=root, table=table):
+        case CsvTable(root=root, table=table, values=values):
             from sightline.data.formats.csv_table import open_csv_table
 
-            return open_csv_table(Path(root), table)
+            return open_csv_table(Path(root), table, values)
         case Idx(root=root):
             from sightline.data.formats.idx import open_idx
 
             return open_idx(Path(root))
+        case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via():
+            return _annotated(dataset)
         case Digits():
             from sightline.data.builtin import DigitsSource
 
@@ -38,5 +65,39 @@ def open_source(dataset: Dataset) -> Source:
             from sightline.data.builtin_scenes import ScenesSource
 
             return ScenesSource(count, size, max_objects, seed)
+        case Figures(count=count, size=size, seed=seed):
+            from sightline.data.builtin_figures import FiguresSource
+
+            return FiguresSource(count, size, seed)
+        case _:
+            assert_never(dataset)
+
+
+def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) -> Source:
+    match dataset:
+        case Coco(root=root, annotations=annotations, images=images):
+            from sightline.data.formats.coco import open_coco
+
+            return open_coco(Path(root), annotations, images)
+        case Voc(root=root):
+            from sightline.data.formats.voc import open_voc
+
+            return open_voc(Path(root))
+        case Yolo(root=root):
+            from sightline.data.formats.yolo import open_yolo
+
+            return open_yolo(Path(root))
+        case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
+            from sightline.data.formats.mask_folder import open_mask_folder
+
+            return open_mask_folder(Path(root), images, masks, suffix, dataset.mask_values(), dataset.ignored_values())
+        case InstanceMasks(root=root, images=images, masks=masks, mask_suffix=suffix, class_name=name):
+            from sightline.data.formats.instance_masks import open_instance_masks
+
+            return open_instance_masks(Path(root), images, masks, suffix, name)
+        case Via(root=root, annotations=annotations, images=images, attribute=attribute, class_name=name):
+            from sightline.data.formats.via import open_via
+
+            return open_via(Path(root), annotations, images, attribute, name)
         case _:
             assert_never(dataset)

@@ -1,42 +1,51 @@
-"""A table with the columns path and label, optionally split and group; further columns become attributes."""
+"""A table: the column path, targets, optionally split and group; further columns become attributes.
+
+Targets are label (one class), labels (any number of classes, separated by | or, where no cell has one, by spaces) and
+columns of numbers that the configuration names.
+"""
 
 from __future__ import annotations
 
 import csv
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sightline.config.errors import nearest
-from sightline.data.formats.source import Entry, FileSource, require_root, require_two_classes
+from sightline.data.formats.source import Entry, FileSource, refuse, require_root
 from sightline.errors import UserError
 from sightline.structures import SPLITS, LabelMap
 
-_REQUIRED = ("path", "label")
-_OWN = (*_REQUIRED, "split", "group")
-_TOLD = 10  # lines of an error; more would hide the first
+_OWN = ("path", "label", "labels", "split", "group")
 _Row = tuple[int, dict[str, str]]  # line number, cells by column
 
 
-def open_csv_table(root: Path, table: str) -> FileSource:
+def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSource:
     """Return the images that the table lists, their paths relative to `root`.
+
+    Args:
+        root: folder of the raw files.
+        table: the table, below `root`.
+        values: names of the columns that hold regression targets.
 
     Raises:
         UserError: with one line per mistake, naming table, line, column, value and remedy.
     """
     require_root(root)
     path = root / table
-    rows = _read(path)
-    mistakes = [mistake for row in rows for mistake in _mistakes(path, *row)] + _repeated(path, rows)
-    if mistakes:
-        more = [f"{path}: and {len(mistakes) - _TOLD} more mistakes"] if len(mistakes) > _TOLD else []
-        raise UserError(mistakes[:_TOLD] + more)
-    classes = sorted_classes(cells["label"] for _, cells in rows)
-    labels = LabelMap(classes, classes)
-    require_two_classes(path, labels)
+    rows = _read(path, values)
+    mistakes = [mistake for row in rows for mistake in _mistakes(path, *row, values)] + _repeated(path, rows)
+    refuse(path, mistakes)
+    separator = "|" if any("|" in cells.get("labels", "") for _, cells in rows) else None  # None: white space
+    several = [_names(cells.get("labels", ""), separator) for _, cells in rows]
+    classes = sorted_classes([*(cells["label"] for _, cells in rows if "label" in cells), *chain(*several)])
+    labels = LabelMap(classes, classes, tuple(values))
     number = {name: label for label, name in enumerate(classes)}
-    return FileSource(root, labels, [_entry(cells, number) for _, cells in rows])
+    entries = [_entry(cells, number, own, values) for (_, cells), own in zip(rows, several, strict=True)]
+    return FileSource(root, labels, entries)
 
 
 def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
@@ -47,11 +56,15 @@ def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(different))
 
 
-def _read(path: Path) -> list[_Row]:
+def _names(cell: str, separator: str | None) -> list[str]:
+    return [name.strip() for name in cell.split(separator) if name.strip()]
+
+
+def _read(path: Path, values: Sequence[str]) -> list[_Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", strict=True)
-            _require_columns(path, list(reader.fieldnames or []))
+            _require_columns(path, list(reader.fieldnames or []), values)
             rows = [(reader.line_num, _cells(path, reader.line_num, row)) for row in reader]
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; add it, or name another with `table` in params.yaml") from None
@@ -66,8 +79,9 @@ def _read(path: Path) -> list[_Row]:
     return rows
 
 
-def _require_columns(path: Path, columns: list[str]) -> None:
-    for name in _REQUIRED:
+def _require_columns(path: Path, columns: list[str], values: Sequence[str]) -> None:
+    targets = [] if values or "labels" in columns else ["label"]
+    for name in ["path", *targets, *values]:
         if name not in columns:
             got = ", ".join(columns) or "nothing"
             hint = nearest(name, columns)
@@ -87,7 +101,7 @@ def _cells(path: Path, line: int, row: dict[str, Any]) -> dict[str, str]:
     return {name: value.strip() for name, value in row.items()}
 
 
-def _mistakes(path: Path, line: int, cells: dict[str, str]) -> list[str]:
+def _mistakes(path: Path, line: int, cells: dict[str, str], values: Sequence[str]) -> list[str]:
     def told(column: str, problem: str) -> str:
         return f"{path}: line {line}: {column} {cells[column]!r}: {problem}"
 
@@ -99,11 +113,12 @@ def _mistakes(path: Path, line: int, cells: dict[str, str]) -> list[str]:
         found.append(told("path", "has a backslash; separate folders by /"))
     elif PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
         found.append(told("path", f"leaves {path.parent}; give a path below it"))
-    if not cells["label"]:
+    if cells.get("label") == "":
         found.append(told("label", "is empty; give the class, or remove the line"))
     if "split" in cells and cells["split"] not in SPLITS:
         hint = nearest(cells["split"], SPLITS)
         found.append(told("split", f"is not a split, use one of {', '.join(SPLITS)}{hint}"))
+    found += [told(name, "is not a finite number; correct it") for name in values if not _is_number(cells[name])]
     return found
 
 
@@ -118,8 +133,20 @@ def _repeated(path: Path, rows: list[_Row]) -> list[str]:
     return found
 
 
-def _entry(cells: dict[str, str], number: dict[str, int]) -> Entry:
-    split = next((name for name in SPLITS if name == cells.get("split")), None)
-    attributes = {name: value for name, value in cells.items() if name not in _OWN}
-    image = PurePosixPath(cells["path"]).as_posix()
-    return Entry(image, number[cells["label"]], split, cells.get("group") or None, attributes or None)
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _entry(cells: dict[str, str], number: dict[str, int], several: Sequence[str], values: Sequence[str]) -> Entry:
+    return Entry(
+        PurePosixPath(cells["path"]).as_posix(),
+        number[cells["label"]] if "label" in cells else -1,
+        next((name for name in SPLITS if name == cells.get("split")), None),
+        cells.get("group") or None,
+        {name: value for name, value in cells.items() if name not in _OWN and name not in values} or None,
+        tuple(sorted({number[name] for name in several})),
+        tuple(float(cells[name]) for name in values),
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.data.formats.source import Source, require_root, require_two_classes
+from sightline.data.formats.source import Source, require_root
 from sightline.errors import UserError
 from sightline.structures import UINT8, LabelMap, Sample, SplitName
 
@@ -24,6 +24,8 @@ class IdxSource(Source):
         self.values = np.unique(np.concatenate([labels for _, labels in parts.values()]))
         classes = tuple(str(value) for value in self.values)
         self.labels = LabelMap(classes, classes)
+        joined = np.concatenate([labels for _, labels in parts.values()])
+        self.sample_labels = np.searchsorted(self.values, joined).tolist()
 
     def __len__(self) -> int:
         return sum(len(labels) for _, labels in self.parts.values())
@@ -61,9 +63,7 @@ def open_idx(root: Path) -> IdxSource:
     if "train" not in parts:
         raise UserError(f"{root}: no train-images-idx3-ubyte and train-labels-idx1-ubyte (.gz or not); put them there")
     others = [path.name for path in root.iterdir() if path.name not in used and not path.name.startswith(".")]
-    source = IdxSource(parts, sorted(others))
-    require_two_classes(root, source.labels)
-    return source
+    return IdxSource(parts, sorted(others))
 
 
 def _find(root: Path, stem: str, dimensions: int) -> Path | None:

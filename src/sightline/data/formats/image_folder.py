@@ -10,7 +10,6 @@ from sightline.data.formats.source import (
     FileSource,
     is_image,
     require_root,
-    require_two_classes,
     visible_files,
     visible_folders,
 )
@@ -53,7 +52,6 @@ def open_image_folder(root: Path) -> FileSource:
             ignored.append(path)
     if not entries:
         raise UserError(f"{root}: no images in the class folders ({_some(classes)}); expected .jpg, .png or the like")
-    require_two_classes(root, labels)
     return FileSource(root, labels, entries, ignored)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sightline.data.findings import Code, Finding
 from sightline.errors import UserError
 from sightline.structures import LabelMap, Sample, SplitName
 
@@ -16,12 +17,14 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
 )
 
+_TOLD = 10  # lines of an error; more would hide the first
+
 
 class Unreadable(Exception):  # noqa: N818 - the finding is named so
-    """A sample whose bytes cannot be had."""
+    """A sample that cannot be had; `code` tells of what kind of finding that is."""
 
-    def __init__(self, source: str, reason: str) -> None:
-        self.source, self.reason = source, reason
+    def __init__(self, source: str, reason: str, code: Code = "unreadable") -> None:
+        self.source, self.reason, self.code = source, reason, code
         super().__init__(f"{source}: {reason}")
 
 
@@ -31,10 +34,14 @@ class Source(ABC):
     Attributes:
         labels: the classes.
         ignored: files below the root that are no images; hidden ones are left out.
+        findings: what was found when the source was opened.
+        sample_labels: the class of each sample where that is all that is known of it, else None.
     """
 
     labels: LabelMap
     ignored: list[str]
+    findings: Sequence[Finding] = ()
+    sample_labels: Sequence[int] | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -44,8 +51,16 @@ class Source(ABC):
         """Return one sample; it may be asked for from several threads, and again.
 
         Raises:
-            Unreadable: the image cannot be opened.
+            Unreadable: the image or its annotation cannot be used.
         """
+
+    def examined(self, index: int) -> tuple[Sample, list[Finding]]:
+        """Return one sample with what was found in its annotations.
+
+        Raises:
+            Unreadable: the image or its annotation cannot be used.
+        """
+        return self.sample(index), []
 
 
 class Entry(NamedTuple):
@@ -56,6 +71,8 @@ class Entry(NamedTuple):
     split: SplitName | None = None
     group: str | None = None
     attributes: dict[str, Any] | None = None
+    labels: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
 
 
 class FileSource(Source):
@@ -64,18 +81,37 @@ class FileSource(Source):
     def __init__(self, root: Path, labels: LabelMap, entries: Sequence[Entry], ignored: Sequence[str] = ()) -> None:
         self.root, self.labels, self.ignored = root, labels, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
+        plain = not any(entry.labels or entry.values for entry in self.entries)
+        self.sample_labels = [entry.label for entry in self.entries] if plain and labels.classes else None
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def sample(self, index: int) -> Sample:
         """Return one sample with the bytes of its file."""
-        path, label, split, group, attributes = self.entries[index]
-        try:
-            image = (self.root / path).read_bytes()
-        except OSError as error:
-            raise Unreadable(path, f"cannot be opened: {error.strerror}") from None
-        return Sample(path, image, split=split, group=group, label=label, attributes=attributes or {})
+        entry = self.entries[index]
+        return Sample(
+            entry.path,
+            read_image(self.root, entry.path),
+            split=entry.split,
+            group=entry.group,
+            label=entry.label,
+            labels=list(entry.labels),
+            values=list(entry.values),
+            attributes=entry.attributes or {},
+        )
+
+
+def read_image(root: Path, path: str) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        Unreadable: it cannot be opened.
+    """
+    try:
+        return (root / path).read_bytes()
+    except OSError as error:
+        raise Unreadable(path, f"cannot be opened: {error.strerror}") from None
 
 
 def require_root(root: Path) -> None:
@@ -87,6 +123,17 @@ def require_root(root: Path) -> None:
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {problem}; put the raw files there, or correct `root` in params.yaml")
+
+
+def refuse(place: object, mistakes: Sequence[str]) -> None:
+    """Stop where there are mistakes, with the first of them.
+
+    Raises:
+        UserError: with one line per mistake, ten at most.
+    """
+    if mistakes:
+        more = [f"{place}: and {len(mistakes) - _TOLD} more mistakes"] if len(mistakes) > _TOLD else []
+        raise UserError([*mistakes[:_TOLD], *more])
 
 
 def require_two_classes(place: object, labels: LabelMap) -> None:

@@ -1,0 +1,44 @@
+"""What detectors of boxes and of instances have in common: a backbone, a feature pyramid, and how objects are told."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from sightline.config.base import Fraction, PositiveInt, Section
+
+_Width = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
+
+
+class Detector(Section):
+    """A backbone with a feature pyramid."""
+
+    backbone: str = Field(
+        pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
+    )
+    strides: Annotated[list[PositiveInt], Field(min_length=1, max_length=7)] = Field(
+        [8, 16, 32],
+        description="input pixels per point of each map, each twice the one before; small objects need 4",
+    )
+    width: _Width = Field(64, description="channels of pyramid and heads; the papers have 256")
+    head_convs: Annotated[int, Field(ge=1, le=4)] = Field(
+        2, description="convolutions of each head; the papers have 4, and 1 in that which proposes boxes"
+    )
+    score_threshold: Fraction = Field(0.05, description="less sure objects are never told")
+    nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="of two objects of a class that overlap more, the surer one stays"
+    )
+    max_objects: PositiveInt = Field(100, description="per image")
+
+    @field_validator("strides")
+    @classmethod
+    def _doubles(cls, strides: list[int]) -> list[int]:
+        if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+            raise ValueError(f"each stride must be twice the one before, got {strides}, e.g. [4, 8, 16]")
+        return strides
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as keyword arguments of the detectors in `models`."""
+        return {name: getattr(self, name) for name in Detector.model_fields if name != "backbone"}

@@ -1,0 +1,43 @@
+"""`task: {kind: autoencoder}`: an image through a short code and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import PositiveInt, Section
+
+
+class Autoencoder(Section):
+    """An image through a short code and back; it needs no labels."""
+
+    kind: Literal["autoencoder"]
+    architecture: Literal["conv_autoencoder", "dense_autoencoder"] = "conv_autoencoder"
+    code: PositiveInt = Field(32, description="numbers that an image is told with")
+    width: PositiveInt | None = Field(None, description="maps of conv_autoencoder's first layer; null: 16")
+    depth: Annotated[int, Field(ge=1, le=6)] | None = Field(
+        None, description="how often conv_autoencoder halves the sides; null: 3"
+    )
+    hidden: list[PositiveInt] | None = Field(
+        None, description="units of dense_autoencoder's layers before the code, mirrored behind it; null: [512, 128]"
+    )
+    noise: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0, description="deviation of the noise on training images, white = 1; the clean image is learnt"
+    )
+    loss: Literal["mse", "bce"] = Field("mse", description="squared error, or cross entropy of grey levels")
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Autoencoder:
+        for field, network in (
+            ("width", "conv_autoencoder"),
+            ("depth", "conv_autoencoder"),
+            ("hidden", "dense_autoencoder"),
+        ):
+            if getattr(self, field) is not None and self.architecture != network:
+                raise ValueError(f"{field} is for {network}, but architecture is {self.architecture}")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return the network's options as keyword arguments of `models.autoencoders.autoencoder_network`."""
+        return {name: getattr(self, name) for name in ("code", "width", "depth", "hidden")}

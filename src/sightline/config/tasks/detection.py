@@ -1,0 +1,31 @@
+"""`task: {kind: detection}`: any number of boxes per image, each with a class."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import Positive, PositiveInt
+from sightline.config.detector import Detector
+
+
+class Detection(Detector):
+    """Any number of boxes per image, each with a class."""
+
+    kind: Literal["detection"]
+    architecture: Literal["fcos", "retinanet", "faster_rcnn"] = Field(
+        "fcos", description="fcos, retinanet: in one stage; faster_rcnn: proposes boxes, then looks at each again"
+    )
+    anchor_scale: Positive | None = Field(
+        None, description="side of the smallest anchors in strides; null: 4 for retinanet, 8 for faster_rcnn"
+    )
+    proposals: PositiveInt | None = Field(None, description="of faster_rcnn, per image; null: 200")
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Detection:
+        if self.anchor_scale is not None and self.architecture == "fcos":
+            raise ValueError("anchor_scale is for retinanet and faster_rcnn, but architecture is fcos")
+        if self.proposals is not None and self.architecture != "faster_rcnn":
+            raise ValueError(f"proposals is for faster_rcnn, but architecture is {self.architecture}")
+        return self

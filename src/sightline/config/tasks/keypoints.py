@@ -1,0 +1,22 @@
+"""`task: {kind: keypoints}`: the pose of one person, or the named points of one object, per image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sightline.config.base import Positive, PositiveInt, Section
+
+
+class Keypoints(Section):
+    """The key points of one object per image, as peaks of heat maps; of several objects the largest is learned."""
+
+    kind: Literal["keypoints"]
+    backbone: str = Field(pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="a network's name")
+    backbone_stride: Literal[8, 16, 32] = Field(
+        32, description="pixels per cell of the backbone's map that is used; its layers behind are left out"
+    )
+    width: PositiveInt = Field(256, description="channels of the layers that enlarge the map")
+    stride: Literal[2, 4, 8] = Field(4, description="pixels of the input per cell of the heat maps")
+    sigma: Positive = Field(2.0, description="deviation of the Gaussian at a point, in cells of the heat maps")

@@ -1,0 +1,26 @@
+"""`task: {kind: localization}`: one class and one box per image."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.network import Network
+
+_Weight = Annotated[float, Field(ge=0)]
+
+
+class Localization(Network):
+    """One class and one box per image, from K + 4 outputs; of several objects the largest is learned."""
+
+    kind: Literal["localization"]
+    class_weight: _Weight = Field(1.0, description="of the cross entropy of the class in the loss")
+    l1_weight: _Weight = Field(5.0, description="of the smooth L1 distance of x, y, width and height, in 0..1")
+    giou_weight: _Weight = Field(2.0, description="of the generalised overlap, 1 - GIoU")
+
+    @model_validator(mode="after")
+    def _box_learned(self) -> Localization:
+        if self.l1_weight == 0 and self.giou_weight == 0:
+            raise ValueError("l1_weight and giou_weight are both 0, so no box would be learned; raise one of them")
+        return self

@@ -1,0 +1,176 @@
+"""What formats with drawn annotations share: files per split, JSON that may be broken, samples made as asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sightline.data.annotations import Annotation, Size, assemble, map_names
+from sightline.data.encoding import upright_size
+from sightline.data.findings import Finding
+from sightline.data.formats.source import Source, Unreadable, is_image, read_image, visible_files
+from sightline.errors import UserError
+from sightline.structures import LabelMap, Sample, SplitName
+
+PerSplit = str | Mapping[SplitName, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """An image file and what is said of it.
+
+    Attributes:
+        path: below the root, /-separated.
+        annotations: not checked yet.
+        size: height and width that the annotations were made for, where they tell it.
+        problem: what makes its annotation file unusable, if anything.
+    """
+
+    path: str
+    annotations: Sequence[Annotation]
+    split: SplitName | None = None
+    size: Size | None = None
+    problem: str | None = None
+
+
+class AnnotatedSource(Source):
+    """Images with boxes, outlines or key points, in the order of their paths."""
+
+    def __init__(
+        self,
+        root: Path,
+        labels: LabelMap,
+        entries: Iterable[Annotated],
+        findings: Sequence[Finding] = (),
+        ignored: Sequence[str] = (),
+    ) -> None:
+        self.root, self.findings, self.ignored = root, findings, sorted(ignored)
+        self.entries = sorted(entries, key=lambda entry: entry.path)
+        self.masks = any(one.outline is not None for entry in self.entries for one in entry.annotations)
+        self.labels = replace(labels, semantic=map_names(labels.classes)) if self.masks else labels
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def sample(self, index: int) -> Sample:
+        """Return one sample with the annotations that hold."""
+        return self.examined(index)[0]
+
+    def examined(self, index: int) -> tuple[Sample, list[Finding]]:
+        """Return one sample with what was found in its annotations."""
+        entry = self.entries[index]
+        image = read_image(self.root, entry.path)
+        if entry.problem is not None:
+            raise Unreadable(entry.path, entry.problem, "broken_file")
+        size = upright_size(image)
+        if size is None:
+            return Sample(entry.path, image, split=entry.split), []  # the checks of images say what is wrong
+        if entry.size not in (None, size):
+            raise Unreadable(entry.path, f"annotated as {_told(entry.size)}, but is {_told(size)}", "size_differs")
+        annotations = self.annotations(entry, size)
+        return assemble(
+            entry.path,
+            image,
+            entry.split,
+            annotations,
+            size,
+            masks=self.masks,
+            semantic=bool(self.labels.semantic),
+            keypoints=len(self.labels.keypoints),
+        )
+
+    def annotations(self, entry: Annotated, size: Size) -> Sequence[Annotation]:
+        """Return the annotations of an image of this height and width."""
+        return entry.annotations
+
+
+def _told(size: Size | None) -> str:
+    return f"{size[1]} x {size[0]}" if size else "nothing"
+
+
+def parts_of(first: PerSplit, second: PerSplit) -> list[tuple[SplitName | None, str, str]]:
+    """Return split, first and second path of each part; one path without splits stands for all."""
+    if isinstance(first, str):
+        return [(None, first, second)] if isinstance(second, str) else []
+    return [(split, path, second if isinstance(second, str) else second[split]) for split, path in first.items()]
+
+
+def read_json_object(path: Path, field: str) -> dict[str, Any]:
+    """Return the mapping that a JSON file holds; `field` of params.yaml names the file.
+
+    Raises:
+        UserError: it is missing, not JSON, or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; add it, or name another with `{field}` in params.yaml") from None
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: line {error.lineno} column {error.colno}: not JSON: {error.msg}; export it again"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); export it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened: {error.strerror}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping; export it again")
+    return values
+
+
+def numbers(value: Any) -> list[float] | None:
+    """Return a list of plain numbers as floats, None for anything else."""
+    plain = isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+    return [float(one) for one in value] if plain else None
+
+
+def whole(value: Any) -> int | None:
+    """Return a whole number, also one written as 3.0, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else None
+
+
+def problem_of_path(path: Any) -> str | None:
+    """Return what is wrong with a path that should lead below a folder, None where nothing is."""
+    if not isinstance(path, str) or not path:
+        return "is not the name of an image file"
+    if "\\" in path:
+        return "has a backslash; separate folders by /"
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        return "leaves the folder of the images; give a path below it"
+    return None
+
+
+def unused_images(root: Path, folders: Iterable[str], used: Iterable[str]) -> list[str]:
+    """Return the images in the folders below `root` that no annotation file names."""
+    known = set(used)
+    paths = {
+        PurePosixPath(folder, path).as_posix()
+        for folder in set(folders)
+        if (root / folder).is_dir()
+        for path in visible_files(root / folder)
+    }
+    return sorted(path for path in paths - known if is_image(path))
+
+
+def mirrored(keypoints: Sequence[str]) -> tuple[int, ...]:
+    """Return the number of each key point's mirror image by the words left and right in the names.
+
+    Empty where no name has them or a partner is missing, as then nothing is known.
+    """
+    place = {name.lower(): number for number, name in enumerate(keypoints)}
+    partners = [place.get(_swapped(name.lower())) for name in keypoints]
+    if None in partners or all(number == partner for number, partner in enumerate(partners)):
+        return ()
+    return tuple(partner for partner in partners if partner is not None)
+
+
+def _swapped(name: str) -> str:
+    other = {"left": "right", "right": "left"}
+    return re.sub("left|right", lambda found: other[found.group()], name)

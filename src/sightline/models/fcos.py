@@ -1,0 +1,71 @@
+"""FCOS: a detector in one stage, without anchors of several shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torchvision.models.detection.fcos import FCOS, FCOSHead
+
+from sightline.models.anchors import StrideAnchors
+from sightline.models.dense_detector import DenseDetector
+from sightline.models.feature_pyramid import Pyramid, build_body
+from sightline.models.hub import Weights
+
+
+class Fcos(DenseDetector):
+    """FCOS (Tian et al. 2019; with centre-ness beside the box, 2020) as in torchvision.
+
+    Each point tells classes, its distances from the four edges of the box in strides, and how central it lies in it. A
+    box belongs to the points within 1.5 strides of its centre, on the map whose range its sides are in: 4 to 8 strides,
+    and below and above on the finest and the coarsest map.
+    """
+
+    def _losses(self, targets: list[Any], outputs: dict[str, Tensor], anchors: list[Tensor]) -> list[Tensor]:
+        return list(self.head.compute_loss(targets, outputs, anchors, self.per_map).values())
+
+
+def build_fcos(
+    backbone: str,
+    channels: int,
+    size: int,
+    classes: int,
+    weights: Weights,
+    *,
+    width: int,
+    strides: Sequence[int],
+    head_convs: int,
+    score_threshold: float,
+    nms_iou: float,
+    max_objects: int,
+) -> Fcos:
+    """Build FCOS over a classifier's body; all but the body is random.
+
+    Args:
+        backbone: `torchvision:NAME` or `timm:NAME`.
+        channels: of the input, 1 or 3.
+        size: height and width of the input, pixels.
+        classes: K.
+        weights: of the backbone: `random`, `pretrained` (from the hub), or a file.
+        width: channels of pyramid and heads, a multiple of 32, the groups of their normalisation.
+        strides: of the pyramid's maps, ascending, each twice the one before.
+        head_convs: convolutions of each head before its last.
+        score_threshold: less sure objects are dropped.
+        nms_iou: of two objects of a class that overlap more, the surer one stays.
+        max_objects: per image.
+
+    Raises:
+        UserError: a backbone without such maps, or weights that do not fit.
+    """
+    body = build_body(backbone, channels, size, strides, weights)
+    top = FCOS(
+        Pyramid(body.widths, width, len(strides)),
+        classes,
+        anchor_generator=StrideAnchors(strides, (1.0,), (1.0,)),
+        head=FCOSHead(width, 1, classes, head_convs),
+        score_thresh=score_threshold,
+        nms_thresh=nms_iou,
+        detections_per_img=max_objects,
+    )
+    return Fcos(body, top, channels, size)

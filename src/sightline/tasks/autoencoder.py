@@ -1,0 +1,125 @@
+"""An image through a short code and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, assert_never
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from sightline.config.models import Input
+from sightline.config.tasks.autoencoder import Autoencoder as Config
+from sightline.data.images import Placement, decode
+from sightline.data.store import SplitStore
+from sightline.metrics.images import WHITE, mean_squared_error, peak_signal_to_noise, structural_similarity
+from sightline.models.autoencoders import autoencoder_network
+from sightline.models.hub import Weights
+from sightline.structures import FLOAT32, UINT8, LabelMap, Prediction
+from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+
+Loss = Literal["mse", "bce"]
+_METRICS = ("psnr", "ssim", "mse")
+
+
+def build_autoencoder(
+    task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
+) -> Autoencoder:
+    """Build an autoencoder and its loss from configuration."""
+    network = autoencoder_network(task.architecture, image.channels, image.size, weights=weights, **task.options())
+    statistics = channel_statistics(image.channels, image.mean, image.std)
+    return Autoencoder(network, "decoder", labels, *statistics, loss=task.loss, noise=task.noise)
+
+
+class Autoencoder(Task):
+    """Learns to give back its input; with noise on the input, to take it away (Vincent et al. 2008)."""
+
+    kind: ClassVar[str] = "autoencoder"
+    targets: ClassVar[tuple[str, ...]] = ()
+    truth_fields: ClassVar[tuple[str, ...]] = ("image",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: str,
+        labels: LabelMap,
+        mean: Sequence[float],
+        std: Sequence[float],
+        loss: Loss = "mse",
+        noise: float = 0.0,
+    ) -> None:
+        super().__init__(network, head, labels, mean, std)
+        self.criterion: Loss = loss
+        self.noise = noise
+
+    def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        """Mean over N x C x S x S pixels in 0..1 of their error from `image`, N x S x S x C uint8."""
+        wanted = _wanted(targets)
+        match self.criterion:
+            case "mse":
+                return F.mse_loss(outputs.float(), wanted)
+            case "bce":
+                with torch.autocast(outputs.device.type, enabled=False):  # in half precision its logarithms overflow
+                    return F.binary_cross_entropy(outputs.float(), wanted)
+            case _:
+                assert_never(self.criterion)
+
+    def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mean over images of the peak signal-to-noise ratio in decibel, in the input's pixels."""
+        errors = (outputs.float() - _wanted(targets)).square().mean((1, 2, 3))
+        return {"psnr": (-10 * torch.log10(errors.clamp_min(1e-6))).mean()}
+
+    def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
+        """Return the loss of giving back the clean images from noisy ones."""
+        noisy = images + WHITE * self.noise * torch.randn(images.shape, device=images.device) if self.noise else images
+        return self.loss(self(noisy), targets | {"image": images})
+
+    def validate(self, images: Tensor, targets: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return loss and scores of clean images."""
+        return super().validate(images, targets | {"image": images})
+
+    def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
+        """N x C x S x S pixels in 0..1 -> an image of each original's size."""
+        images = WHITE * numbers(outputs).transpose(0, 2, 3, 1)
+        return [Prediction(image=_original(one, place)) for one, place in zip(images, placements, strict=True)]
+
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """Means over images, in original pixels: signal-to-noise ratio (at most 60 dB), structural similarity, error.
+
+        Args:
+            predictions: one per row of `truth`.
+            truth: the columns id, source and image, the encoded bytes.
+            bins: not used.
+        """
+        measured: dict[str, list[float]] = {name: [] for name in _METRICS}
+        for encoded, said in zip(truth["image"], predictions, strict=True):
+            assert said.image is not None
+            original = decode(encoded, said.image.shape[2])
+            error = mean_squared_error(original, said.image)
+            measured["mse"].append(error)
+            measured["psnr"].append(peak_signal_to_noise(error))
+            measured["ssim"].append(structural_similarity(original, said.image))
+        rows = pd.DataFrame({"id": truth["id"], "source": truth["source"], **measured})
+        pairs = zip(rows["psnr"], rows["ssim"], strict=True)
+        rows["told"] = [f"{decibel:.1f} dB, similarity {similarity:.2f}" for decibel, similarity in pairs]
+        rows["score"] = rows["psnr"]
+        return Measurement("psnr", {name: float(rows[name].mean()) for name in _METRICS}, rows, {})
+
+    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
+        """Means of each resample."""
+        total = samples.sum(1)
+        return {name: samples @ rows[name].to_numpy(np.float32) / total for name in _METRICS}
+
+
+def _wanted(targets: dict[str, Tensor]) -> Tensor:
+    return targets["image"].permute(0, 3, 1, 2).float() / WHITE
+
+
+def _original(pixels: FLOAT32, place: Placement) -> UINT8:
+    """S x S x C in 0..255 -> H x W x C uint8 of the original."""
+    moved = place.map_into_original(pixels, linear=True).reshape(place.height, place.width, -1)
+    image: UINT8 = np.rint(moved).clip(0, WHITE).astype(np.uint8)
+    return image

@@ -1,0 +1,98 @@
+"""Any number of boxes per image, each with a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, assert_never
+
+import pandas as pd
+from torch import Tensor
+
+from sightline.config.models import Input
+from sightline.config.tasks.detection import Detection as Config
+from sightline.data.images import Placement
+from sightline.data.store import SplitStore
+from sightline.errors import UserError
+from sightline.metrics import detection as metrics
+from sightline.models.dense_detector import DenseDetector
+from sightline.models.detections import into_original, share_found
+from sightline.models.fcos import build_fcos
+from sightline.models.hub import Weights
+from sightline.models.retinanet import build_retinanet
+from sightline.models.two_stage import TwoStageDetector, build_faster_rcnn
+from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+
+Detector = DenseDetector | TwoStageDetector
+_RETINANET_SCALE, _FASTER_RCNN_SCALE = 4.0, 8.0
+_PROPOSALS = 200
+
+
+def build_detection(
+    task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
+) -> Detection:
+    """Build a detector of boxes from configuration."""
+    if train is not None and not any(train.column("box_labels")):
+        raise UserError(
+            f"{train.path}: no sample has a box (`boxes`), which task.kind: detection learns; "
+            "choose another task.kind or data set"
+        )
+    statistics = channel_statistics(image.channels, image.mean, image.std)
+    return Detection(_network(task, image, len(labels), weights), labels, *statistics)
+
+
+def _network(task: Config, image: Input, classes: int, weights: Weights) -> Detector:
+    given = (task.backbone, image.channels, image.size, classes, weights)
+    match task.architecture:
+        case "fcos":
+            return build_fcos(*given, **task.options())
+        case "retinanet":
+            scale = task.anchor_scale or _RETINANET_SCALE
+            return build_retinanet(*given, **task.options(), anchor_scale=scale)
+        case "faster_rcnn":
+            scale, proposals = task.anchor_scale or _FASTER_RCNN_SCALE, task.proposals or _PROPOSALS
+            return build_faster_rcnn(*given, **task.options(), anchor_scale=scale, proposals=proposals)
+        case _:
+            assert_never(task.architecture)
+
+
+class Detection(Task):
+    """Boxes with classes and scores; crowds are not learned, and objects marked as difficult are."""
+
+    kind: ClassVar[str] = "detection"
+    targets: ClassVar[tuple[str, ...]] = ("boxes", "box_labels")
+    truth_fields: ClassVar[tuple[str, ...]] = ("iscrowd", "difficult", "area")
+    network: Detector
+
+    def __init__(self, network: Detector, labels: LabelMap, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(network, "head", labels, mean, std)
+        self.exports = isinstance(network, DenseDetector)
+
+    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> Tensor:
+        """Sum of the detector's losses of classes and boxes, each a mean over objects or samples of them."""
+        return self.network.loss(outputs, targets["boxes"], targets["box_labels"])
+
+    def scores(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> dict[str, Tensor]:
+        """Share of objects found, with as many guesses per image as there are objects."""
+        found = self.network.detections(outputs)
+        return {"found": share_found(found, targets["boxes"], targets["box_labels"])}
+
+    def predictions(self, outputs: dict[str, Tensor], placements: Sequence[Placement]) -> list[Prediction]:
+        """Raw outputs -> boxes in pixels of the originals, the surest first."""
+        return [
+            Prediction(
+                boxes=into_original(numbers(found["boxes"]), placement),
+                box_labels=found["labels"].tolist(),
+                box_scores=numbers(found["scores"]),
+            )
+            for found, placement in zip(self.network.detections(outputs), placements, strict=True)
+        ]
+
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""
+        values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "boxes"})
+        return Measurement("mAP50", dict(values), rows, tables)
+
+    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
+        """mAP50 and mAP of each resample."""
+        return metrics.resampled(rows, samples)

@@ -1,0 +1,55 @@
+"""Loader processes: how few of them keep the network busy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from sightline.training.hardware import Numerics, Precision
+from sightline.tuning.findings import Finding
+from sightline.tuning.speed import least_times, least_within, wait_for
+from sightline.tuning.subject import Subject
+from sightline.tuning.trial import Trial
+
+MOST = 8
+LONGEST_PASS = 2.0  # seconds
+
+
+def tune_workers(subject: Subject, numerics: Numerics, size: int, seconds: float) -> Finding:
+    """Time the whole loop, loader and steps, with 0, 1, 2, ... loader processes; the fewest within 5 % of the best.
+
+    Args:
+        subject: the model; its augmentation is part of the loader's work.
+        numerics: precision and layout of the steps.
+        size: of the batch.
+        seconds: for the timing.
+    """
+    counts = range(min(MOST, len(os.sched_getaffinity(0))) + 1)
+    trial = subject.trial(numerics.channels_last)
+    alone = _loop(subject, trial, numerics.precision, size, workers=0, batches=3)
+    each = size * min(alone(), alone())
+    # Three passes at least with each number, of which two are warm-up.
+    batches = max(3, round(min(LONGEST_PASS, seconds / (4 * len(counts))) / each))
+    runs = {workers: _loop(subject, trial, numerics.precision, size, workers, batches) for workers in counts}
+    speeds = {workers: 1 / taken for workers, taken in least_times(runs, seconds).items()}
+    told = ", ".join(f"{speed:,.0f} with {workers}" for workers, speed in speeds.items())
+    now = subject.config.trainer.num_workers
+    return Finding("trainer.num_workers", now, least_within(speeds), f"images/s: {told}")
+
+
+def _loop(
+    subject: Subject, trial: Trial, precision: Precision, size: int, workers: int, batches: int
+) -> Callable[[], float]:
+    """Return a run of the first batches of an epoch, which tells the seconds per image."""
+    loader = subject.loader(size, workers, batches)
+
+    def run() -> float:
+        started, images = time.perf_counter(), 0
+        for batch in loader:
+            trial.step([batch], precision)
+            images += len(batch.images)
+        wait_for(subject.device)
+        return (time.perf_counter() - started) / images
+
+    return run

@@ -1,0 +1,357 @@
+"""Segmenters of every kind: shapes, losses against slow loops, original pixels, statistics, a whole training."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from sightline.config.evaluation import Evaluation
+from sightline.config.models import Model
+from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as Config
+from sightline.data.images import place
+from sightline.data.store import SplitStore, load_labels
+from sightline.errors import UserError
+from sightline.evaluate import _resamples, evaluate_model
+from sightline.models.dense_networks import pool_with_places, unpool
+from sightline.models.segmenters import build_segmenter
+from sightline.predict import load_predictor
+from sightline.structures import LabelMap
+from sightline.tasks.base import Measurement
+from sightline.tasks.semantic_segmentation import SemanticSegmentation, cross_entropy, dice_loss
+from sightline.training import train
+
+NAMES = ("sky", "road", "car")
+Array = np.ndarray[Any, Any]
+OWN: list[dict[str, Any]] = [
+    {"architecture": "full_resolution", "width": 4, "depth": 3},
+    {"architecture": "fcn", "width": 2},
+    {"architecture": "segnet", "width": 2, "depth": 3},
+    {"architecture": "unet", "width": 2, "depth": 3},
+    {"architecture": "unet", "width": 2, "depth": 2, "upsampling": "transposed", "stride": 2},
+]
+LIBRARY: list[dict[str, Any]] = [
+    {"architecture": "smp:Unet", "backbone": "timm:resnet10t", "width": 1, "depth": 4},
+    {"architecture": "smp:FPN", "backbone": "smp:mobilenet_v2", "width": 4},
+    {"architecture": "smp:DeepLabV3Plus", "backbone": "smp:mobilenet_v2", "width": 1},
+]
+
+
+def told(options: dict[str, Any]) -> str:
+    return "-".join(str(value) for value in options.values())
+
+
+def task(network: nn.Module | None = None, **options: Any) -> SemanticSegmentation:
+    labels = LabelMap(NAMES, NAMES)
+    return SemanticSegmentation(network or nn.Identity(), "head", labels, [0.5] * 3, [0.5] * 3, **options)
+
+
+@pytest.mark.parametrize("options", OWN + LIBRARY, ids=told)
+def test_any_size_and_a_batch_of_one(options: dict[str, Any]) -> None:
+    network = build_segmenter(channels=3, size=37, classes=4, **options)
+    scores = network(torch.randn(1, 3, 37, 37))
+    assert scores.shape == (1, 4, 37, 37)
+    scores.square().mean().backward()
+    still = [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert not still, "every weight learns"
+    assert any(name.startswith("head.") for name, _ in network.named_parameters())
+    network.eval()
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 70, 45)).shape == (2, 4, 70, 45)
+
+
+@pytest.mark.parametrize("architecture", ["full_resolution", "fcn", "segnet", "unet"])
+def test_grey_images_in_half_precision(architecture: str) -> None:
+    network = build_segmenter(architecture, 1, 32, 3, width=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(torch.randn(2, 1, 32, 32))
+    truth = torch.randint(0, 3, (2, 32, 32)).to(torch.uint8)
+    loss = task(loss="cross_entropy_dice").loss(outputs, {"semantic": truth})
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_pixels_say_what_is_at_their_own_place() -> None:
+    network = build_segmenter("unet", 3, 64, 4, width=2, depth=2, stride=2).eval()
+    image = torch.zeros(1, 3, 64, 64)
+    changed = image.clone()
+    changed[..., 41, 11] = 9.0
+    with torch.no_grad():
+        moved = (network(changed) - network(image)).abs().sum((0, 1))
+    rows, columns = np.nonzero(moved.numpy() > moved.max().item() / 2)
+    assert abs(rows.mean() - 41) < 4
+    assert abs(columns.mean() - 11) < 4
+
+
+def test_unpooling_is_that_of_torch() -> None:
+    maps = torch.randn(2, 3, 8, 6)
+    maps[0, 0, :2, :2] = 1.0  # a tie: the first one is taken
+    pooled, places = pool_with_places(maps)
+    expected, indices = F.max_pool2d(maps, 2, return_indices=True)
+    assert torch.equal(pooled, expected)
+    assert torch.equal(unpool(pooled, places), F.max_unpool2d(expected, indices, 2))
+
+
+def test_network_sizes() -> None:
+    """The U-Net at the paper's width has its 31 M weights, those of batch normalisation and padding aside."""
+    network = build_segmenter("unet", 1, 64, 2, width=64, upsampling="transposed")
+    assert sum(p.numel() for p in network.parameters() if p.ndim > 1) == 31_024_960 + 128
+
+
+def some_scores() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    scores = 2 * torch.randn(2, 3, 4, 5, generator=generator)
+    truth = torch.randint(0, 2, (2, 4, 5), generator=generator)  # class 2 is nowhere
+    truth[0, :2] = 255
+    return scores, truth
+
+
+@pytest.mark.parametrize("focus", [0.0, 2.0])
+@pytest.mark.parametrize("weights", [None, (0.5, 2.0, 3.0)])
+def test_cross_entropy_and_focal_loss_are_those_of_a_slow_loop(focus: float, weights: tuple[float, ...] | None) -> None:
+    scores, truth = some_scores()
+    losses, importance = [], []
+    for n, y, x in np.argwhere(truth.numpy() != 255).tolist():
+        label = int(truth[n, y, x])
+        right = float(scores[n, :, y, x].softmax(0)[label])
+        weight = weights[label] if weights else 1.0
+        losses.append(-weight * (1 - right) ** focus * np.log(right))
+        importance.append(weight)
+    own = cross_entropy(scores, truth, None if weights is None else torch.tensor(weights), focus)
+    assert float(own) == pytest.approx(sum(losses) / sum(importance), rel=1e-5)
+    if not focus:
+        expected = F.cross_entropy(scores, truth, None if weights is None else torch.tensor(weights), ignore_index=255)
+        torch.testing.assert_close(own, expected)
+
+
+def test_dice_loss_is_that_of_a_slow_loop() -> None:
+    scores, truth = some_scores()
+    losses = []
+    for k in range(2):
+        common = total = 0.0
+        for n, y, x in np.argwhere(truth.numpy() != 255).tolist():
+            probability, wanted = float(scores[n, :, y, x].softmax(0)[k]), float(truth[n, y, x] == k)
+            common += probability * wanted
+            total += probability + wanted
+        losses.append(1 - 2 * common / total)
+    assert float(dice_loss(scores, truth)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice", "focal", "cross_entropy_dice"])
+def test_images_without_any_class_teach_nothing(loss: Any) -> None:
+    scores, truth = some_scores()
+    scores.requires_grad_()
+    nothing = task(loss=loss).loss(scores, {"semantic": torch.full_like(truth, 255)})
+    nothing.backward()
+    assert float(nothing) == 0
+    assert scores.grad is not None
+    assert not scores.grad.any()
+    assert float(task(loss=loss).loss(scores, {"semantic": truth})) > 0.1
+
+
+def test_maps_come_in_original_pixels() -> None:
+    """Two halves on a wide image, letterboxed: the border lies where it was, and the padding is gone."""
+    spot = place(30, 90, 48, "letterbox")
+    original = np.zeros((30, 90), np.uint8)
+    original[:, 40:] = 2
+    inside = spot.map_into_input(original, 1)
+    scores = F.one_hot(torch.from_numpy(inside.astype(np.int64)), 3).permute(2, 0, 1)[None].float()
+    said = task().predictions(scores, [spot])[0].semantic
+    assert said is not None
+    assert said.shape == (30, 90)
+    assert said.dtype == np.uint8
+    assert (said != original).sum() <= 30, "at most one column"
+    assert (said[3:-3] != original[3:-3]).mean() < 0.02
+
+
+def measured(truth: Array, predicted: Array) -> Measurement:
+    ids = [f"{i:04d}" for i in range(len(truth))]
+    encoded = [cv2.imencode(".png", one)[1].tobytes() for one in truth]
+    frame = pd.DataFrame({"id": ids, "source": ids, "semantic": encoded})
+    own = task()
+    said = own.predictions(
+        F.one_hot(torch.from_numpy(predicted).long(), 3).permute(0, 3, 1, 2), [place(8, 8, 8, "stretch")] * len(truth)
+    )
+    return own.measure(iter(said), frame, bins=15)
+
+
+def some_maps(count: int = 20) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    truth = rng.choice([0, 1, 2, 255], p=[0.6, 0.3, 0.02, 0.08], size=(count, 8, 8)).astype(np.uint8)
+    predicted = np.where(rng.random(truth.shape) < 0.8, truth, rng.integers(0, 3, truth.shape)) % 3
+    return truth, predicted.astype(np.uint8)
+
+
+def test_rows_carry_the_headline_and_tables_the_classes() -> None:
+    truth, predicted = some_maps()
+    result = measured(truth, predicted)
+    assert result.headline == "mIoU"
+    assert result.rows["score"].mean() == pytest.approx(result.values["mIoU"], abs=1e-12), "the gate judges this"
+    table = result.tables["per_class"]
+    assert table["class"].tolist() == list(NAMES)
+    assert table["iou"].mean() == pytest.approx(result.values["mIoU"])
+    assert table["pixels"].sum() == (truth != 255).sum()
+    assert result.tables["pixels"][list(NAMES)].to_numpy().sum() == (truth != 255).sum()
+    assert "→" in result.rows["told"][0]
+    assert not {"label", "predicted"} & set(result.rows.columns)
+
+
+def test_statistics_under_resampling_equal_a_slow_loop() -> None:
+    truth, predicted = some_maps()
+    rows = measured(truth, predicted).rows
+    counts = np.concatenate(list(_resamples(len(truth), 10)))
+    fast = task().statistics(rows, counts)
+    assert set(fast) == {"mIoU", "dice", "pixel_accuracy"}
+    for index, drawn in enumerate(counts.astype(int)):
+        again = np.repeat(np.arange(len(truth)), drawn)
+        slow = measured(truth[again], predicted[again]).values
+        for name, values in fast.items():
+            assert values[index] == pytest.approx(slow[name], abs=1e-6)
+
+
+def test_a_perfect_network_reaches_one() -> None:
+    truth, _ = some_maps()
+    assert measured(truth, np.where(truth == 255, 0, truth)).values["mIoU"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"architecture": "smp:Unet"}, "needs a backbone"),
+        ({"architecture": "unet", "backbone": "timm:resnet18"}, "has its own layers"),
+        ({"architecture": "segnet", "upsampling": "nearest"}, "upsampling is for unet"),
+        ({"architecture": "fcn", "depth": 4}, "always has 5 stages"),
+        ({"architecture": "unet", "depth": 9}, "6 times at most"),
+        ({"architecture": "smp:Unet", "backbone": "timm:resnet18", "stride": 2}, "stride is for"),
+        ({"loss": "dice", "class_weights": "balanced"}, "class_weights is for cross entropy"),
+        ({"architecture": "vgg"}, "pattern"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(Config).validate_python({"kind": "semantic_segmentation", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "backbone", "message"),
+    [
+        ("smp:Unett", "timm:resnet18", "did you mean Unet"),
+        ("smp:Unet", "timm:resnet99", "no such network in timm"),
+        ("smp:Unet", "smp:mobilenet_v3", "did you mean mobilenet_v2"),
+        ("smp:Linknet", "timm:resnet10t", "task.width: 4: smp:Linknet has its own"),
+        ("smp:DPT", "timm:resnet10t", "smp:DPT over timm:resnet10t"),
+    ],
+)
+def test_names_that_do_not_exist_are_told(architecture: str, backbone: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_segmenter(architecture, 3, 64, 2, backbone=backbone, width=4)
+
+
+def test_weights_of_an_encoder_for_other_classes_or_grey_images(tmp_path: Path) -> None:
+    from torchvision.models import mobilenet_v2
+
+    donor = mobilenet_v2()
+    torch.save(donor.state_dict(), tmp_path / "donor.pth")
+    options: dict[str, Any] = {"backbone": "smp:mobilenet_v2", "weights": tmp_path / "donor.pth", "width": 1}
+    encoder = build_segmenter("smp:Unet", 1, 64, 5, **options).encoder.state_dict()
+    first = "features.0.0.weight"
+    torch.testing.assert_close(encoder[first], donor.state_dict()[first].sum(1, keepdim=True))
+    torch.testing.assert_close(encoder["features.5.conv.0.0.weight"], donor.features[5].conv[0][0].weight.data)
+    with pytest.raises(UserError, match="does not fit the encoder of smp:Unet over timm:resnet10t"):
+        build_segmenter("smp:Unet", 3, 64, 5, **options | {"backbone": "timm:resnet10t"})
+
+
+def test_weights_of_the_same_network_for_other_classes(tmp_path: Path) -> None:
+    donor = build_segmenter("unet", 3, 32, 7, width=2)
+    torch.save(donor.state_dict(), tmp_path / "donor.pth")
+    network = build_segmenter("unet", 3, 32, 4, width=2, weights=tmp_path / "donor.pth")
+    assert torch.equal(network.state_dict()["encoder.1.0.weight"], donor.state_dict()["encoder.1.0.weight"])
+    assert network(torch.zeros(1, 3, 32, 32)).shape[1] == 4
+    with pytest.raises(UserError, match="other shape"):
+        build_segmenter("unet", 3, 32, 7, width=3, weights=tmp_path / "donor.pth")
+
+
+def test_balanced_weights_count_pixels(scenes: Path) -> None:
+    from sightline.tasks import build
+
+    labels, store = load_labels(scenes), SplitStore(scenes / "train")
+    assert labels.map_classes == ("background", *labels.classes)
+    model = config(class_weights="balanced")
+    built = build(model.task, model.input, labels, "random", store)
+    assert isinstance(built, SemanticSegmentation)
+    weights = built.class_weights
+    assert weights is not None
+    assert len(weights) == 11
+    assert weights[0] < 0.2, "the background is nearly all"
+    assert (weights[1:] > 2).all()
+
+
+def test_data_without_maps_are_refused(digits: Path) -> None:
+    from sightline.tasks import build
+
+    model = config()
+    with pytest.raises(UserError, match="has no map of classes"):
+        build(model.task, model.input, load_labels(digits), "random", SplitStore(digits / "train"))
+
+
+def config(**options: Any) -> Model:
+    return Model.model_validate(
+        {
+            "dataset": "scenes",
+            "task": {
+                "kind": "semantic_segmentation",
+                "architecture": "unet",
+                "width": 4,
+                "depth": 2,
+                "stride": 2,
+                "loss": "cross_entropy_dice",
+                **options,
+            },
+            "weights": "random",
+            "input": {"size": 49, "channels": 3},
+            "augment": "light",
+            "optimizer": {"name": "adamw", "lr": 0.01},
+            "trainer": {"max_epochs": 2, "batch_size": 13},
+        }
+    )
+
+
+def test_a_training_and_its_evaluation(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fitted = train(config(), 3, scenes, tmp_path / "model")
+    assert {"val_mIoU", "val_pixel_accuracy"} <= set(fitted.curves[0])
+    assert fitted.curves[-1]["train_loss"] < fitted.curves[0]["train_loss"]
+    (tmp_path / "report").mkdir()
+    metrics = evaluate_model(tmp_path / "model", scenes, Evaluation(resamples=100), tmp_path / "report")
+    assert metrics["headline"]["name"] == "mIoU"
+    assert 0 < metrics["headline"]["low"] <= metrics["mIoU"] <= metrics["headline"]["high"] < 1
+    rows = pd.read_parquet(tmp_path / "report/predictions.parquet")
+    assert rows["score"].mean() == pytest.approx(metrics["mIoU"], abs=1e-9)
+    image = bytes(SplitStore(scenes / "test").image(0))
+    told = load_predictor(tmp_path / "model").predict([image])[0]["pixels"]
+    assert sum(told.values()) == 96 * 96
+    assert next(iter(told)) == "background"
+
+
+@pytest.mark.parametrize("options", [OWN[1], OWN[2], OWN[4], LIBRARY[0]], ids=told)
+def test_networks_become_graphs(options: dict[str, Any], tmp_path: Path) -> None:
+    import onnxruntime
+
+    from sightline.export import write_onnx
+
+    network = build_segmenter(channels=3, size=37, classes=3, **options)
+    own = task(network).eval()
+    write_onnx(own, 37, 3, tmp_path / "model.onnx")
+    images = torch.randint(0, 256, (3, 37, 37, 3), dtype=torch.uint8)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    with torch.no_grad():
+        expected = own(images).numpy()
+    (scores,) = session.run(None, {"images": images.numpy()})
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
