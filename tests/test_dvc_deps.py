@@ -35,11 +35,11 @@ KINDS = sorted(path.stem for path in (ROOT / "src/sightline/config/tasks").glob(
 TASKS = [f"tasks.{kind}" for kind in KINDS]
 # Sections of params.yaml that a stage checks, as it reads the whole file, but does not use.
 UNUSED_SECTIONS = {
-    "prepare": ["models", "network", "optimizers", "trainer", "evaluation", *TASKS],
+    "prepare": ["detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
     "train": ["datasets", "evaluation"],
     # A model directory holds every value of its task and input, so defaults do not matter any more.
-    "evaluate": ["datasets", "models", "network", "optimizers", "trainer", *TASKS],
-    "release": ["datasets", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
+    "evaluate": ["datasets", "detector", "models", "network", "optimizers", "trainer", *TASKS],
+    "release": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
 }
 # Packages that a stage imports through the tasks, and does not run.
 UNUSED_PACKAGES = {"train": ["sightline.metrics"]}  # a training takes loss and scores; it measures nothing

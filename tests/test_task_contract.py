@@ -55,11 +55,24 @@ CONTRACT = {
     "classification": Entry({"kind": "classification", "architecture": "mnist_cnn"}, "digits", least=1.0),
     "multilabel": Entry({"kind": "multilabel", "architecture": "mnist_cnn"}, "scenes", least=0.99, channels=3),
     "regression": Entry({"kind": "regression", "architecture": "mnist_cnn"}, "scenes", least=0.95, channels=3),
-    "localization": Entry({"kind": "localization", "architecture": "mnist_cnn"}, "scenes", least=0.8, channels=3),
-    "unet": Entry({"kind": "semantic_segmentation", "width": 8, "depth": 2}, "scenes", 0.5, size=64, channels=3),
+    "localization": Entry({"kind": "localization", "architecture": "mnist_cnn"}, "scenes", least=0.7, channels=3),
+    "unet": Entry(
+        {"kind": "semantic_segmentation", "depth": 2, "loss": "cross_entropy_dice"},
+        "scenes",
+        0.4,
+        size=64,
+        channels=3,
+        steps=120,
+        lr=1e-2,
+    ),
     "conv_autoencoder": Entry({"kind": "autoencoder"}, "digits", least=15.0),
     "keypoints": Entry(
-        {"kind": "keypoints", "backbone": "timm:test_resnet", "width": 32}, "figures", 0.9, size=64, channels=3
+        {"kind": "keypoints", "backbone": "timm:test_resnet", "width": 32},
+        "figures",
+        0.9,
+        size=64,
+        channels=3,
+        steps=120,
     ),
     "fcos": Entry({"kind": "detection", **DETECTOR}, "scenes", 0.9, size=64, channels=3, steps=100),
     "retinanet": Entry(

@@ -124,4 +124,5 @@ def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
 
 
 def _truth(store: SplitStore, task: Task) -> pd.DataFrame:
-    return pd.DataFrame({name: store.column(name) for name in ("id", "source", "height", "width", *task.targets)})
+    always = ("id", "source", "height", "width")
+    return pd.DataFrame({name: store.column(name) for name in (*always, *task.targets, *task.truth_fields)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -126,7 +126,7 @@ def layer_table(subject: Subject, inspection: Inspection, width: int) -> Group:
     shown = [layer for layer in inspection.layers if layer.kind != "Identity"]
     rows = [_cells(layer) for layer in shown]
     heads = [head.split("\n") for head in COLUMNS]
-    widths = [max(map(cell_len, (*head, *cells))) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
+    widths = [max(map(cell_len, (*head, *(row[column] for row in rows)))) for column, head in enumerate(heads)]
     for_names = max(width - sum(widths[1:]) - len(COLUMNS) + 1, 12)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for column, head in enumerate(COLUMNS):
@@ -141,7 +141,7 @@ def layer_table(subject: Subject, inspection: Inspection, width: int) -> Group:
         table,
         Text(""),
         _totals(inspection),
-        Text("\n" + _legend(shown, left_out), style="dim"),
+        Text("\n" + _legend(shown, left_out, for_names), style="dim"),
     )
 
 
@@ -184,10 +184,10 @@ def _sees(layer: Layer) -> str:
 
 
 def _shorten(name: str, length: int) -> str:
-    """Leave out the middle of a name that is too long."""
+    """Leave out the middle of a name that is too long, and keep more of its end, which tells it from others."""
     if len(name) <= length:
         return name
-    tail = length // 2
+    tail = 2 * length // 3
     return f"{name[: length - tail - 1]}…{name[-tail:]}"
 
 
@@ -205,7 +205,7 @@ def _totals(inspection: Inspection) -> Table:
     return table
 
 
-def _legend(shown: list[Layer], left_out: int) -> str:
+def _legend(shown: Sequence[Layer], left_out: int, for_names: int) -> str:
     windows = [layer.window for layer in shown if layer.window]
     told = ["sees: receptive field, the side of the square of pixels that a value depends on"]
     if any(layer.receptive_field == "all" for layer in shown):
@@ -216,6 +216,8 @@ def _legend(shown: list[Layer], left_out: int) -> str:
         told.append("t: transposed")
     if any(before != after for window in windows for before, after in window.padding):
         told.append("pad 0+1: none before, one after")
+    if any(len(layer.name) > for_names for layer in shown):
+        told.append("…: cut short; a wider terminal shows the whole name")
     if left_out:
         told.append(f"{left_out} layers that do nothing (Identity) are left out")
     return "; ".join(told)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
+IGNORED = 255  # the value of pixels of a semantic map that do not count
 UINT8 = NDArray[np.uint8]
 FLOAT32 = NDArray[np.float32]
 _BESIDE_CLASSES = ("values", "keypoints", "mirrored", "semantic")

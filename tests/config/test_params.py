@@ -95,7 +95,8 @@ BROKEN = {
     "unknown format": (
         "datasets.digits.format",
         "digit",
-        "datasets.digits: format is 'digit', allowed: image_folder, csv, idx, digits, scenes (did you mean digits?)",
+        "datasets.digits: format is 'digit', allowed: image_folder, csv, idx, coco, voc, yolo, "
+        "mask_folder, instance_masks, via, digits, scenes, figures (did you mean digits?)",
     ),
     "unknown data set": (
         "models.cnn.dataset",
@@ -110,7 +111,8 @@ BROKEN = {
     "unknown network": (
         "models.cnn.task.architecture",
         "lenet",
-        "models.cnn.task.architecture: 'lenet' is not allowed (mlp, mnist_cnn, torchvision:NAME or timm:NAME)",
+        "models.cnn.task.architecture: 'lenet' is not allowed (neuron, perceptron, mlp, "
+        "lenet5, alexnet, alexnet_small, mnist_cnn, lcn_cnn, torchvision:NAME or timm:NAME)",
     ),
     "bad name": ("models.My Net", GOOD["models"]["cnn"], "models.My Net: 'My Net' is not allowed (lower-case letters"),
     "statistics": ("models.cnn.input.mean", [0.1, 0.2, 0.3], "models.cnn.input: mean has 3 values, but channels is 1"),
@@ -118,7 +120,7 @@ BROKEN = {
     "freezing nothing": (
         "models.cnn.trainer.freeze_epochs",
         1,
-        "models.cnn: trainer.freeze_epochs needs trained weights, but weights is random",
+        "models.cnn: trainer.freeze_epochs: 1 needs trained weights, but weights is random",
     ),
     "no models": ("models", {}, "models: {} is not allowed, must be"),
     "a list for a mapping": ("datasets", ["digits"], "datasets: ['digits'] is not allowed, must be"),

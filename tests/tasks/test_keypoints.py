@@ -92,7 +92,7 @@ def test_hidden_points_count_in_the_loss_and_absent_ones_do_not() -> None:
 
 def test_images_without_a_person_teach_nothing() -> None:
     maps = torch.rand(2, 5, 10, 10, requires_grad=True)
-    nobody = {"boxes": [torch.zeros(0, 4)] * 2, "keypoints": [torch.zeros(0, 5, 3), torch.zeros(0, 0, 3)]}
+    nobody = {"boxes": [torch.zeros(0, 4), torch.rand(3, 4)], "keypoints": [torch.zeros(0, 5, 3), torch.zeros(3, 0, 3)]}
     loss = task().loss(maps, nobody)
     loss.backward()
     assert loss.item() == 0
@@ -141,7 +141,8 @@ def some(count: int = 40) -> tuple[list[Prediction], pd.DataFrame]:
         boxes.append(own.tolist())
         keypoints.append(points.tolist() if number % 7 else None)
     ids = [f"{number:03}" for number in range(count)]
-    return said, pd.DataFrame({"id": ids, "source": ids, "boxes": boxes, "keypoints": keypoints})
+    columns = {"boxes": boxes, "keypoints": keypoints, "iscrowd": None, "area": None}
+    return said, pd.DataFrame({"id": ids, "source": ids, **columns})
 
 
 def measured(said: list[Prediction], truth: pd.DataFrame) -> Measurement:

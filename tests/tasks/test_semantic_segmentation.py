@@ -99,10 +99,10 @@ def test_unpooling_is_that_of_torch() -> None:
     assert torch.equal(unpool(pooled, places), F.max_unpool2d(expected, indices, 2))
 
 
-def test_network_sizes() -> None:
-    """The U-Net at the paper's width has its 31 M weights, those of batch normalisation and padding aside."""
-    network = build_segmenter("unet", 1, 64, 2, width=64, upsampling="transposed")
-    assert sum(p.numel() for p in network.parameters() if p.ndim > 1) == 31_024_960 + 128
+def test_the_u_net_of_the_paper_has_its_size() -> None:
+    """As counted for a well-known implementation with batch normalisation, github.com/milesial/Pytorch-UNet."""
+    network = build_segmenter("unet", 3, 64, 1, width=64, upsampling="transposed")
+    assert sum(weight.numel() for weight in network.parameters()) == 31_037_633
 
 
 def some_scores() -> tuple[Tensor, Tensor]:
@@ -246,7 +246,8 @@ def test_options_that_do_not_fit_are_told(wrong: dict[str, Any], message: str) -
         ("smp:Unet", "timm:resnet99", "no such network in timm"),
         ("smp:Unet", "smp:mobilenet_v3", "did you mean mobilenet_v2"),
         ("smp:Linknet", "timm:resnet10t", "task.width: 4: smp:Linknet has its own"),
-        ("smp:DPT", "timm:resnet10t", "smp:DPT over timm:resnet10t"),
+        ("smp:FPN", "timm:vit_tiny_patch16_224", "task: smp:FPN over timm:vit_tiny_patch16_224 with depth 5"),
+        ("smp:DPT", "timm:resnet10t", "smp:DPT: is not offered"),
     ],
 )
 def test_names_that_do_not_exist_are_told(architecture: str, backbone: str, message: str) -> None:
@@ -340,7 +341,14 @@ def test_a_training_and_its_evaluation(scenes: Path, tmp_path: Path, monkeypatch
     assert next(iter(told)) == "background"
 
 
-@pytest.mark.parametrize("options", [OWN[1], OWN[2], OWN[4], LIBRARY[0]], ids=told)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "segnet", "width": 2, "depth": 1},
+        *(pytest.param(options, marks=pytest.mark.slow) for options in OWN + LIBRARY),
+    ],
+    ids=told,
+)
 def test_networks_become_graphs(options: dict[str, Any], tmp_path: Path) -> None:
     import onnxruntime
 

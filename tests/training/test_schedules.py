@@ -1,5 +1,7 @@
 """Learning-rate factors at the places that define them."""
 
+from itertools import pairwise
+
 import pytest
 
 from sightline.config.optimizers import Constant, Cosine, Exponential, OneCycle, Step
@@ -25,7 +27,7 @@ def test_exponential_falls_by_the_same_factor() -> None:
     values = [factor(step) for step in range(11)]
     assert values[0] == 1.0
     assert values[-1] == pytest.approx(0.01)
-    assert [b / a for a, b in zip(values, values[1:], strict=False)] == pytest.approx([0.01**0.1] * 10)
+    assert [b / a for a, b in pairwise(values)] == pytest.approx([0.01**0.1] * 10)
 
 
 def test_step_falls_at_the_milestones() -> None:

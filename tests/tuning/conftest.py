@@ -20,7 +20,15 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def subject_of(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Subject]:
+def model_of() -> Callable[..., Model]:
+    """Makes sections of models, given what differs from a small one."""
+    return lambda **settings: Model.model_validate({**SETTINGS, **settings})
+
+
+@pytest.fixture
+def subject_of(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_of: Callable[..., Model]
+) -> Callable[..., Subject]:
     """Makes subjects on the embedded digits; the raw cache is of this test alone."""
     monkeypatch.chdir(tmp_path)
-    return lambda **settings: open_subject(Model.model_validate({**SETTINGS, **settings}), 3, digits, tmp_path)
+    return lambda **settings: open_subject(model_of(**settings), 3, digits, tmp_path)

@@ -12,10 +12,9 @@ from pycocotools import mask as coco_masks
 from sightline.data.encoding import decode_rle
 from sightline.data.findings import Code, Finding
 from sightline.data.outlines import BrokenOutline, Outline, run_lengths_of
-from sightline.structures import FLOAT32, UINT8, Sample, SplitName
+from sightline.structures import FLOAT32, IGNORED, UINT8, Sample, SplitName
 
 Size = tuple[int, int]  # height, width in pixels of the upright image
-IGNORED = 255
 _SLACK = 1e-3  # pixels by which a box may stick out untold: rounding
 _Tell = Callable[[Code, str], None]
 

@@ -12,8 +12,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from sightline.data.geometry import Geometry, within
-from sightline.data.cache import IGNORE
-from sightline.structures import FLOAT32, UINT8
+from sightline.structures import FLOAT32, IGNORED, UINT8
 
 Policy = Literal["none", "light"]
 _FRAME = np.array([[0, 0], [1, 0], [0, 1]], np.float32)  # points that tell whether an image was mirrored
@@ -37,7 +36,7 @@ def build_policy(policy: Policy, channels: int) -> A.Compose | None:
         case "light":
             grey = 114 if channels == 1 else (114, 114, 114)
             move = A.Affine(
-                translate_percent=(-0.08, 0.08), scale=(0.9, 1.1), rotate=(-10, 10), fill=grey, fill_mask=IGNORE, p=0.9
+                translate_percent=(-0.08, 0.08), scale=(0.9, 1.1), rotate=(-10, 10), fill=grey, fill_mask=IGNORED, p=0.9
             )
             light = A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=0.5)
             return A.Compose([move, light], keypoint_params=A.KeypointParams("xy", remove_invisible=False))

@@ -15,10 +15,9 @@ from rich.progress import Progress
 from sightline.data.images import Placement, Resize, decode, fit, place
 from sightline.data.store import SplitStore
 from sightline.files import new_file
-from sightline.structures import UINT8
+from sightline.structures import IGNORED, UINT8
 
 CACHE = Path(".sightline/cache")
-IGNORE = 255  # the class id of pixels that do not count
 
 
 def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, folder: Path = CACHE) -> UINT8:
@@ -42,10 +41,10 @@ def raw_maps(store: SplitStore, size: int, resize: Resize, folder: Path = CACHE)
             maps = np.lib.format.open_memmap(work, mode="w+", dtype=np.uint8, shape=(len(store), size, size))
             shapes = zip(store.column("height"), store.column("width"), strict=True)
             for index, (encoded, shape) in enumerate(zip(store.column("semantic"), shapes, strict=True)):
-                maps[index] = IGNORE
+                maps[index] = IGNORED
                 if encoded is not None:
                     original = decode(encoded, 1)[..., 0]
-                    maps[index] = place(*shape, size, resize).map_into_input(original, IGNORE)
+                    maps[index] = place(*shape, size, resize).map_into_input(original, IGNORED)
             maps.flush()
     cached: UINT8 = np.load(path, mmap_mode="r")
     return cached

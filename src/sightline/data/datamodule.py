@@ -12,10 +12,10 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sightline.data.geometry import SPATIAL, Annotations, Geometry, as_tensors
 from sightline.data.augmentation import Augmenter, Policy, key
 from sightline.data.batch import Batch
 from sightline.data.cache import raw_pixels
+from sightline.data.geometry import SPATIAL, Annotations, Geometry, as_tensors
 from sightline.data.images import Resize
 from sightline.data.sampling import EpochSampler
 from sightline.data.store import SplitStore, load_labels

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from sightline.data.annotations import IGNORED
 from sightline.data.encoding import decode_rle
 from sightline.data.images import decode
-from sightline.structures import UINT8, Sample
+from sightline.structures import IGNORED, UINT8, Sample
 
 _GOLDEN = 0.618034  # of the colour wheel between neighbouring classes: any few differ well
 _OPACITY = 0.45

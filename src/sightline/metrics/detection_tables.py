@@ -37,11 +37,10 @@ def best_f1(matches: ClassMatches) -> tuple[float, float, float, float]:
     hits = np.cumsum(matches.found[_AT_50])
     claims = np.cumsum(~matches.ignored[_AT_50])
     total = matches.truths.sum()
-    # Equal scores are all counted or none.
-    last = np.flatnonzero(np.diff(matches.scores, append=-np.inf))
-    if not len(last):
-        return 0.0, 0.0, 0.0, 1.0
+    last = np.flatnonzero(np.diff(matches.scores, append=-np.inf))  # equal scores are all counted or none
     f1 = 2 * hits[last] / np.maximum(claims[last] + total, 1)
+    if not f1.any():
+        return 0.0, 0.0, 0.0, 1.0  # nothing is found at any score
     best = last[f1.argmax()]
     return (
         float(hits[best] / max(claims[best], 1)),

@@ -10,7 +10,7 @@ from sightline.structures import UINT8
 
 WHITE = 255
 MOST_DECIBEL = 60.0  # of equal images, whose ratio is infinite; an error of a quarter of a grey level
-_WINDOW = 11  # pixels, of the structural similarity
+_REACH = 5  # pixels from the middle of the window of 11 to its edge
 
 
 def mean_squared_error(image: UINT8, other: UINT8) -> float:
@@ -26,10 +26,10 @@ def peak_signal_to_noise(error: float) -> float:
 def structural_similarity(image: UINT8, other: UINT8) -> float:
     """Mean structural similarity of two H x W x C images, at most 1 (Wang et al. 2004, with its Gaussian window).
 
-    Images smaller than the window are continued with their edges.
+    The window is around each pixel, with images reflected at their edges; very small ones are first enlarged with them.
     """
-    if min(image.shape[:2]) < _WINDOW:
-        margin = ((_WINDOW // 2, _WINDOW // 2), (_WINDOW // 2, _WINDOW // 2), (0, 0))
+    if min(image.shape[:2]) <= _REACH:  # too few pixels to reflect
+        margin = ((_REACH, _REACH), (_REACH, _REACH), (0, 0))
         image, other = np.pad(image, margin, "edge"), np.pad(other, margin, "edge")
     first, second = (torch.from_numpy(one.astype(np.float64)).movedim(-1, 0)[None] for one in (image, other))
     similarity = structural_similarity_index_measure(first, second, data_range=float(WHITE))

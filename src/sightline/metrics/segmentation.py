@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.structures import UINT8
+from sightline.structures import IGNORED, UINT8
 
-IGNORED = 255
 COUNTS = NDArray[np.int64]
 FLOAT64 = NDArray[np.float64]
 PIXELS = NDArray[Any]  # whole numbers, or float64 where they are resampled

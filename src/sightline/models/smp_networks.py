@@ -56,9 +56,9 @@ def smp_network(
     """
     import segmentation_models_pytorch as smp
 
-    known = {own.__name__: own for own in smp.MODEL_ARCHITECTURES_MAPPING.values()}
-    if name not in known:
-        raise UserError(f"task.architecture: smp:{name}: no such network in the library{nearest(name, list(known))}")
+    known = {own.__name__: own for own in smp.MODEL_ARCHITECTURES_MAPPING.values() if own is not smp.DPT}
+    if name not in known:  # DPT's decoder needs more than maps
+        raise UserError(f"task.architecture: smp:{name}: is not offered{nearest(name, list(known))}")
     what, encoder = f"smp:{name} over {backbone}", _encoder_name(backbone)
     taken = signature(known[name].__init__).parameters
     depth = depth or taken["encoder_depth"].default

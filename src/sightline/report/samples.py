@@ -14,7 +14,7 @@ from sightline.data.images import decode
 from sightline.data.overlay import draw_truth
 from sightline.data.store import SplitStore, load_labels
 from sightline.report.figures import ORANGE, new_figure, save_figure
-from sightline.structures import Prediction, Sample
+from sightline.structures import LabelMap, Prediction, Sample
 
 MOST_SINGLE, MOST_PAIRS = 24, 12
 SHOWN_FROM = 0.4  # confidence of the least sure box in a picture
@@ -40,8 +40,8 @@ def draw_worst(rows: pd.DataFrame, prepared: Path, predict: Predict, path: Path)
     if said and is_drawable(said[0]):
         chosen = chosen[:MOST_PAIRS]
         said = predict([test.image(index) for index in chosen])
-        mirrored = load_labels(prepared).mirrored
-        pictures = [_pair(test.sample(index), one, mirrored) for index, one in zip(chosen, said, strict=True)]
+        labels = load_labels(prepared)
+        pictures = [_pair(test.sample(index), one, labels) for index, one in zip(chosen, said, strict=True)]
         title += (
             f"; truth on the left, boxes surer than {SHOWN_FROM:.0%}"
             if said[0].boxes is not None
@@ -82,15 +82,29 @@ def _shown_points(prediction: Prediction) -> Any:
     return points
 
 
-def _pair(sample: Sample, prediction: Prediction, mirrored: Sequence[int]) -> Any:
+def _pair(sample: Sample, prediction: Prediction, labels: LabelMap) -> Any:
     """Return the drawn truth and the drawn prediction side by side."""
+    background = bool(labels.semantic)
     if prediction.image is not None:
         theirs = draw_truth(Sample("prediction", _encoded(prediction.image)), SIDE)
     else:
-        theirs = draw_truth(as_sample(sample.image, prediction), SIDE, mirrored)
-    ours = draw_truth(sample, SIDE, mirrored)
+        theirs = draw_truth(as_sample(sample.image, prediction), SIDE, labels.mirrored, background)
+    ours = draw_truth(_asked(sample, prediction), SIDE, labels.mirrored, background)
     gap = np.full((ours.shape[0], 6, 3), 255, np.uint8)
     return np.concatenate([ours, gap, theirs], 1)
+
+
+def _asked(sample: Sample, prediction: Prediction) -> Sample:
+    """Return the sample with nothing but what the model was asked for."""
+    asked = Sample(sample.source, sample.image)
+    if prediction.boxes is not None:
+        asked.box_labels, asked.boxes = sample.box_labels, sample.boxes
+        asked.instances = sample.instances if prediction.instances is not None else []
+    if prediction.keypoints is not None:
+        asked.keypoints = sample.keypoints
+    if prediction.semantic is not None:
+        asked.semantic = sample.semantic
+    return asked
 
 
 def _encoded(image: Any) -> bytes:

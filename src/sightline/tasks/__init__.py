@@ -16,6 +16,7 @@ from sightline.config.tasks import (
     Multilabel,
     Regression,
     SemanticSegmentation,
+    SlidingWindow,
 )
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import SplitStore
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sightline.tasks.base import Task
 
 
-def build(
+def build(  # noqa: C901 - one case per kind
     task: TaskConfig,
     image: Input,
     labels: LabelMap,
@@ -82,6 +83,10 @@ def build(
             from sightline.tasks.autoencoder import build_autoencoder
 
             return build_autoencoder(task, image, labels, weights, train)
+        case SlidingWindow():
+            from sightline.tasks.sliding_window import build_sliding_window
+
+            return build_sliding_window(task, image, labels, weights, train)
         case _:
             assert_never(task)
 

@@ -45,6 +45,7 @@ class Task(nn.Module, ABC):
 
     kind: ClassVar[str]
     targets: ClassVar[tuple[str, ...]]  # fields of a sample that the loss reads
+    truth_fields: ClassVar[tuple[str, ...]] = ()  # further fields that only `measure` reads
     calibrates: ClassVar[bool] = False  # whether `calibrate` settles something on validation data
     exports: bool = True  # whether `forward` can be written as a graph
 
@@ -109,7 +110,7 @@ class Task(nn.Module, ABC):
 
         Args:
             predictions: one per row of `truth`, in its order.
-            truth: the columns id, source, height, width, and those of `targets`, as they are stored.
+            truth: the columns id, source, height, width, and those of `targets` and `truth_fields`, as they are stored.
             bins: of calibration.
         """
 

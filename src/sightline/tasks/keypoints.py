@@ -176,7 +176,7 @@ def largest_poses(boxes: Sequence[Tensor], keypoints: Sequence[Tensor], count: i
     """Return N x `count` x 3: the points of each image's largest object with labelled points; zeros without one."""
     poses = torch.zeros(len(boxes), count, 3, device=boxes[0].device)
     for place, (own, points) in enumerate(zip(boxes, keypoints, strict=True)):
-        if len(own) and len(points):
+        if points.numel():  # 0 also where no image of the split has key points
             areas = (own[:, 2:] - own[:, :2]).prod(1) + 1
             poses[place] = points[(areas * (points[..., 2] > 0).any(1)).argmax()]
     return poses
@@ -192,9 +192,8 @@ class _Poses:
 
 
 def _poses(truth: pd.DataFrame, count: int) -> _Poses:
-    unknown = [None] * len(truth)
     poses = _Poses(np.zeros((len(truth), count, 3)), np.zeros((len(truth), 4)), [None] * len(truth))
-    columns = (truth.get(name, unknown) for name in ("boxes", "keypoints", "iscrowd", "area"))
+    columns = (truth[name] for name in ("boxes", "keypoints", "iscrowd", "area"))
     for place, (boxes, keypoints, crowds, areas) in enumerate(zip(*columns, strict=True)):
         if keypoints is None or not len(keypoints):
             continue

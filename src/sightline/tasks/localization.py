@@ -20,6 +20,7 @@ from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.metrics.boxes import largest_object, overlap_curve, paired_overlaps
 from sightline.models.classifiers import Weights, build_classifier
+from sightline.models.detections import into_original
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -115,7 +116,7 @@ class Localization(Task):
         probabilities = numbers(outputs["classes"].softmax(1))
         return [
             Prediction(
-                boxes=_clipped(placement.into_original(box[None]), placement),
+                boxes=into_original(box[None], placement),
                 box_labels=[int(row.argmax())],
                 box_scores=row.max(keepdims=True),
             )
@@ -191,11 +192,6 @@ def largest_boxes(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Te
     )
 
 
-def _clipped(boxes: FLOAT32, placement: Placement) -> FLOAT32:
-    edges = np.array([placement.width, placement.height] * 2, np.float32)
-    return np.clip(boxes, 0, edges)
-
-
 def _only_object(prediction: Prediction) -> tuple[NDArray[np.float64], int]:
     assert prediction.boxes is not None
     assert prediction.box_labels is not None
@@ -205,8 +201,7 @@ def _only_object(prediction: Prediction) -> tuple[NDArray[np.float64], int]:
 def _largest_of_rows(truth: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return N x 4 largest boxes and their N class ids, -1 and zeros where an image has none."""
     boxes, labels = np.zeros((len(truth), 4)), np.full(len(truth), -1)
-    unknown = [None] * len(truth)
-    columns = (truth.get(name, unknown) for name in ("boxes", "box_labels", "iscrowd"))
+    columns = (truth[name] for name in ("boxes", "box_labels", "iscrowd"))
     for place, (own, own_labels, crowds) in enumerate(zip(*columns, strict=True)):
         largest = largest_object(own, crowds)
         if largest is not None:

@@ -17,10 +17,10 @@ from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
-from sightline.metrics.segmentation import IGNORED, Overlap, confusion, mean_iou_shares, overlap_of, stacked
+from sightline.metrics.segmentation import Overlap, confusion, mean_iou_shares, overlap_of, stacked
 from sightline.models.hub import Weights
 from sightline.models.segmenters import build_segmenter
-from sightline.structures import FLOAT32, UINT8, LabelMap, Prediction
+from sightline.structures import FLOAT32, IGNORED, UINT8, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]

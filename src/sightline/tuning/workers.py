@@ -27,21 +27,30 @@ def tune_workers(subject: Subject, numerics: Numerics, size: int, seconds: float
     """
     counts = range(min(MOST, len(os.sched_getaffinity(0))) + 1)
     trial = subject.trial(numerics.channels_last)
-    alone = _loop(subject, trial, numerics.precision, size, workers=0, batches=3)
+    alone = loop(subject, trial, numerics.precision, size, workers=0, batches=3)
     each = size * min(alone(), alone())
     # Three passes at least with each number, of which two are warm-up.
     batches = max(3, round(min(LONGEST_PASS, seconds / (4 * len(counts))) / each))
-    runs = {workers: _loop(subject, trial, numerics.precision, size, workers, batches) for workers in counts}
+    runs = {workers: loop(subject, trial, numerics.precision, size, workers, batches) for workers in counts}
     speeds = {workers: 1 / taken for workers, taken in least_times(runs, seconds).items()}
     told = ", ".join(f"{speed:,.0f} with {workers}" for workers, speed in speeds.items())
     now = subject.config.trainer.num_workers
     return Finding("trainer.num_workers", now, least_within(speeds), f"images/s: {told}")
 
 
-def _loop(
+def loop(
     subject: Subject, trial: Trial, precision: Precision, size: int, workers: int, batches: int
 ) -> Callable[[], float]:
-    """Return a run of the first batches of an epoch, which tells the seconds per image."""
+    """Return a run of the whole loop over the first batches of an epoch, which tells the seconds per image.
+
+    Args:
+        subject: whose data it is.
+        trial: what learns.
+        precision: of the steps.
+        size: of a batch.
+        workers: loader processes; they live as long as the run.
+        batches: how many.
+    """
     loader = subject.loader(size, workers, batches)
 
     def run() -> float:

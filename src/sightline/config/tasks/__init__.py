@@ -15,6 +15,7 @@ from sightline.config.tasks.localization import Localization
 from sightline.config.tasks.multilabel import Multilabel
 from sightline.config.tasks.regression import Regression
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
+from sightline.config.tasks.sliding_window import SlidingWindow
 
 Task = Annotated[
     Autoencoder
@@ -25,7 +26,8 @@ Task = Annotated[
     | Localization
     | Multilabel
     | Regression
-    | SemanticSegmentation,
+    | SemanticSegmentation
+    | SlidingWindow,
     Field(discriminator="kind"),
 ]
 
@@ -39,5 +41,6 @@ __all__ = [
     "Multilabel",
     "Regression",
     "SemanticSegmentation",
+    "SlidingWindow",
     "Task",
 ]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sightline.config.errors import nearest
-from sightline.data.annotations import IGNORED, map_names
+from sightline.data.annotations import map_names
 from sightline.data.findings import Finding
 from sightline.data.formats.source import Source
 from sightline.errors import UserError
-from sightline.structures import UINT8, Sample
+from sightline.structures import IGNORED, UINT8, Sample
 
 
 class ChosenClasses(Source):

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.data.annotations import IGNORED
 from sightline.data.encoding import read_index_png
 from sightline.data.findings import Finding
 from sightline.data.formats.annotated import PerSplit, parts_of
 from sightline.data.formats.source import Source, Unreadable, is_image, read_image, require_root, visible_files
 from sightline.errors import UserError
-from sightline.structures import LabelMap, Sample, SplitName
+from sightline.structures import IGNORED, LabelMap, Sample, SplitName
 
 
 class MaskedImage(NamedTuple):

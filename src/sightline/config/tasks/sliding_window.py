@@ -1,0 +1,33 @@
+"""`task: {kind: sliding_window}`: any number of boxes per image, found by a classifier that looks through a window."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sightline.config.base import Fraction, Positive, PositiveInt
+from sightline.config.network import Network
+
+_Step = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SlidingWindow(Network):
+    """Any number of square boxes per image: a classifier of K classes and background looks at each window."""
+
+    kind: Literal["sliding_window"]
+    window: Annotated[int, Field(ge=8, le=512)] = Field(32, description="side of what the classifier sees, pixels")
+    stride: PositiveInt = Field(8, description="from a window to the next, pixels of the scaled image")
+    scales: Annotated[list[Positive], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="sizes of the image in which windows are looked at; above 1 for objects below `window`"
+    )
+    scale_step: _Step = Field(0.75, description="without `scales`: from each size to the next, from 1 on")
+    score_threshold: Fraction = Field(0.05, description="less sure objects are never told")
+    nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.3, description="of two objects of a class that overlap more, the surer one stays"
+    )
+    max_objects: PositiveInt = Field(100, description="per image")
+
+    def windows(self) -> dict[str, Any]:
+        """Return where and how windows are placed as keyword arguments of `models.sliding_window.WindowGrid`."""
+        return {name: getattr(self, name) for name in ("window", "stride", "scales", "scale_step")}

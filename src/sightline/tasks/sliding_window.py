@@ -1,0 +1,115 @@
+"""Any number of boxes per image, found by a classifier that looks through a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import pandas as pd
+from torch import Tensor
+
+from sightline.config.models import Input
+from sightline.config.tasks.sliding_window import SlidingWindow as Config
+from sightline.data.images import Placement
+from sightline.data.store import SplitStore
+from sightline.errors import UserError
+from sightline.metrics import detection as metrics
+from sightline.models.classifiers import Weights, build_classifier
+from sightline.models.detections import into_original, share_found
+from sightline.models.sliding_window import WindowGrid, WindowNetwork, choose_windows, hardest_loss, label_windows
+from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+
+
+def build_sliding_window(
+    task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
+) -> SlidingWindow:
+    """Build a classifier of windows, with one class more for background, from configuration."""
+    if train is not None and not any(train.column("box_labels")):
+        raise UserError(
+            f"{train.path}: no sample has a box (`boxes`), which task.kind: sliding_window learns; "
+            "choose another task.kind or data set"
+        )
+    built = build_classifier(
+        task.architecture, image.channels, task.window, len(labels) + 1, weights=weights, **task.options()
+    )
+    return SlidingWindow(
+        WindowNetwork(built.network, WindowGrid(**task.windows()), image.size),
+        f"classifier.{built.head}",
+        labels,
+        *channel_statistics(image.channels, image.mean, image.std),
+        threshold=task.score_threshold,
+        nms_iou=task.nms_iou,
+        most=task.max_objects,
+    )
+
+
+class SlidingWindow(Task):
+    """Scores of K classes and background, the last, for each of W windows; a box is a window.
+
+    Learned from windows drawn around objects and elsewhere; measured, in training too, on all windows of the grid.
+    """
+
+    kind: ClassVar[str] = "sliding_window"
+    targets: ClassVar[tuple[str, ...]] = ("boxes", "box_labels")
+    truth_fields: ClassVar[tuple[str, ...]] = ("iscrowd", "difficult", "area")
+    network: WindowNetwork
+
+    def __init__(
+        self,
+        network: WindowNetwork,
+        head: str,
+        labels: LabelMap,
+        mean: Sequence[float],
+        std: Sequence[float],
+        threshold: float = 0.05,
+        nms_iou: float = 0.3,
+        most: int = 100,
+    ) -> None:
+        super().__init__(network, head, labels, mean, std)
+        self.threshold, self.nms_iou, self.most = threshold, nms_iou, most
+
+    def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
+        """Mean cross entropy of drawn windows, of background the hardest; see `hardest_loss`."""
+        background = len(self.labels)
+        windows, labels = self.network.draw_windows(targets["boxes"], targets["box_labels"], background)
+        pixels = (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
+        return hardest_loss(self.network.look(pixels, windows), labels, background)
+
+    def loss(self, outputs: Tensor, targets: dict[str, Any]) -> Tensor:
+        """Mean cross entropy of the grid's windows, N x W x (K + 1), of background the hardest."""
+        background = len(self.labels)
+        pairs = zip(targets["boxes"], targets["box_labels"], strict=True)
+        labels = [label_windows(self.network.boxes, boxes, own, background) for boxes, own in pairs]
+        losses = [hardest_loss(scores, own, background) for scores, own in zip(outputs, labels, strict=True)]
+        return sum(losses, outputs.new_zeros(())) / len(losses)
+
+    def scores(self, outputs: Tensor, targets: dict[str, Any]) -> dict[str, Tensor]:
+        """Share of objects found, with as many guesses per image as there are objects."""
+        return {"found": share_found(self._objects(outputs), targets["boxes"], targets["box_labels"])}
+
+    def _objects(self, outputs: Tensor) -> list[dict[str, Tensor]]:
+        probabilities = outputs.float().softmax(2)[..., :-1]
+        return [
+            choose_windows(own, self.network.boxes, self.threshold, self.nms_iou, self.most) for own in probabilities
+        ]
+
+    def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
+        """N x W x (K + 1) scores -> boxes in pixels of the originals, the surest first."""
+        return [
+            Prediction(
+                boxes=into_original(numbers(found["boxes"]), placement),
+                box_labels=found["labels"].tolist(),
+                box_scores=numbers(found["scores"]),
+            )
+            for found, placement in zip(self._objects(outputs), placements, strict=True)
+        ]
+
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""
+        values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "boxes"})
+        return Measurement("mAP50", dict(values), rows, tables)
+
+    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
+        """mAP50 and mAP of each resample."""
+        return metrics.resampled(rows, samples)
