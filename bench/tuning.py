@@ -2,7 +2,7 @@
 
 For two networks of different kind the tuner runs, and then the whole loop is timed in turns with every precision,
 layout and number of loader processes. The ratio is the tuned setting's throughput over the best one's: 1.0 is perfect.
-To be run on a quiet machine; `--repetitions 1 --seconds 5` is for a look whether it works.
+To be run on a quiet machine; `--repetitions 1 --seconds 2 --batches 4` is for a look whether it works.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def tuned_setting(architecture: str, prepared: Path, seconds: float) -> Setting:
     return numerics.precision, numerics.channels_last, int(trainer["num_workers"])
 
 
-def every_speed(architecture: str, prepared: Path, seconds: float) -> dict[Setting, float]:
+def every_speed(architecture: str, prepared: Path, seconds: float, batches: int) -> dict[Setting, float]:
     """Return images per second of the whole loop with every setting, timed in turns."""
     from sightline.tuning.numerics import allowed_pairs
     from sightline.tuning.speed import least_times
@@ -64,7 +64,7 @@ def every_speed(architecture: str, prepared: Path, seconds: float) -> dict[Setti
 
     model = model_of(architecture)
     subject = open_subject(model, 0, prepared, prepared)
-    size, batches = model.trainer.batch_size, 20
+    size = model.trainer.batch_size
     trials = {layout: subject.trial(layout) for layout in (False, True)}
     counts = range(min(MOST, len(os.sched_getaffinity(0))) + 1)
     runs = {
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="of the tuner; everything is timed three times as long"
     )
+    parser.add_argument("--batches", type=int, default=20, help="of each timed pass over everything")
     arguments = parser.parse_args()
     be_quiet()
     console = Console(highlight=False, soft_wrap=True)
@@ -103,7 +104,7 @@ def main() -> None:
             ratios = []
             for _ in range(arguments.repetitions):
                 tuned = tuned_setting(architecture, prepared, arguments.seconds)
-                speeds = every_speed(architecture, prepared, 3 * arguments.seconds)
+                speeds = every_speed(architecture, prepared, 3 * arguments.seconds, arguments.batches)
                 best = max(speeds, key=lambda setting: speeds[setting])
                 ratios.append(speeds[tuned] / speeds[best])
                 console.print(

@@ -38,7 +38,7 @@ def parameters(network: nn.Module) -> int:
         (mnist_cnn, 28, 10, 421_642),
         (lenet5, 28, 10, 61_706),
         (lcn_cnn, 28, 10, 454_922),
-        (alexnet_small, 28, 10, 1_460_074),
+        (alexnet_small, 28, 10, 613_642),
     ],
 )
 def test_parameter_counts_and_logits(

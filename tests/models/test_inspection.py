@@ -214,30 +214,40 @@ def test_receptive_fields_are_where_gradients_reach() -> None:
 
 
 class Branches(nn.Module):
-    """Windows of several shapes side by side, a skip with a window beside the middle, a way down and up again."""
+    """Windows of several shapes side by side, a skip with a window beside the middle, ways down and up again.
+
+    Each way up meets a shifted image, so that a size tells where the way up looks, not only how far.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.wide = nn.Conv2d(1, 2, (1, 7), padding=(0, 3))
-        self.dilated = nn.Conv2d(1, 2, 3, dilation=4, padding=4, groups=1)
+        self.dilated = nn.Conv2d(1, 2, 3, dilation=4, padding=4)
         self.grouped = nn.Conv2d(4, 4, 3, padding=1, groups=4)
-        self.down = nn.Conv2d(4, 4, 4, stride=2)
+        self.down = nn.Conv2d(4, 4, 4, stride=2, padding=1)
         self.aside = nn.Conv2d(4, 4, 2, stride=2)
         self.up = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
-        self.smooth = nn.Upsample(scale_factor=2, mode="bilinear")
-        self.last = nn.Conv2d(3, 1, 3)
+        self.linear = nn.Upsample(scale_factor=2, mode="bilinear")
+        self.cubic = nn.Upsample(scale_factor=2, mode="bicubic", align_corners=True)
+        self.nearest = nn.Upsample(scale_factor=2)
+        self.after_up = nn.Conv2d(4, 1, 1)
+        self.after_linear = nn.Conv2d(5, 1, 1)
+        self.after_nearest = nn.Conv2d(5, 1, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         both = self.grouped(torch.cat([self.wide(image), self.dilated(image)], dim=1))
-        low = self.down(both) + self.aside(both)[..., 1:, 1:]
-        up = F.interpolate(F.avg_pool2d(low, 2), scale_factor=2, mode="nearest") + low
-        return self.last(self.smooth(self.up(up)))
+        low = self.down(both) + self.aside(both)
+        shifted = F.pad(image, (30, -30, 30, -30))
+        up = self.after_up(torch.cat([self.up(low), shifted], dim=1))
+        linear = self.after_linear(torch.cat([self.linear(low), shifted], dim=1))
+        nearest = self.after_nearest(torch.cat([self.nearest(low), shifted], dim=1))
+        return up + linear + nearest + self.cubic(low).amax(1)
 
 
 def test_receptive_fields_of_branches_and_of_ways_up() -> None:
     network = Branches()
-    assert_fields_are_extents(network, (1, 70, 70), (nn.Conv2d, nn.ConvTranspose2d, nn.Upsample), around=2)
-    found = inspect_network(network, (1, 70, 70))
+    assert_fields_are_extents(network, (1, 100, 100), (nn.Conv2d, nn.ConvTranspose2d, nn.Upsample), around=1)
+    found = inspect_network(network, (1, 100, 100))
     assert row(found, "wide").receptive_field == (1, 7)
     assert row(found, "dilated").receptive_field == (9, 9)
     assert row(found, "grouped").receptive_field == (11, 11)

@@ -94,6 +94,7 @@ def test_ten_steps_lower_the_loss(
         ({"initialisation": "he"}, {"weights": "w.pth"}, "task.initialisation is for random weights"),
         ({}, {"trainer": {"freeze_epochs": 1}}, "trainer.freeze_epochs: 1 needs trained weights"),
         ({}, {"schedule": {"name": "step", "milestones": [0.5, 0.2]}}, "milestones must ascend"),
+        ({"kind": "regression", "architecture": "perceptron"}, {}, "use mlp with hidden"),
         (
             {"kind": "multilabel"},
             {"trainer": {"sampling": "balanced"}},

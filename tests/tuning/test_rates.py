@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sightline.tuning.learning_rate import measure, tune_learning_rate
-from sightline.tuning.rates import range_test, suggested_rate
+from sightline.tuning.rates import RangeTest, range_test, smoothed, suggested_rate
 from sightline.tuning.subject import Subject
 
 MakeSubject = Callable[..., Subject]
@@ -25,8 +25,8 @@ def valley(rate: float) -> float:
 def test_the_ramp_is_exponential_and_the_mean_is_corrected() -> None:
     test = range_test(lambda rate: 2.0, first=1e-4, last=1.0, steps=5)
     assert test.rates == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
-    assert test.smoothed == pytest.approx([2.0] * 5)
-    assert suggested_rate(test.rates, test.smoothed) is None
+    assert smoothed(test.losses) == pytest.approx([2.0] * 5)
+    assert smoothed([1.0, 2.0]) == pytest.approx([1.0, (0.9 * 1 + 2) / 1.9])
 
 
 def test_it_ends_when_the_loss_explodes() -> None:
@@ -42,20 +42,20 @@ def test_it_ends_when_the_loss_explodes() -> None:
 def test_the_suggestion_is_the_steepest_place_but_keeps_off_the_least() -> None:
     rates = np.geomspace(1e-7, 10, 100).tolist()
     losses = [valley(rate) for rate in rates]
-    suggested = suggested_rate(rates, losses)
+    suggested = suggested_rate(RangeTest(rates, losses))
     assert suggested is not None
     assert 5e-4 < suggested < 2e-3
     assert suggested == float(f"{suggested:.2g}")
-    # Falls ever more steeply up to 0.1, where it explodes: a third of that.
+    # Falls ever more steeply up to 0.1, where it explodes: a fifth of that.
     cliff = [2.0 - 10 * rate if rate < 0.1 else 50.0 for rate in rates]
     at_least = rates[int(np.argmin(cliff))]
-    assert suggested_rate(rates, cliff) == pytest.approx(at_least / 3, rel=0.05)
+    assert suggested_rate(RangeTest(rates, cliff)) == pytest.approx(at_least / 5, rel=0.05)
 
 
 def test_no_suggestion_without_a_fall() -> None:
     rates = np.geomspace(1e-7, 10, 100).tolist()
-    assert suggested_rate(rates, [1.0 + rate for rate in rates]) is None
-    assert suggested_rate(rates[:5], [5.0, 4.0, 3.0, 2.0, 1.0]) is None
+    assert suggested_rate(RangeTest(rates, [1.0 + rate for rate in rates])) is None
+    assert suggested_rate(RangeTest(rates[:5], [5.0, 4.0, 3.0, 2.0, 1.0])) is None
 
 
 def loss_after(subject: Subject, rate: float, steps: int = 60) -> float:

@@ -22,7 +22,7 @@ MakeModel = Callable[..., Model]
 
 @pytest.mark.parametrize(
     "trainer",
-    [{"precision": "32"}, {"precision": "bf16", "clip_norm": 0.5}, {"accumulate": 2, "ema_decay": None}],
+    [{"precision": "32", "clip_norm": 0.5}, {"precision": "bf16"}, {"accumulate": 2}],
 )
 def test_an_epoch_of_steps_gives_the_weights_of_a_training(
     subject_of: MakeSubject, model_of: MakeModel, digits: Path, trainer: dict[str, Any]

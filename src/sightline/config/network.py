@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Probability, Section
 
@@ -27,6 +27,13 @@ class Network(Section):
     hidden: list[PositiveInt] | None = Field(None, description="units of each hidden layer of mlp")
     dropout: Probability | None = Field(None, description="before the last layer, or where the network has it")
     stochastic_depth: _Rate = Field(0.0, description="share of samples that skip the last block; less before it")
+
+    @model_validator(mode="after")
+    def _outputs_are_classes(self) -> Network:
+        kind = getattr(self, "kind", "classification")
+        if self.architecture in ("neuron", "perceptron") and kind != "classification":
+            raise ValueError(f"architecture: {self.architecture} tells classes apart; use mlp with hidden: []")
+        return self
 
     def options(self) -> dict[str, Any]:
         """Return the options as keyword arguments of `models.classifiers.build_classifier`."""

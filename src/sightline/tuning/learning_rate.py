@@ -14,7 +14,7 @@ from sightline.files import new_file
 from sightline.training.hardware import Numerics
 from sightline.tuning.findings import Finding
 from sightline.tuning.picture import draw_range_test
-from sightline.tuning.rates import STEPS, RangeTest, range_test, suggested_rate
+from sightline.tuning.rates import STEPS, RangeTest, range_test, smoothed, suggested_rate
 from sightline.tuning.subject import Subject
 
 NEAR = 2.0  # a suggestion that is not this many times more or less is none: seeds differ by as much
@@ -34,10 +34,10 @@ def tune_learning_rate(subject: Subject, numerics: Numerics, size: int, output: 
     if isinstance(optimizer, Hebb | Rosenblatt):
         return Finding("optimizer.lr", now, now, f"{optimizer.name} is a rule without a descent: no search")
     test = measure(subject, numerics, size)
-    suggested = suggested_rate(test.rates, test.smoothed)
+    suggested = suggested_rate(test)
     draw_range_test(test, now, suggested, output / "learning_rate.png")
     with new_file(output / "learning_rate.csv") as work:
-        table = {"lr": test.rates, "loss": test.losses, "smoothed": test.smoothed}
+        table = {"lr": test.rates, "loss": test.losses, "smoothed": smoothed(test.losses)}
         pd.DataFrame(table).to_csv(work, index=False, float_format="%.6g")
     if suggested is None:
         return Finding("optimizer.lr", now, now, f"the loss does not fall at any rate; see {output}")

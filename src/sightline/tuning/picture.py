@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.files import new_file
-from sightline.tuning.rates import RangeTest
+from sightline.tuning.rates import RangeTest, smoothed
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
 
@@ -21,15 +21,16 @@ def draw_range_test(test: RangeTest, now: float, suggested: float | None, path: 
     """
     from matplotlib.figure import Figure  # not pyplot: it holds global state
 
+    means = smoothed(test.losses)
     figure = Figure(figsize=(7.0, 4.0), layout="constrained", dpi=110)
     axis = figure.subplots()
     axis.plot(test.rates, test.losses, color=GREY, linewidth=0.8, alpha=0.7, label="loss of each batch")
-    axis.plot(test.rates, test.smoothed, color=BLUE, linewidth=2, label="smoothed")
+    axis.plot(test.rates, means, color=BLUE, linewidth=2, label="smoothed")
     axis.axvline(now, color=GREY, linestyle="--", linewidth=1.2, label=f"written: {now:g}")
     if suggested is not None:
         axis.axvline(suggested, color=ORANGE, linewidth=1.5, label=f"suggested: {suggested:g}")
-    low, high = min(test.smoothed), max(test.smoothed[: len(test.smoothed) * 9 // 10] or test.smoothed)
-    room = 0.15 * (high - low) or 1.0
+    low, high = float(means.min()), float(means[0])
+    room = 0.15 * (high - low) or 1.0  # what explodes would hide the rest
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(low - room, high + 2 * room))
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
