@@ -81,6 +81,14 @@ CONTRACT = {
     "faster_rcnn": Entry(
         {"kind": "detection", "architecture": "faster_rcnn", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100
     ),
+    "sliding_window": Entry(
+        {"kind": "sliding_window", "architecture": "mnist_cnn", "window": 32, "stride": 8},
+        "scenes",
+        0.1,  # its boxes are squares of a few sizes; chance is below 0.01
+        size=96,
+        channels=3,
+        steps=80,
+    ),
     "mask_rcnn": Entry({"kind": "instance_segmentation", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100),
 }
 
@@ -91,7 +99,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=list(CONTRACT))
+SLOW = ("retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")  # fcos stands for the detectors among the fast tests
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CONTRACT])
 def entry(request: pytest.FixtureRequest) -> Entry:
     return CONTRACT[request.param]
 

@@ -301,8 +301,12 @@ def test_assigning_to_parts_is_followed() -> None:
     found = inspect_network(Assigned(), (1, 32, 32))
     # An output at the edge sees the other side of the image.
     assert [layer.receptive_field for layer in found.layers] == [(3, 3), "all"]
-    interior = inspect_network(nn.Sequential(nn.Conv2d(1, 2, 3), nn.PixelShuffle(1), nn.Conv2d(2, 2, 3)), (1, 32, 32))
-    assert interior.layers[-1].receptive_field == (5, 5)
+
+
+def test_shuffled_pixels_stay_where_they_are() -> None:
+    """Three fine rows lie in two coarse ones, each of which sees three rows of pixels."""
+    found = inspect_network(nn.Sequential(nn.Conv2d(1, 4, 3), nn.PixelShuffle(2), nn.Conv2d(1, 1, 3)), (1, 32, 32))
+    assert [layer.receptive_field for layer in found.layers] == [(3, 3), (3, 3), (4, 4)]
 
 
 def test_attention_is_a_row_of_its_own() -> None:

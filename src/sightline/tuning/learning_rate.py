@@ -45,7 +45,7 @@ def tune_learning_rate(subject: Subject, numerics: Numerics, size: int, output: 
         return Finding(
             "optimizer.lr", now, now, f"the test says {suggested:g}, which is no more than {NEAR:g} times off"
         )
-    return Finding("optimizer.lr", now, suggested, f"where the loss falls most steeply: {output}/learning_rate.png")
+    return Finding("optimizer.lr", now, suggested, f"read from the fall of the loss: {output}/learning_rate.png")
 
 
 def measure(subject: Subject, numerics: Numerics, size: int) -> RangeTest:

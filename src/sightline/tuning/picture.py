@@ -29,8 +29,8 @@ def draw_range_test(test: RangeTest, now: float, suggested: float | None, path: 
     axis.axvline(now, color=GREY, linestyle="--", linewidth=1.2, label=f"written: {now:g}")
     if suggested is not None:
         axis.axvline(suggested, color=ORANGE, linewidth=1.5, label=f"suggested: {suggested:g}")
-    low, high = float(means.min()), float(means[0])
-    room = 0.15 * (high - low) or 1.0  # what explodes would hide the rest
+    low, high = min(test.losses), float(means[0])
+    room = 0.15 * (high - low) or 1.0  # no more above: what explodes would flatten the rest
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(low - room, high + 2 * room))
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
-from sightline.structures import FLOAT64
+from numpy.typing import NDArray
 
 FIRST, LAST, STEPS = 1e-7, 10.0, 100
 # Chosen on 45 tests of networks and optimizers whose good rates were known (docs/tuning.md): no suggestion was a bad
@@ -59,7 +58,7 @@ def range_test(
     return test
 
 
-def smoothed(losses: Sequence[float] | FLOAT64) -> FLOAT64:
+def smoothed(losses: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return exponential means of the losses so far, corrected for their start (Kingma and Ba 2015, section 3)."""
     return pd.Series(losses, dtype=float).ewm(alpha=1 - SMOOTHING, adjust=True).mean().to_numpy()
 
@@ -69,7 +68,7 @@ def suggested_rate(test: RangeTest) -> float | None:
 
     The first is fastai's rule `steep`, the slope being that over the logarithm of the rate, here of losses smoothed
     forward and then backward, which leaves no lag. The second keeps it away from the edge: the loss answers some steps
-    late, and with a slow optimizer it is steepest next to the last good rate. Two digits are all that the test can tell.
+    late, and with a slow optimizer it is steepest next to the last good rate. Two digits are all that it can tell.
 
     Returns:
         None where the loss never falls.
