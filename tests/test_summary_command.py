@@ -88,6 +88,7 @@ def test_a_model_of_the_params_file(project: Path, capsys: pytest.CaptureFixture
     ("words", "told"),
     [
         (["digit-cn"], "digit-cn: no such model or network (did you mean digit-cnn?)"),
+        (["resnet18"], "(did you mean torchvision:resnet18 or timm:resnet18?)"),
         (["mnist_cn"], "did you mean mnist_cnn?"),
         (["torchvision:resnet19"], "torchvision:resnet19: no such classifier in torchvision (did you mean resnet1"),
         (["timm:resnet10x"], "did you mean resnet10t"),

@@ -68,14 +68,22 @@ def find_subject(
         return _of_model(name, models[name], prepared / models[name].dataset, classes)
     if name not in LECTURE_NETWORKS and name.partition(":")[0] not in ("torchvision", "timm"):
         known = (*models, *LECTURE_NETWORKS)
+        full = [f"{library}:{name}" for library in _libraries_with(name)]
+        meant = f" (did you mean {' or '.join(full)}?)" if full else nearest(name, known)
         raise UserError(
-            f"{name}: no such model or network{nearest(name, known)}; use one of {', '.join(known)}, "
-            "torchvision:NAME or timm:NAME"
+            f"{name}: no such model or network{meant}; use one of {', '.join(known)}, torchvision:NAME or timm:NAME"
         )
     small = name in LECTURE_NETWORKS and name != "alexnet"
     return _of_word(
         name, channels or (1 if small else 3), size or (28 if small else 224), classes or _usual_classes(name, small)
     )
+
+
+def _libraries_with(name: str) -> list[str]:
+    import timm
+    from torchvision import models
+
+    return ["torchvision"] * (name in models.list_models(module=models)) + ["timm"] * bool(timm.is_model(name))
 
 
 def _usual_classes(name: str, small: bool) -> int:

@@ -53,7 +53,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Model:
-        trunk: str = getattr(self.task, "backbone", None) or getattr(self.task, "architecture", "")
+        trunk = str(getattr(self.task, "backbone", None) or getattr(self.task, "architecture", ""))
         if ":" not in trunk and self.weights == "pretrained":
             raise ValueError(f"weights: pretrained is not offered for {trunk}; use random or a file")
         if self.weights != "random" and getattr(self.task, "initialisation", None) is not None:
