@@ -43,7 +43,7 @@ def draw_worst(rows: pd.DataFrame, prepared: Path, predict: Predict, path: Path)
         labels = load_labels(prepared)
         pictures = [_pair(test.sample(index), one, labels) for index, one in zip(chosen, said, strict=True)]
         title += (
-            f"; truth on the left, boxes surer than {SHOWN_FROM:.0%}"
+            f"; truth on the left, the surest box and those surer than {SHOWN_FROM:.0%}"
             if said[0].boxes is not None
             else "; truth on the left"
         )
@@ -60,13 +60,13 @@ def is_drawable(prediction: Prediction) -> bool:
 
 
 def as_sample(image: bytes, prediction: Prediction) -> Sample:
-    """Return what a model said as a sample that can be drawn like a true one; unsure boxes are left out."""
+    """Return what a model said as a sample that can be drawn like a true one, with its sure boxes or at least one."""
     sample = Sample("prediction", image, semantic=prediction.semantic, keypoints=_shown_points(prediction))
     if prediction.boxes is None or prediction.box_labels is None:
         return sample
-    sure = (
-        np.ones(len(prediction.boxes), bool) if prediction.box_scores is None else prediction.box_scores >= SHOWN_FROM
-    )
+    given = prediction.box_scores
+    scores = np.ones(len(prediction.boxes), np.float32) if given is None else given
+    sure = scores >= min(SHOWN_FROM, scores.max(initial=0))
     sample.boxes = prediction.boxes[sure]
     sample.box_labels = [label for label, keep in zip(prediction.box_labels, sure, strict=True) if keep]
     if prediction.instances is not None:
