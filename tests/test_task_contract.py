@@ -99,12 +99,19 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
 
 
-SLOW = ("retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")  # fcos stands for the detectors among the fast tests
+# Fast tests learn by heart with one of each kind of network; these take longer.
+SLOW = ("keypoints", "retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")
+
+
+@pytest.fixture(params=list(CONTRACT))
+def entry(request: pytest.FixtureRequest) -> Entry:
+    return CONTRACT[request.param]
 
 
 @pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CONTRACT])
-def entry(request: pytest.FixtureRequest) -> Entry:
-    return CONTRACT[request.param]
+def learner(request: pytest.FixtureRequest) -> tuple[Entry, Path]:
+    entry = CONTRACT[request.param]
+    return entry, request.getfixturevalue(entry.data)
 
 
 @pytest.fixture
@@ -160,8 +167,9 @@ def assert_alike(ours: list[Prediction], theirs: list[Prediction], tolerance: fl
 
 
 def test_eight_images_are_learned_by_heart_saved_loaded_and_exported(
-    entry: Entry, prepared: Path, tmp_path: Path
+    learner: tuple[Entry, Path], tmp_path: Path
 ) -> None:
+    entry, prepared = learner
     task, image = made(entry, prepared)
     batch = some(task, prepared, image, EIGHT)
     optimizer = torch.optim.Adam(task.parameters(), entry.lr)

@@ -109,6 +109,7 @@ def test_one_model_and_curves_over_all_samples(together: Path, alone: Path) -> N
         assert ours["val_accuracy"] == pytest.approx(theirs["val_accuracy"], abs=0.006)
 
 
+@pytest.mark.slow
 def test_frozen_layers_may_thaw_under_ddp(digits: Path, tmp_path: Path) -> None:
     from sightline.models.classifiers import build_classifier
 
