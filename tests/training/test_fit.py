@@ -92,6 +92,13 @@ def test_clipping_accumulation_and_balance_change_the_result(digits: Path) -> No
     assert len(hashes) == 6
 
 
+def test_gradients_are_clipped_in_bf16_too(digits: Path) -> None:
+    plain = fit(digits, {"precision": "bf16", "max_epochs": 1})
+    clipped = fit(digits, {"precision": "bf16", "max_epochs": 1, "clip_norm": 0.1})
+    assert clipped.card.precision == "bf16"
+    assert clipped.card.weights_sha256 != plain.card.weights_sha256
+
+
 def test_only_the_head_learns_while_frozen(digits: Path) -> None:
     torch.manual_seed(0)
     first = read_weights_after(digits, freeze=2, epochs=3, stop=2)

@@ -19,7 +19,7 @@ from sightline.errors import UserError
 _CLEAR = 0.3  # overlap with an object from which on a window is no background
 _COPIES = 3  # windows that are drawn around each object
 _SHIFT, _ZOOM = 0.12, 0.15  # of these: largest shift as a share of the side, largest logarithm of the side's factor
-_OTHERS = 24  # windows that are drawn anywhere in an image
+_OTHERS = 16  # windows that are drawn anywhere in an image
 
 
 @dataclass(frozen=True)
