@@ -13,6 +13,7 @@ from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.errors import UserError
 from sightline.files import new_folder, read_json, write_json
+from sightline.models.weights import TASK_BUFFERS
 from sightline.structures import LabelMap
 from sightline.tasks import build
 from sightline.tasks.base import Task
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 1
-OWN = "task."  # before the names of a task's own buffers, which come beside the network's weights
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
 def _state(task: Task) -> dict[str, Tensor]:
     """Return the network's weights under its own names, and what else the task has settled under `task.`."""
     state = task.network.state_dict()
-    return state | {OWN + key: value for key, value in task.state_dict().items() if not key.startswith("network.")}
+    settled = {key: value for key, value in task.state_dict().items() if not key.startswith("network.")}
+    return state | {TASK_BUFFERS + key: value for key, value in settled.items()}
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -130,8 +131,8 @@ def read_model(folder: Path) -> tuple[Task, ModelCard]:
         raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
     task = build(card.task, card.input, card.labels)
     state = load(weights)
-    own = {key.removeprefix(OWN): value for key, value in state.items() if key.startswith(OWN)}
-    network = {f"network.{key}": value for key, value in state.items() if not key.startswith(OWN)}
+    own = {key.removeprefix(TASK_BUFFERS): value for key, value in state.items() if key.startswith(TASK_BUFFERS)}
+    network = {f"network.{key}": value for key, value in state.items() if not key.startswith(TASK_BUFFERS)}
     task.load_state_dict(own | network)
     task.use_layout(card.channels_last)
     return task.eval(), card

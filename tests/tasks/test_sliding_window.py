@@ -14,18 +14,12 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input, Model
 from sightline.config.tasks.sliding_window import SlidingWindow as Config
 from sightline.data.images import place
+from sightline.data.store import load_labels
 from sightline.errors import UserError
 from sightline.evaluate import evaluate_model
-from sightline.models.sliding_window import (
-    WindowGrid,
-    WindowNetwork,
-    choose_windows,
-    detect,
-    hardest_loss,
-    label_windows,
-    squares,
-    window_scores,
-)
+from sightline.models.sliding_window import WindowGrid, choose_windows, detect, window_scores
+from sightline.models.weights import read_weights
+from sightline.models.window_network import WindowNetwork, add_background, hardest_loss, label_windows, squares
 from sightline.structures import LabelMap
 from sightline.tasks import build
 from sightline.tasks.sliding_window import SlidingWindow
@@ -181,6 +175,29 @@ def test_any_classifier_and_size_and_no_objects(size: int) -> None:
     assert float(own.scores(outputs, nothing)["found"]) == 1
     with pytest.raises(UserError, match=r"task\.window: 64: larger than the image"):
         build(config.model_copy(update={"window": 64}), Input(size=40), LABELS)
+
+
+def test_a_trained_classifier_keeps_its_classes_and_gets_background(digits: Path, tmp_path: Path) -> None:
+    """The file is a model directory's own: any classifier of the pipeline becomes a detector."""
+    classifier = {"kind": "classification", "architecture": "lenet5"}
+    small = model("digits").model_dump() | {"task": classifier, "input": {"size": 16, "channels": 1}}
+    train(Model.model_validate(small), 0, digits, tmp_path / "model", resume_root=tmp_path / "resume")
+    file = tmp_path / "model/weights.safetensors"
+    config = Config(kind="sliding_window", architecture="lenet5", window=16)
+    own = build(config, Input(size=40, channels=1), load_labels(digits), file)
+    known, last = read_weights(file), own.network.classifier.get_submodule("head")
+    assert isinstance(last, nn.Linear)
+    assert last.weight.shape == (11, 84)
+    torch.testing.assert_close(last.weight[:10], known["head.weight"])
+    torch.testing.assert_close(last.bias[:10], known["head.bias"])
+    body = {name: value for name, value in own.network.classifier.state_dict().items() if not name.startswith("head.")}
+    assert body
+    assert all(torch.equal(value, known[name]) for name, value in body.items())
+
+
+def test_a_network_without_a_last_linear_layer_is_refused() -> None:
+    with pytest.raises(UserError, match=r"its last layer is Tanh, to which no background can be added"):
+        add_background(nn.Sequential(nn.Flatten(), nn.Tanh()), "1")
 
 
 def test_it_exports() -> None:

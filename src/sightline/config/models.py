@@ -41,8 +41,9 @@ class Model(Section):
     dataset: str
     task: Task
     weights: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        description="random, pretrained (from the hub), or a file in data/weights",
+        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        description="random, pretrained (from the hub), or a file in data/weights; "
+        "../../models/NAME/weights.safetensors is that of another model here",
     )
     input: Input
     augment: Literal["none", "light"] = "none"

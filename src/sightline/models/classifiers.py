@@ -108,7 +108,11 @@ def _lecture(
     if weights == "pretrained":
         raise UserError(f"{name}: weights: pretrained: not offered; use random or a file")
     if isinstance(weights, Path):
-        load_strictly(network, read_weights(weights), str(weights), name)
+        state, own = read_weights(weights), network.state_dict()
+        head = [key for key in own if key.startswith("head.")]
+        if all(key in state and state[key].shape[:1] != own[key].shape[:1] for key in head):
+            state |= {key: own[key] for key in head}  # made for other classes
+        load_strictly(network, state, str(weights), name)
     return network
 
 

@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from sightline.errors import UserError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
+TASK_BUFFERS = "task."  # in a model directory: before the names of what is the task's own, not the network's
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the state dict of a .safetensors, .pth, .pt or .th file, without `module.` before its keys.
+
+    Of a model directory's `weights.safetensors` only the network's part is returned.
 
     Raises:
         UserError: the file is missing, is none of these, or holds anything but tensors.
@@ -41,7 +44,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = state[wrapper]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path}: is not a state dict of named tensors; save network.state_dict()")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return {key.removeprefix("module."): value for key, value in state.items() if not key.startswith(TASK_BUFFERS)}
 
 
 def is_folded(network: nn.Module) -> bool:

@@ -16,7 +16,8 @@ from sightline.errors import UserError
 from sightline.metrics import detection as metrics
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.detections import into_original, share_found
-from sightline.models.sliding_window import WindowGrid, WindowNetwork, choose_windows, hardest_loss, label_windows
+from sightline.models.sliding_window import WindowGrid, choose_windows
+from sightline.models.window_network import WindowNetwork, add_background, hardest_loss, label_windows
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -24,15 +25,16 @@ from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 def build_sliding_window(
     task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
 ) -> SlidingWindow:
-    """Build a classifier of windows, with one class more for background, from configuration."""
+    """Build a classifier of windows from configuration; a trained one keeps its classes and gets background besides."""
     if train is not None and not any(train.column("box_labels")):
         raise UserError(
             f"{train.path}: no sample has a box (`boxes`), which task.kind: sliding_window learns; "
             "choose another task.kind or data set"
         )
     built = build_classifier(
-        task.architecture, image.channels, task.window, len(labels) + 1, weights=weights, **task.options()
+        task.architecture, image.channels, task.window, len(labels), weights=weights, **task.options()
     )
+    add_background(built.network, built.head)
     return SlidingWindow(
         WindowNetwork(built.network, WindowGrid(**task.windows()), image.size),
         f"classifier.{built.head}",
