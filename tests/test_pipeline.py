@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc_project import Project
@@ -17,7 +18,7 @@ MODEL = {
     "input": {"size": 8, "channels": 1},
     "optimizer": {"name": "adam", "lr": 2e-3},
 }
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "seed": 1,
     "datasets": {"digits": {"format": "digits", "root": "data/embedded"}},
     "trainer": {"max_epochs": 3, "batch_size": 64},
@@ -45,7 +46,7 @@ def test_the_first_run_registers_champions(project: Project) -> None:
     metrics = json.loads((project.root / "reports/small/metrics.json").read_text())
     assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
     pictures = {path.name for path in (project.root / "reports/small/evaluation").glob("*.png")}
-    assert pictures == {"curves.png", "confusion.png", "reliability.png", "worst.png"}
+    assert pictures == {f"{name}.png" for name in ("curves", "confusion", "per_class", "quality", "reliability", "worst")}
     assert (project.root / "data/prepared/digits/report.md").is_file()
 
 
@@ -139,3 +140,18 @@ def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
     assert project.repro() == ["evaluate@small", "release@small", "register"]
     assert project.files("models/small") == trained
     assert project.versions("small") == 3
+
+
+@pytest.mark.slow
+def test_a_model_grows_from_another_one_of_the_file(tmp_path: Path) -> None:
+    """DVC trains the other one first, and again when that one changes."""
+    small = PARAMS["models"]["small"]
+    child = {**small, "weights": "../../models/small/weights.safetensors"}
+    params = {**PARAMS, "trainer": {"max_epochs": 1}, "models": {"a-child": child, "small": small}}
+    project = Project(tmp_path, params)
+    stages = project.repro()
+    assert stages.index("train@small") < stages.index("train@a-child")
+    project.commit()
+    params["models"] = {"a-child": child, "small": {**small, "seed": 5}}
+    project.write_params(params)
+    assert {"train@small", "train@a-child"} <= set(project.repro())

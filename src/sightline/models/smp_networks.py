@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sightline.errors import UserError
 from sightline.models.dense_networks import DenseNetwork
 from sightline.models.hub import Weights, from_hub, nearest, require_size
-from sightline.models.weights import load_strictly, read_weights
+from sightline.models.weights import body_of_detector, load_strictly, read_weights
 
 HALVINGS = 5  # of a whole encoder
 
@@ -61,7 +61,10 @@ def smp_network(
         raise UserError(f"task.architecture: smp:{name}: is not offered{nearest(name, list(known))}")
     what, encoder = f"smp:{name} over {backbone}", _encoder_name(backbone)
     taken = signature(known[name].__init__).parameters
-    depth = depth or taken["encoder_depth"].default
+    usual = taken["encoder_depth"].default
+    depth = depth or usual
+    if depth != usual and "decoder_channels" in taken and width is None:
+        width = 16  # the library's own list is for its own depth only
     options = {"in_channels": channels, "classes": classes, "encoder_depth": depth} | _widths(name, width, depth)
 
     def make(encoder_weights: str | bool | None) -> Any:
@@ -122,11 +125,11 @@ def _widths(name: str, width: int | None, depth: int) -> dict[str, Any]:
 
 
 def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels: int, what: str) -> None:
-    """Load a whole segmenter, or only the encoder where the file holds another kind of network with the same body."""
+    """Load a whole segmenter, or only the encoder where the file holds a classifier or a detector with the same body."""
     if any(key.startswith("encoder.") for key in state):
         load_strictly(network, state, source, what)
         return
-    own = network.encoder.state_dict()
+    state, own = body_of_detector(state), network.encoder.state_dict()
     wrapped = all(key.startswith("model.") for key in own)  # timm's networks lie within the library's encoder
     state = {f"model.{key}": value for key, value in state.items()} if wrapped else state
     parts = {_part(key, wrapped) for key in own}

@@ -47,6 +47,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items() if not key.startswith(TASK_BUFFERS)}
 
 
+def body_of_detector(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the body in a detector's weights, by the names of the network that it was cut from; else all as it is."""
+    for prefix in ("body.maps.network.", "body.maps."):  # of timm, of torchvision
+        body = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if body:
+            return body
+    return state
+
+
 def is_folded(network: nn.Module) -> bool:
     """Return whether batch normalisation does nothing, as where it was folded into the convolutions before it."""
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sightline.files import read_json
-from sightline.report.samples import Predict, draw_worst
-from sightline.report.tables import draw_confusion, draw_curves, draw_reliability, draw_scatter
+from sightline.report.classes import average_precisions, class_bars
+from sightline.report.curves import near_curve, overlap_curve, precision_recall, reliability, training_curves
+from sightline.report.figures import save_figure
+from sightline.report.matrices import confusion, pixels
+from sightline.report.quality import quality_of, worst_first
+from sightline.report.samples import Predict, samples_page
+from sightline.report.values import distribution, scatter
 
-__all__ = ["draw_curves", "draw_evaluation"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_evaluation"]
+
+Drawing = Callable[[pd.DataFrame, dict[str, Any]], "Figure | None"]
+# The tables that are drawn, each as a picture of its name, and their columns of names.
+TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
+    "confusion": (confusion, ("actual", "predicted")),
+    "near_curve": (near_curve, ()),
+    "overlap_curve": (overlap_curve, ()),
+    "per_class": (class_bars, ("class",)),
+    "per_joint": (class_bars, ("joint",)),
+    "pixels": (pixels, ("actual",)),
+    "precision_recall": (precision_recall, ("class",)),
+    "reliability": (reliability, ()),
+    "scatter": (scatter, ("value",)),
+}
+_LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its own
 
 
 def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame, predict: Predict) -> None:
@@ -22,13 +47,25 @@ def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame, predict:
         curves: of its training.
         predict: what the model says of encoded images.
     """
-    metrics = read_json(folder / "metrics.json")
-    draw_curves(curves, folder / "curves.png")
-    if (folder / "confusion.csv").exists():
-        draw_confusion(pd.read_csv(folder / "confusion.csv", dtype=str), folder / "confusion.png")
-    if (folder / "reliability.csv").exists():
-        reliability = pd.read_csv(folder / "reliability.csv")
-        draw_reliability(reliability, metrics["calibration_error"], folder / "reliability.png")
-    if (folder / "scatter.csv").exists():
-        draw_scatter(pd.read_csv(folder / "scatter.csv", dtype={"value": str}), folder / "scatter.png")
-    draw_worst(pd.read_parquet(folder / "predictions.parquet"), prepared, predict, folder / "worst.png")
+    metrics, rows = read_json(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")
+    pictures = {"curves": training_curves(curves), "average_precision": average_precisions(metrics)}
+    for name, (draw, names) in TABLES.items():
+        if (folder / f"{name}.csv").exists():
+            pictures[name] = draw(read_table(folder / f"{name}.csv", names), metrics)
+    table = read_table(folder / "per_class.csv", ("class",)) if (folder / "per_class.csv").exists() else pd.DataFrame()
+    thresholds = _LESS * table["threshold"].to_numpy(float) if "threshold" in table else None
+    quality = quality_of(rows, metrics["headline"]["name"], thresholds)
+    worst = worst_first(rows, quality)
+    pictures["quality"] = distribution(quality, worst)
+    shown = rows.assign(note=[quality.of(place) for place in range(len(rows))]).iloc[worst.order]
+    pictures["worst"] = samples_page(shown, worst.title, prepared, predict, thresholds)
+    for name, figure in pictures.items():
+        if figure is not None:
+            save_figure(figure, folder / f"{name}.png")
+
+
+def read_table(path: Path, names: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a table of an evaluation; what is in the columns `names` stays text, even where it looks like a number."""
+    columns = pd.read_csv(path, nrows=0).columns
+    empty = {column: [""] for column in columns if column not in names}
+    return pd.read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=empty)

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
+BLUE, ORANGE, GREY, INK = "#2563eb", "#ea580c", "#94a3b8", "#1f2937"
+FAINT = "#64748b"  # of secondary text
+# Lines of one picture, told apart by colour-blind eyes too (Okabe and Ito 2008, beside the two above).
+SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9")
+SMALL = 8  # points of secondary text
 
 
 def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -22,6 +26,7 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.grid(alpha=0.25)
+        axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
     return figure, list(axes.flat)
 
@@ -31,3 +36,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     options: dict[str, Any] = {"metadata": {"Software": None}}  # the same bytes from every matplotlib release
     with new_file(path) as work:
         figure.savefig(work, **options)
+
+
+def plain(text: str, most: int) -> str:
+    """Return a name as one line of at most `most` characters, which a figure shows as it is, dollars included."""
+    line = " ".join(text.split())
+    line = line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    return line.replace("$", r"\$")

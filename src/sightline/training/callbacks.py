@@ -75,7 +75,9 @@ class EpochLines(Callback):
         seconds = time.perf_counter() - self.started
         told = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr"))
         self.console.print(
-            f"epoch {row['epoch'] + 1:>3.0f}/{trainer.max_epochs}  {told}  {seconds:.1f} s", highlight=False
+            f"epoch {row['epoch'] + 1:>3.0f}/{trainer.max_epochs}  {told}  {seconds:.1f} s",
+            highlight=False,
+            soft_wrap=True,  # a log has no width
         )
 
 
