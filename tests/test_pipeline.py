@@ -46,7 +46,9 @@ def test_the_first_run_registers_champions(project: Project) -> None:
     metrics = json.loads((project.root / "reports/small/metrics.json").read_text())
     assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
     pictures = {path.name for path in (project.root / "reports/small/evaluation").glob("*.png")}
-    assert pictures == {f"{name}.png" for name in ("curves", "confusion", "per_class", "quality", "reliability", "worst")}
+    assert pictures == {
+        f"{name}.png" for name in ("curves", "confusion", "per_class", "quality", "reliability", "worst")
+    }
     assert (project.root / "data/prepared/digits/report.md").is_file()
 
 

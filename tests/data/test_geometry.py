@@ -115,6 +115,25 @@ def test_a_mirrored_image_exchanges_left_and_right() -> None:
     np.testing.assert_allclose(after.boxes, [[56, 5, 91, 40]], atol=1.01)
 
 
+def test_images_without_objects_are_augmented_too() -> None:
+    """As where only a semantic map is known, and on images on which there is nothing."""
+    nothing = Geometry(
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.int64),
+        masks=np.zeros((0, 96, 96), np.uint8),
+        semantic=np.full((96, 96), 3, np.uint8),
+        keypoints=np.zeros((0, 2, 3), np.float32),
+    )
+    image = np.full((96, 96, 1), 9, np.uint8)
+    for sample in "abcd":
+        changed, after = Augmenter("light", 1, seed=0).with_geometry(image, nothing, 0, sample)
+        assert changed.shape == image.shape
+        assert (len(after.boxes), len(after.box_labels)) == (0, 0)
+        assert after.semantic is not None
+        assert set(np.unique(after.semantic)) <= {3, 255}
+        assert (after.semantic == 3).mean() > 0.5
+
+
 def test_objects_that_leave_the_image_are_left_out() -> None:
     boxes = np.array([[-50, 0, 2, 10], [90, 90, 100, 100], [10, 10, 20, 20]], np.float32)
     points = np.array([[[-3, 5, 2]], [[95, 95, 2]], [[200, 3, 1]]], np.float32)

@@ -20,6 +20,7 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.evaluate import _resamples, evaluate_model
 from sightline.models.dense_networks import pool_with_places, unpool
+from sightline.models.fcos import build_fcos
 from sightline.models.segmenters import build_segmenter
 from sightline.predict import load_predictor
 from sightline.structures import LabelMap
@@ -268,6 +269,29 @@ def test_weights_of_an_encoder_for_other_classes_or_grey_images(tmp_path: Path) 
     torch.testing.assert_close(encoder["features.5.conv.0.0.weight"], donor.features[5].conv[0][0].weight.data)
     with pytest.raises(UserError, match="does not fit the encoder of smp:Unet over timm:resnet10t"):
         build_segmenter("smp:Unet", 3, 64, 5, **options | {"backbone": "timm:resnet10t"})
+
+
+def detector_of(backbone: str, path: Path) -> nn.Module:
+    options: dict[str, Any] = {"score_threshold": 0.05, "nms_iou": 0.5, "max_objects": 9}
+    detector = build_fcos(backbone, 3, 64, 4, "random", width=32, strides=[4, 8, 16], head_convs=1, **options)
+    torch.save(detector.state_dict(), path)
+    return detector
+
+
+def test_an_encoder_goes_on_from_a_detectors_body(tmp_path: Path) -> None:
+    detector = detector_of("timm:resnet10t", tmp_path / "detector.pth")
+    options: dict[str, Any] = {"backbone": "timm:resnet10t", "depth": 4}  # as deep as the detector's body
+    network = build_segmenter("smp:Unet", 3, 64, 4, weights=tmp_path / "detector.pth", **options)
+    known = [value for value in detector.get_submodule("body").state_dict().values() if value.ndim == 4]
+    own = [value for value in network.get_submodule("encoder").state_dict().values() if value.ndim == 4]
+    assert len(own) == len(known) > 8
+    assert all(torch.equal(one, other) for one, other in zip(own, known, strict=True))
+
+
+def test_a_body_that_is_too_short_is_told(tmp_path: Path) -> None:
+    detector_of("torchvision:mobilenet_v2", tmp_path / "detector.pth")
+    with pytest.raises(UserError, match=r"detector\.pth: does not fit the encoder of smp:Unet.*missing features"):
+        build_segmenter("smp:Unet", 3, 64, 4, backbone="smp:mobilenet_v2", weights=tmp_path / "detector.pth")
 
 
 def test_weights_of_the_same_network_for_other_classes(tmp_path: Path) -> None:

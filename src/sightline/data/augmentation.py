@@ -81,7 +81,7 @@ class Augmenter:
             given["mask"] = geometry.semantic
         drawn = self._drawn(epoch, sample, **given)
         frame, moved, named_moved = np.split(np.asarray(drawn["keypoints"], np.float32)[:, :2], [3, 3 + len(outlines)])
-        moved = moved.reshape(count, -1, 2)
+        moved = moved.reshape(count, len(_ANGLES), 2)
         changed = replace(
             geometry,
             boxes=np.concatenate([moved.min(1), moved.max(1)], 1) if count else geometry.boxes,
