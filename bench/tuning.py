@@ -102,6 +102,7 @@ def data_of(architecture: str, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=list(NETWORKS), action="append", help="one of the networks; default all")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="of the tuner; everything is timed three times as long"
@@ -110,7 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
     be_quiet()
     console = Console(highlight=False, soft_wrap=True)
-    for architecture in NETWORKS:
+    for architecture in arguments.network or NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
             prepared = data_of(architecture, Path(folder))
             ratios = []

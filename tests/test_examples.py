@@ -54,10 +54,10 @@ def test_showcase(tmp_path: Path) -> None:
 
 @on_real_data
 def test_mnist(tmp_path: Path) -> None:
-    """Without the network that takes as long as all others together; docs/networks.md has its score."""
-    accuracy = run("mnist.yaml", tmp_path, {"data/raw/mnist": "mnist"}, without=["mnist-alexnet"])
-    seeds = [accuracy[f"mnist-cnn-{seed}"] for seed in (1, 2, 3)]
-    assert sum(seeds) / 3 >= 0.986
+    """With one of three seeds, and without the network that takes as long as all others; docs/networks.md has them."""
+    left_out = ["mnist-cnn-2", "mnist-cnn-3", "mnist-alexnet"]
+    accuracy = run("mnist.yaml", tmp_path, {"data/raw/mnist": "mnist"}, without=left_out)
+    assert accuracy["mnist-cnn-1"] >= 0.986
     assert accuracy["mnist-mlp"] >= 0.97
     assert accuracy["mnist-lenet5"] >= 0.975
 

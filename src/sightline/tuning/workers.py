@@ -32,10 +32,21 @@ def tune_workers(subject: Subject, numerics: Numerics, size: int, seconds: float
     # Three passes at least with each number, of which two are warm-up.
     batches = max(3, round(min(LONGEST_PASS, seconds / (4 * len(counts))) / each))
     runs = {workers: loop(subject, trial, numerics.precision, size, workers, batches) for workers in counts}
-    speeds = {workers: 1 / taken for workers, taken in least_times(runs, seconds).items()}
-    told = ", ".join(f"{speed:,.0f} with {workers}" for workers, speed in speeds.items())
     now = subject.config.trainer.num_workers
-    return Finding("trainer.num_workers", now, least_within(speeds), f"images/s: {told}")
+    speeds = _speeds(runs, 0.6 * seconds)
+    chosen = least_within(speeds)
+    if now in runs and chosen != now:
+        # A change must show twice: other work may have slowed one of the two all the while.
+        again = _speeds({workers: runs[workers] for workers in (now, chosen)}, 0.4 * seconds)
+        speeds |= {workers: max(speed, speeds[workers]) for workers, speed in again.items()}
+        chosen = least_within(speeds)
+    told = ", ".join(f"{speed:,.0f} with {workers}" for workers, speed in speeds.items())
+    return Finding("trainer.num_workers", now, chosen, f"images/s: {told}")
+
+
+def _speeds(runs: dict[int, Callable[[], float]], seconds: float) -> dict[int, float]:
+    """Return images per second with each number of processes."""
+    return {workers: 1 / taken for workers, taken in least_times(runs, seconds).items()}
 
 
 def loop(
