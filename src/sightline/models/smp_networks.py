@@ -125,7 +125,7 @@ def _widths(name: str, width: int | None, depth: int) -> dict[str, Any]:
 
 
 def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels: int, what: str) -> None:
-    """Load a whole segmenter, or only the encoder where the file holds a classifier or a detector with the same body."""
+    """Load a whole segmenter, or only the encoder where the file holds a classifier or detector with its body."""
     if any(key.startswith("encoder.") for key in state):
         load_strictly(network, state, source, what)
         return
