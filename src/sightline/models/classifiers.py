@@ -18,7 +18,7 @@ from sightline.models.initialisation import Initialisation, initialise
 from sightline.models.layers import Activation, Pooling
 from sightline.models.timm_networks import timm_network
 from sightline.models.torchvision_networks import torchvision_network
-from sightline.models.weights import load_strictly, read_weights
+from sightline.models.weights import load_for_classes, read_weights
 
 __all__ = ["LECTURE", "Classifier", "Weights", "build_classifier"]
 
@@ -108,11 +108,7 @@ def _lecture(
     if weights == "pretrained":
         raise UserError(f"{name}: weights: pretrained: not offered; use random or a file")
     if isinstance(weights, Path):
-        state, own = read_weights(weights), network.state_dict()
-        head = [key for key in own if key.startswith("head.")]
-        if all(key in state and state[key].shape[:1] != own[key].shape[:1] for key in head):
-            state |= {key: own[key] for key in head}  # made for other classes
-        load_strictly(network, state, str(weights), name)
+        load_for_classes(network, read_weights(weights), str(weights), name)
     return network
 
 

@@ -37,6 +37,30 @@ def activation_layer(activation: Activation) -> nn.Module:
             assert_never(activation)
 
 
+def set_outputs(network: nn.Module, name: str, outputs: int) -> nn.Linear | nn.Conv2d:
+    """Put a new, random layer of another number of outputs in the place of one of a network's layers; return it.
+
+    Args:
+        network: changed in place.
+        name: of the layer.
+        outputs: units or maps.
+
+    Raises:
+        TypeError: the layer is neither linear nor a 1 x 1 convolution.
+    """
+    old = network.get_submodule(name)
+    new: nn.Linear | nn.Conv2d
+    if isinstance(old, nn.Linear):
+        new = nn.Linear(old.in_features, outputs, old.bias is not None)
+    elif isinstance(old, nn.Conv2d) and old.kernel_size == (1, 1):
+        new = nn.Conv2d(old.in_channels, outputs, 1, bias=old.bias is not None)
+    else:
+        raise TypeError(type(old).__name__)
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, new)
+    return new
+
+
 def pooling_layer(pooling: Pooling, window: int, stride: int) -> nn.Module:
     """Return a layer that sums up square windows; N x C x H x W -> N x C x ((H - window) // stride + 1) x (W likewise).
 

@@ -9,7 +9,7 @@ from sightline.errors import UserError
 from sightline.models.dense_networks import DenseNetwork, Fcn8, FullResolution, SegNet, UNet, Upsampling
 from sightline.models.hub import Weights, nearest
 from sightline.models.smp_networks import smp_network
-from sightline.models.weights import load_strictly, read_weights
+from sightline.models.weights import load_for_classes, read_weights
 
 OWN = ("full_resolution", "fcn", "segnet", "unet")
 
@@ -57,7 +57,7 @@ def build_segmenter(
     if weights == "pretrained":
         raise UserError(f"{architecture}: weights: pretrained: not offered; use random or a file")
     if isinstance(weights, Path):
-        _load(network, weights, architecture)
+        load_for_classes(network, read_weights(weights), str(weights), architecture)
     return network
 
 
@@ -74,12 +74,3 @@ def _own(name: str, channels: int, classes: int, options: dict[str, Any]) -> Den
         case _:
             known = f"{', '.join(OWN)} or smp:NAME"
             raise UserError(f"task.architecture: {name}: no such network{nearest(name, OWN)}; use {known}")
-
-
-def _load(network: DenseNetwork, path: Path, architecture: str) -> None:
-    """Load a file; the head stays random where the file's is for other classes."""
-    state, own = read_weights(path), network.state_dict()
-    head = [key for key in own if key.startswith("head.")]
-    if any(key in state and state[key].shape != own[key].shape for key in head):
-        state |= {key: own[key] for key in head}
-    load_strictly(network, state, str(path), architecture)

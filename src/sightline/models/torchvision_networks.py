@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sightline.errors import UserError
 from sightline.models.hub import HUB_CLASSES, Weights, from_hub, nearest, require_size, wrong_size
+from sightline.models.layers import set_outputs
 from sightline.models.weights import load_strictly, read_weights
 
 
@@ -33,7 +34,7 @@ def torchvision_network(
     elif weights != "random":
         classes_of_file = _load(network, head, read_weights(weights), str(weights), name)
     if classes_of_file != classes:
-        _replace(network, head, classes)
+        set_outputs(network, head, classes)
     if channels == 1:
         _take_grey(network)
     if dropout is not None:
@@ -65,7 +66,7 @@ def _load(network: nn.Module, head: str, state: dict[str, Tensor], source: str, 
         state = {key: value for key, value in state.items() if not key.lower().startswith("aux")}
     in_file = state[f"{head}.weight"].shape[0] if f"{head}.weight" in state else HUB_CLASSES
     if in_file != HUB_CLASSES:
-        _replace(network, head, in_file)
+        set_outputs(network, head, in_file)
     load_strictly(network, state, source, f"torchvision:{name}")
     return in_file
 
@@ -79,18 +80,6 @@ def _last_layer(network: nn.Module, outputs: int) -> str:
         or (isinstance(layer, nn.Conv2d) and layer.out_channels == outputs and layer.kernel_size == (1, 1))
     ]
     return names[-1]
-
-
-def _replace(network: nn.Module, name: str, outputs: int) -> None:
-    old = network.get_submodule(name)
-    new: nn.Module
-    if isinstance(old, nn.Linear):
-        new = nn.Linear(old.in_features, outputs)
-    else:
-        assert isinstance(old, nn.Conv2d)
-        new = nn.Conv2d(old.in_channels, outputs, 1)
-    parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, new)
 
 
 def _take_grey(network: nn.Module) -> None:

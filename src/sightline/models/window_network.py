@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from torchvision.ops import box_iou, roi_align
 
 from sightline.errors import UserError
+from sightline.models.layers import set_outputs
 from sightline.models.sliding_window import WindowGrid, window_scores
 
 _CLEAR = 0.3  # overlap with an object from which on a window is no background
@@ -92,26 +94,20 @@ def add_background(classifier: nn.Module, head: str) -> None:
         head: name of its last layer.
 
     Raises:
-        UserError: the last layer is neither linear nor a convolution.
+        UserError: the last layer is neither linear nor a 1 x 1 convolution.
     """
-    old = classifier.get_submodule(head)
-    new: nn.Linear | nn.Conv2d
-    match old:
-        case nn.Linear():
-            new = nn.Linear(old.in_features, old.out_features + 1, old.bias is not None)
-        case nn.Conv2d():
-            new = nn.Conv2d(old.in_channels, old.out_channels + 1, old.kernel_size, bias=old.bias is not None)  # type: ignore[arg-type]  # mypy sees a tuple of any length
-        case _:
-            raise UserError(
-                f"task.architecture: its last layer is {type(old).__name__}, to which no background can be added; "
-                "use a network that ends in a linear layer, e.g. mnist_cnn"
-            )
+    old: Any = classifier.get_submodule(head)
+    try:
+        new = set_outputs(classifier, head, len(old.weight) + 1)
+    except (AttributeError, TypeError):
+        raise UserError(
+            f"task.architecture: its last layer is {type(old).__name__}, to which no background can be added; "
+            "use a network that ends in a linear layer, e.g. mnist_cnn"
+        ) from None
     with torch.no_grad():
         new.weight[:-1] = old.weight
-        if new.bias is not None and old.bias is not None:
+        if new.bias is not None:
             new.bias[:-1] = old.bias
-    parent, _, child = head.rpartition(".")
-    setattr(classifier.get_submodule(parent), child, new)
 
 
 def squares(boxes: Tensor) -> Tensor:
