@@ -38,6 +38,7 @@ OWN: list[dict[str, Any]] = [
     {"architecture": "unet", "width": 2, "depth": 2, "upsampling": "transposed", "stride": 2},
 ]
 LIBRARY: list[dict[str, Any]] = [
+    {"architecture": "semantic_fpn", "backbone": "timm:resnet10t", "width": 32, "strides": [4, 8, 16]},
     {"architecture": "smp:Unet", "backbone": "timm:resnet10t", "width": 1, "depth": 4},
     {"architecture": "smp:FPN", "backbone": "smp:mobilenet_v2", "width": 4},
     {"architecture": "smp:DeepLabV3Plus", "backbone": "smp:mobilenet_v2", "width": 1},
@@ -229,7 +230,13 @@ def test_a_perfect_network_reaches_one() -> None:
         ({"architecture": "smp:Unet"}, "needs a backbone"),
         ({"architecture": "unet", "backbone": "timm:resnet18"}, "has its own layers"),
         ({"architecture": "segnet", "upsampling": "nearest"}, "upsampling is for unet"),
-        ({"architecture": "fcn", "depth": 4}, "always has 5 stages"),
+        ({"architecture": "fcn", "depth": 4}, "depth: fcn has its own; leave it out"),
+        ({"architecture": "semantic_fpn"}, "semantic_fpn needs a backbone"),
+        ({"architecture": "semantic_fpn", "backbone": "smp:mobilenet_v2"}, "takes torchvision:NAME or timm:NAME"),
+        ({"architecture": "smp:Unet", "backbone": "torchvision:mobilenet_v2"}, "takes timm:NAME or smp:NAME"),
+        ({"architecture": "semantic_fpn", "backbone": "timm:resnet18", "width": 12}, "groups of 8 maps, got 12"),
+        ({"architecture": "semantic_fpn", "backbone": "timm:resnet18", "strides": [4, 16]}, "twice the one before"),
+        ({"architecture": "unet", "strides": [4, 8]}, "strides is for semantic_fpn, but architecture is unet"),
         ({"architecture": "unet", "depth": 9}, "6 times at most"),
         ({"architecture": "smp:Unet", "backbone": "timm:resnet18", "stride": 2}, "stride is for"),
         ({"loss": "dice", "class_weights": "balanced"}, "class_weights is for cross entropy"),
@@ -292,6 +299,21 @@ def test_a_body_that_is_too_short_is_told(tmp_path: Path) -> None:
     detector_of("torchvision:mobilenet_v2", tmp_path / "detector.pth")
     with pytest.raises(UserError, match=r"detector\.pth: does not fit the encoder of smp:Unet.*missing features"):
         build_segmenter("smp:Unet", 3, 64, 4, backbone="smp:mobilenet_v2", weights=tmp_path / "detector.pth")
+
+
+def test_semantic_fpn_goes_on_from_a_detectors_body_and_pyramid(tmp_path: Path) -> None:
+    detector = detector_of("timm:resnet10t", tmp_path / "detector.pth")
+    options: dict[str, Any] = {"backbone": "timm:resnet10t", "strides": [4, 8, 16], "width": 32}
+    network = build_segmenter("semantic_fpn", 3, 64, 4, weights=tmp_path / "detector.pth", **options)
+    for part in ("body", "head.backbone"):
+        own, known = network.get_submodule(part).state_dict(), detector.get_submodule(part).state_dict()
+        assert own.keys() == known.keys()
+        assert all(torch.equal(own[key], known[key]) for key in known)
+    with pytest.raises(UserError, match=r"detector\.pth: does not fit a pyramid of strides.*width 64.*other shape"):
+        build_segmenter("semantic_fpn", 3, 64, 4, weights=tmp_path / "detector.pth", **options | {"width": 64})
+    torch.save(network.state_dict(), tmp_path / "whole.pth")
+    again = build_segmenter("semantic_fpn", 3, 64, 9, weights=tmp_path / "whole.pth", **options)
+    assert torch.equal(again.state_dict()["head.steps.1.0.weight"], network.state_dict()["head.steps.1.0.weight"])
 
 
 def test_weights_of_the_same_network_for_other_classes(tmp_path: Path) -> None:

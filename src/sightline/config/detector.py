@@ -5,11 +5,19 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from sightline.config.base import Fraction, PositiveInt, Section
 
-_Width = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
+
+def _doubling(strides: list[int]) -> list[int]:
+    if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+        raise ValueError(f"each stride must be twice the one before, got {strides}, e.g. [4, 8, 16]")
+    return strides
+
+
+Width = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]  # of a pyramid; heads normalise groups of channels
+Strides = Annotated[list[PositiveInt], Field(min_length=1, max_length=7), AfterValidator(_doubling)]
 
 
 class Detector(Section):
@@ -18,11 +26,11 @@ class Detector(Section):
     backbone: str = Field(
         pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
     )
-    strides: Annotated[list[PositiveInt], Field(min_length=1, max_length=7)] = Field(
+    strides: Strides = Field(
         [8, 16, 32],
         description="input pixels per point of each map, each twice the one before; small objects need 4",
     )
-    width: _Width = Field(64, description="channels of pyramid and heads; the papers have 256")
+    width: Width = Field(64, description="channels of pyramid and heads; the papers have 256")
     head_convs: Annotated[int, Field(ge=1, le=4)] = Field(
         2, description="convolutions of each head; the papers have 4, and 1 in that which proposes boxes"
     )
@@ -31,13 +39,6 @@ class Detector(Section):
         0.5, description="of two objects of a class that overlap more, the surer one stays"
     )
     max_objects: PositiveInt = Field(100, description="per image")
-
-    @field_validator("strides")
-    @classmethod
-    def _doubles(cls, strides: list[int]) -> list[int]:
-        if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
-            raise ValueError(f"each stride must be twice the one before, got {strides}, e.g. [4, 8, 16]")
-        return strides
 
     def options(self) -> dict[str, Any]:
         """Return the options as keyword arguments of the detectors in `models`."""

@@ -10,7 +10,7 @@ from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from sightline.models.anchors import StrideAnchors
 from sightline.models.dense_detector import DenseDetector
-from sightline.models.feature_pyramid import Pyramid, build_body
+from sightline.models.feature_pyramid import build_pyramid
 from sightline.models.hub import Weights
 
 
@@ -58,9 +58,9 @@ def build_fcos(
     Raises:
         UserError: a backbone without such maps, or weights that do not fit.
     """
-    body = build_body(backbone, channels, size, strides, weights)
+    body, pyramid = build_pyramid(backbone, channels, size, strides, width, weights)
     top = FCOS(
-        Pyramid(body.widths, width, len(strides)),
+        pyramid,
         classes,
         anchor_generator=StrideAnchors(strides, (1.0,), (1.0,)),
         head=FCOSHead(width, 1, classes, head_convs),

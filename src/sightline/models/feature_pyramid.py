@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from sightline.errors import UserError
 from sightline.models.hub import HUB_CLASSES, Weights
 from sightline.models.timm_networks import timm_network
 from sightline.models.torchvision_networks import torchvision_network
+from sightline.models.weights import load_strictly, read_weights
 
 _KNOWN = "timm:resnet18 or torchvision:mobilenet_v2"
+_BODY, _PYRAMID = "body.", "head.backbone."  # before the names of their weights in every network that has both
 _PROBE = 256  # pixels of a side at which strides are told apart
 
 
@@ -63,6 +66,35 @@ class Pyramid(nn.Module):
         for layer in self.coarser:
             merged.append(layer(F.relu(merged[-1])))
         return OrderedDict((str(place), one) for place, one in enumerate(merged))
+
+
+def build_pyramid(
+    backbone: str, channels: int, size: int, strides: Sequence[int], width: int, weights: Weights
+) -> tuple[Body, Pyramid]:
+    """Build a body and a pyramid over it.
+
+    Args:
+        backbone: `torchvision:NAME` or `timm:NAME`.
+        channels: of the input, 1 or 3.
+        size: height and width of the input, pixels.
+        strides: of the pyramid's maps, ascending, each twice the one before.
+        width: channels of the pyramid's maps.
+        weights: as for `build_body`, then the pyramid is random; or the file of another network with a pyramid, e.g. a
+            detector's, of which both are taken.
+
+    Raises:
+        UserError: as `build_body`, or a file with another body or pyramid.
+    """
+    state = read_weights(weights) if isinstance(weights, Path) else {}
+    if not any(key.startswith(_BODY) for key in state):
+        body = build_body(backbone, channels, size, strides, weights)
+        return body, Pyramid(body.widths, width, len(strides))
+    body = build_body(backbone, channels, size, strides, "random")
+    pyramid = Pyramid(body.widths, width, len(strides))
+    for part, prefix in ((body, _BODY), (pyramid, _PYRAMID)):
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        load_strictly(part, own, str(weights), f"a pyramid of strides {list(strides)}, width {width} over {backbone}")
+    return body, pyramid
 
 
 def build_body(backbone: str, channels: int, size: int, strides: Sequence[int], weights: Weights) -> Body:

@@ -11,7 +11,7 @@ from torchvision.models.detection.retinanet import RetinaNet, RetinaNetHead
 
 from sightline.models.anchors import StrideAnchors
 from sightline.models.dense_detector import DenseDetector
-from sightline.models.feature_pyramid import Pyramid, build_body
+from sightline.models.feature_pyramid import build_pyramid
 from sightline.models.hub import Weights
 
 _OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))  # Lin et al. 2017, section 4.1
@@ -45,14 +45,14 @@ def build_retinanet(
     Arguments and errors are those of `build_fcos`; `head_convs` is 4 at most, and `anchor_scale` the side of a map's
     smallest anchor, in strides.
     """
-    body = build_body(backbone, channels, size, strides, weights)
+    body, pyramid = build_pyramid(backbone, channels, size, strides, width, weights)
     anchors = StrideAnchors(strides, [anchor_scale * part for part in _OCTAVE], _RATIOS)
     [per_point] = set(anchors.num_anchors_per_location())
     head = RetinaNetHead(width, per_point, classes, norm_layer=partial(nn.GroupNorm, 32))
     for part in (head.classification_head, head.regression_head):
         part.conv = part.conv[:head_convs]
     top = RetinaNet(
-        Pyramid(body.widths, width, len(strides)),
+        pyramid,
         classes,
         anchor_generator=anchors,
         head=head,

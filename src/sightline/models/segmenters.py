@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import UserError
 from sightline.models.dense_networks import DenseNetwork, Fcn8, FullResolution, SegNet, UNet, Upsampling
 from sightline.models.hub import Weights, nearest
+from sightline.models.semantic_fpn import build_semantic_fpn
 from sightline.models.smp_networks import smp_network
 from sightline.models.weights import load_for_classes, read_weights
 
@@ -22,6 +24,7 @@ def build_segmenter(
     *,
     weights: Weights = "random",
     backbone: str | None = None,
+    strides: Sequence[int] | None = None,
     width: int | None = None,
     depth: int | None = None,
     upsampling: Upsampling | None = None,
@@ -30,13 +33,15 @@ def build_segmenter(
     """Build a network N x C x H x W float32 -> N x K x H x W scores, for any H and W; its part `head` makes the scores.
 
     Args:
-        architecture: a word of `OWN`, or `smp:NAME` of segmentation-models-pytorch, e.g. smp:Unet.
+        architecture: a word of `OWN`, `semantic_fpn`, or `smp:NAME` of segmentation-models-pytorch, e.g. smp:Unet.
         channels: of the images, 1 or 3.
         size: height and width of the images, pixels.
         classes: K.
         weights: `random`, `pretrained` (the encoder, from the hub), or a file: of the whole network, with any classes,
-            or of the encoder's.
-        backbone: the encoder of `smp:NAME`: `timm:NAME`, or `smp:NAME` of the library's own.
+            of the encoder, or of a detector: its body, and for semantic_fpn its pyramid too.
+        backbone: the encoder of `smp:NAME`: `timm:NAME`, or `smp:NAME` of the library's own; below semantic_fpn
+            `torchvision:NAME` or `timm:NAME`.
+        strides: of semantic_fpn's maps; None is 4, 8, 16, 32.
         width: maps of the finest stage; None is the network's own.
         depth: how often the sides are halved, or the layers of full_resolution; None is the network's own.
         upsampling: of unet; None is the network's own.
@@ -53,6 +58,10 @@ def build_segmenter(
         if backbone is None:
             raise ValueError(f"{architecture} needs a backbone, timm:NAME or smp:NAME")
         return smp_network(name, backbone, channels, size, classes, weights, width, depth)
+    if architecture == "semantic_fpn":
+        if backbone is None:
+            raise ValueError("semantic_fpn needs a backbone, torchvision:NAME or timm:NAME")
+        return build_semantic_fpn(backbone, channels, size, classes, weights, width or 64, strides or (4, 8, 16, 32))
     network = _own(architecture, channels, classes, chosen)
     if weights == "pretrained":
         raise UserError(f"{architecture}: weights: pretrained: not offered; use random or a file")
@@ -72,5 +81,5 @@ def _own(name: str, channels: int, classes: int, options: dict[str, Any]) -> Den
         case "unet":
             return UNet(channels, classes, **options)
         case _:
-            known = f"{', '.join(OWN)} or smp:NAME"
+            known = f"{', '.join(OWN)}, semantic_fpn or smp:NAME"
             raise UserError(f"task.architecture: {name}: no such network{nearest(name, OWN)}; use {known}")

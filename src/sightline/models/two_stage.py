@@ -15,14 +15,15 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from sightline.models.anchors import StrideAnchors
-from sightline.models.feature_pyramid import Body, Pyramid, build_body
+from sightline.models.feature_pyramid import Body, build_pyramid
 from sightline.models.hub import Weights
 
 _RATIOS = (0.5, 1.0, 2.0)
 _MAP = "map"  # before the number of a pyramid's map among the outputs
 _BOX_SIDE, _MASK_SIDE = 7, 14  # points of a side at which a proposal is looked at
 _UNITS = 4  # of the dense layers that look at a proposal, in channels of the pyramid; the paper has 1024 for 256
-_PROPOSED_SAMPLES, _LOOKED_AT_SAMPLES = 128, 64  # per image, from which the two stages learn
+_PROPOSED_SAMPLES = 128  # anchors per image from which the first stage learns
+_LOOKED_AT_SHARE = 1 / 3  # of the proposals, from which the second stage learns
 _NONE = -1  # class of what only fills a batch's tensors
 
 
@@ -149,7 +150,7 @@ def build_faster_rcnn(
         max_objects: per image.
         masks: whether to draw a mask in each box.
     """
-    body = build_body(backbone, channels, size, strides, weights)
+    body, pyramid = build_pyramid(backbone, channels, size, strides, width, weights)
     anchors = StrideAnchors(strides, (anchor_scale,), _RATIOS)
     names = [str(place) for place in range(len(strides))]
     options: dict[str, Any] = {
@@ -163,7 +164,7 @@ def build_faster_rcnn(
         "box_roi_pool": MultiScaleRoIAlign(names, _BOX_SIDE, 2),
         "box_head": TwoMLPHead(width * _BOX_SIDE**2, _UNITS * width),
         "box_predictor": FastRCNNPredictor(_UNITS * width, classes + 1),
-        "box_batch_size_per_image": _LOOKED_AT_SAMPLES,
+        "box_batch_size_per_image": max(1, round(_LOOKED_AT_SHARE * proposals)),
         "box_score_thresh": score_threshold,
         "box_nms_thresh": nms_iou,
         "box_detections_per_img": max_objects,
@@ -175,4 +176,4 @@ def build_faster_rcnn(
             "mask_predictor": MaskRCNNPredictor(width, width, classes + 1),
         }
     detector = MaskRCNN if masks else FasterRCNN
-    return TwoStageDetector(body, detector(Pyramid(body.widths, width, len(strides)), **options), size)
+    return TwoStageDetector(body, detector(pyramid, **options), size)

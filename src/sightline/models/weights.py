@@ -92,10 +92,12 @@ def load_strictly(network: nn.Module, state: dict[str, Tensor], source: str, arc
     network.load_state_dict(state, strict=False)  # only batch counters may be absent, checked above
 
 
-def load_for_classes(network: nn.Module, state: dict[str, Tensor], source: str, architecture: str) -> None:
-    """Load a state dict as `load_strictly`, but for the part `head` where the file is for other classes."""
+def load_for_classes(
+    network: nn.Module, state: dict[str, Tensor], source: str, architecture: str, last: str = "head."
+) -> None:
+    """Load a state dict as `load_strictly`, but for what begins with `last` where the file is for other classes."""
     own = network.state_dict()
-    head = [key for key in own if key.startswith("head.")]
+    head = [key for key in own if key.startswith(last)]
     if all(key in state and state[key].shape[:1] != own[key].shape[:1] for key in head):
         state = state | {key: own[key] for key in head}
     load_strictly(network, state, source, architecture)

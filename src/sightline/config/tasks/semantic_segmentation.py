@@ -7,9 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Section
+from sightline.config.detector import Strides
 
 _NETWORKS = ("full_resolution", "fcn", "segnet", "unet")
+_PYRAMID = "semantic_fpn"
 _MOST_HALVINGS = 6
+_OPTIONS = ("backbone", "strides", "width", "depth", "upsampling", "stride")
+_CHANNELS_PER_GROUP = 8
 
 
 class SemanticSegmentation(Section):
@@ -18,13 +22,20 @@ class SemanticSegmentation(Section):
     kind: Literal["semantic_segmentation"]
     architecture: str = Field(
         "unet",
-        pattern=rf"^({'|'.join(_NETWORKS)}|smp:[A-Za-z0-9]+)$",
-        description=f"{', '.join(_NETWORKS)}, or smp:NAME of segmentation-models-pytorch, e.g. smp:Unet",
+        pattern=rf"^({'|'.join(_NETWORKS)}|{_PYRAMID}|smp:[A-Za-z0-9]+)$",
+        description=f"{', '.join(_NETWORKS)}, {_PYRAMID}, or smp:NAME of segmentation-models-pytorch, e.g. smp:Unet",
     )
-    backbone: Annotated[str, Field(pattern=r"^(timm:[A-Za-z0-9_.]+|smp:[A-Za-z0-9_-]+)$")] | None = Field(
-        None, description="encoder of smp:NAME: timm:NAME, or smp:NAME of the library's own"
+    backbone: Annotated[str, Field(pattern=r"^(timm:[A-Za-z0-9_.]+|(torchvision|smp):[A-Za-z0-9_-]+)$")] | None = Field(
+        None,
+        description="below semantic_fpn: torchvision:NAME or timm:NAME; encoder of smp:NAME: timm:NAME, or smp:NAME of "
+        "the library's own",
     )
-    width: PositiveInt | None = Field(None, description="maps of the finest stage; null: 16")
+    strides: Strides | None = Field(
+        None, description="of semantic_fpn: input pixels per point of each map; null: [4, 8, 16, 32]"
+    )
+    width: PositiveInt | None = Field(
+        None, description="maps of the finest stage; null: 16. Of semantic_fpn, a multiple of 8; null: 64"
+    )
     depth: Annotated[int, Field(ge=1, le=32)] | None = Field(
         None, description="how often the sides are halved, or the layers of full_resolution; null: the network's own"
     )
@@ -38,24 +49,35 @@ class SemanticSegmentation(Section):
     )
 
     @model_validator(mode="after")
+    def _backbone_fits(self) -> SemanticSegmentation:
+        name, backbone = self.architecture, self.backbone
+        if name in _NETWORKS:
+            if backbone is not None:
+                raise ValueError(f"backbone: {backbone}: {name} has its own layers; use {_PYRAMID} or smp:Unet")
+            return self
+        if backbone is None:
+            raise ValueError(f"architecture: {name} needs a backbone, e.g. timm:resnet18")
+        known = ("torchvision", "timm") if name == _PYRAMID else ("timm", "smp")
+        if not backbone.startswith(known):
+            raise ValueError(f"backbone: {backbone}: {name} takes {' or '.join(f'{one}:NAME' for one in known)}")
+        return self
+
+    @model_validator(mode="after")
     def _options_fit(self) -> SemanticSegmentation:
-        library = self.architecture.startswith("smp:")
-        if library and self.backbone is None:
-            raise ValueError(f"architecture: {self.architecture} needs a backbone, e.g. timm:resnet18")
-        if not library and self.backbone is not None:
-            raise ValueError(f"backbone: {self.backbone}: {self.architecture} has its own layers; use smp:Unet")
-        if library and self.stride is not None:
-            raise ValueError(f"stride is for {', '.join(_NETWORKS)}, but architecture is {self.architecture}")
-        if self.upsampling is not None and self.architecture != "unet":
-            raise ValueError(f"upsampling is for unet, but architecture is {self.architecture}")
-        if self.depth is not None and self.architecture == "fcn":
-            raise ValueError("depth: fcn always has 5 stages; leave it out")
-        if self.depth is not None and self.depth > _MOST_HALVINGS and self.architecture != "full_resolution":
-            raise ValueError(f"depth: {self.architecture} can halve {_MOST_HALVINGS} times at most, got {self.depth}")
+        name = self.architecture
+        for option, takers in (("stride", _NETWORKS), ("strides", (_PYRAMID,)), ("upsampling", ("unet",))):
+            if getattr(self, option) is not None and name not in takers:
+                raise ValueError(f"{option} is for {', '.join(takers)}, but architecture is {name}")
+        if self.depth is not None and name in ("fcn", _PYRAMID):
+            raise ValueError(f"depth: {name} has its own; leave it out")
+        if self.depth is not None and self.depth > _MOST_HALVINGS and name != "full_resolution":
+            raise ValueError(f"depth: {name} can halve {_MOST_HALVINGS} times at most, got {self.depth}")
+        if name == _PYRAMID and self.width is not None and self.width % _CHANNELS_PER_GROUP:
+            raise ValueError(f"width: {name} normalises groups of {_CHANNELS_PER_GROUP} maps, got {self.width}")
         if self.class_weights != "none" and self.loss == "dice":
             raise ValueError("class_weights is for cross entropy, but loss is dice, in which classes count the same")
         return self
 
     def options(self) -> dict[str, Any]:
         """Return the network's options as keyword arguments of `models.segmenters.build_segmenter`."""
-        return {name: getattr(self, name) for name in ("backbone", "width", "depth", "upsampling", "stride")}
+        return {name: getattr(self, name) for name in _OPTIONS}

@@ -1,0 +1,74 @@
+"""Semantic FPN: the class of every pixel from the maps of a feature pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sightline.models.dense_networks import DenseNetwork
+from sightline.models.feature_pyramid import Body, Pyramid, build_pyramid
+from sightline.models.hub import Weights
+from sightline.models.weights import load_for_classes, read_weights
+
+_CHANNELS_PER_GROUP = 8  # of group normalisation, which does not depend on the batch
+_SCORES = "head.scores."  # before the names of the last layer's weights
+
+
+class SemanticFpn(DenseNetwork):
+    """Maps of a pyramid, enlarged step by step to the size of the finest one and added (Kirillov et al. 2019).
+
+    "Panoptic feature pyramid networks", section 3.2 and figure 3: each step is a 3 x 3 convolution, group
+    normalisation, ReLU and bilinear enlargement by 2; a 1 x 1 convolution of the sum makes the scores. The paper
+    has 256 channels in the pyramid and 128 in the steps; here both have the pyramid's.
+
+    Args:
+        body: makes maps at the strides.
+        pyramid: over it.
+        classes: K.
+        strides: of the pyramid's maps, ascending; scores are made at the first.
+    """
+
+    def __init__(self, body: Body, pyramid: Pyramid, classes: int, strides: Sequence[int]) -> None:
+        super().__init__(strides[-1], 2 * strides[-1])
+        width = pyramid.out_channels
+        steps = nn.ModuleList(_enlarging(width, halvings) for halvings in range(len(strides)))
+        self.body = body
+        self.head = nn.ModuleDict({"backbone": pyramid, "steps": steps, "scores": nn.Conv2d(width, classes, 1)})
+
+    def scores(self, images: Tensor) -> Tensor:
+        """N x C x H x W -> N x K x H / s x W / s, s the finest stride."""
+        assert isinstance(self.head, nn.ModuleDict)
+        maps = self.head["backbone"](self.body(images)).values()
+        steps = self.head["steps"]
+        enlarged = [step(one) for step, one in zip(steps, maps, strict=True)]  # type: ignore[arg-type]
+        scores: Tensor = self.head["scores"](torch.stack(enlarged).sum(0))
+        return scores
+
+
+def build_semantic_fpn(
+    backbone: str, channels: int, size: int, classes: int, weights: Weights, width: int, strides: Sequence[int]
+) -> SemanticFpn:
+    """Build a semantic FPN; arguments and errors are those of `build_pyramid`.
+
+    `classes` is K. A file of weights may also hold a whole semantic FPN, with any classes.
+    """
+    whole = read_weights(weights) if isinstance(weights, Path) else {}
+    if any(key.startswith(_SCORES) for key in whole):
+        network = SemanticFpn(*build_pyramid(backbone, channels, size, strides, width, "random"), classes, strides)
+        load_for_classes(network, whole, str(weights), f"semantic_fpn over {backbone}", _SCORES)
+        return network
+    return SemanticFpn(*build_pyramid(backbone, channels, size, strides, width, weights), classes, strides)
+
+
+def _enlarging(width: int, halvings: int) -> nn.Sequential:
+    """Return the layers that bring a map to twice its size `halvings` times; at 0 one convolution without."""
+    layers: list[nn.Module] = []
+    for _ in range(max(1, halvings)):
+        convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        layers += [convolution, nn.GroupNorm(width // _CHANNELS_PER_GROUP, width), nn.ReLU(inplace=True)]
+        if halvings:
+            layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+    return nn.Sequential(*layers)
