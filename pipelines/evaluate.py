@@ -16,11 +16,11 @@ def stage(params: Params, name: str) -> None:
     from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
 
-    model = params.model(name)
-    prepared, report = Path("data/prepared", model.dataset), Path("reports", name)
+    prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
-        curves = pd.read_csv(report / "training" / "curves.csv")
+        file = report / "training" / "curves.csv"
+        curves = pd.read_csv(file) if file.exists() else None  # a head has none
         draw_evaluation(folder, prepared, curves, load_predictor(Path("models", name)).predictions)
     write_json(report / "metrics.json", comparable_numbers(metrics))
     with new_folder(report / "plots" / "pictures") as folder:  # `dvc plots diff` shows them side by side

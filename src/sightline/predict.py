@@ -12,6 +12,8 @@ import torch
 from sightline.artifact import ModelCard, read_model
 from sightline.data.cache import decoded
 from sightline.data.images import Placement
+from sightline.heads.artifact import HeadCard, holds_head
+from sightline.heads.task import read_head
 from sightline.structures import UINT8, Prediction
 from sightline.tasks.base import Task
 
@@ -27,7 +29,7 @@ class Predictor:
     """
 
     task: Task
-    card: ModelCard
+    card: ModelCard | HeadCard
     device: torch.device
 
     def predict(self, images: Sequence[bytes | memoryview]) -> list[dict[str, Any]]:
@@ -51,10 +53,17 @@ class Predictor:
 
 
 def load_predictor(folder: Path, device: str = "cpu") -> Predictor:
-    """Load a model directory.
+    """Load a model directory, of a network or of a head.
 
     Raises:
         UserError: no model there, or damaged.
     """
-    task, card = read_model(folder)
+    task: Task
+    card: ModelCard | HeadCard
+    if holds_head(folder):
+        head, card = read_head(folder)
+        head.features.extractor.to(device)
+        task = head
+    else:
+        task, card = read_model(folder)
     return Predictor(task.to(device), card, torch.device(device))

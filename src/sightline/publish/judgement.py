@@ -89,7 +89,7 @@ def _champion_scores(
                 return scores
         registry.report(f"{name}: test samples or metric have changed: the champion predicts anew")
         registry.store.restore(champion.model_md5, work / "model", f"{name}'s champion")
-        prepared = registry.root / "data" / "prepared" / registry.params.model(name).dataset
+        prepared = registry.root / "data" / "prepared" / registry.params.dataset_of(name)
         (work / "anew").mkdir()
         try:
             evaluate(work / "model", prepared, registry.params.evaluation, work / "anew")

@@ -32,7 +32,7 @@ def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Re
         report(f"experiment {experiment}: nothing is registered; apply it with `dvc exp apply` to register its models")
         return []
     root = root.resolve()
-    releases = [path for name in params.models if (path := root / "release" / f"{name}.json").exists()]
+    releases = [path for name in params.registered() if (path := root / "release" / f"{name}.json").exists()]
     with _alone(root):
         if known := known_outcomes(root, releases):
             remember(root, releases, known)
@@ -55,7 +55,7 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
     Raises:
         UserError: there is no such model, or it has no earlier champion.
     """
-    params.model(name)
+    params.dataset_of(name)
     root = root.resolve()
     with _alone(root):
         registry = Registry(params, root, report)
@@ -80,7 +80,7 @@ def promote(name: str, params: Params, root: Path, report: Report, reason: str =
     Raises:
         UserError: there is no such model, it is not released, or it is champion already.
     """
-    params.model(name)
+    params.dataset_of(name)
     root = root.resolve()
     with _alone(root):
         registry = Registry(params, root, report)

@@ -89,7 +89,7 @@ class Registry:
         model = read_json(places.model / "model.json")
         weights = model["weights_sha256"]
         run = self.runs.find(name, weights) or self.runs.replay(name, weights, places.training)
-        dataset = self.params.model(name).dataset
+        dataset = self.params.dataset_of(name)
         data = DataSource(dataset, f"data/prepared/{dataset}", model["data_sha256"])
         self.runs.add_evaluation(run, evaluation_md5, places.evaluation, data)
         return run

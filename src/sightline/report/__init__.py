@@ -38,17 +38,19 @@ TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
 _LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its own
 
 
-def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame, predict: Predict) -> None:
+def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, predict: Predict) -> None:
     """Draw what there is to see of a model beside the tables of its evaluation.
 
     Args:
         folder: holds metrics.json, predictions.parquet and the tables.
         prepared: folder of the data set it was evaluated on.
-        curves: of its training.
+        curves: of its training, None where there are none.
         predict: what the model says of encoded images.
     """
     metrics, rows = read_json(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")
-    pictures = {"curves": training_curves(curves), "average_precision": average_precisions(metrics)}
+    pictures = {"average_precision": average_precisions(metrics)}
+    if curves is not None:
+        pictures["curves"] = training_curves(curves)
     for name, (draw, names) in TABLES.items():
         if (folder / f"{name}.csv").exists():
             pictures[name] = draw(read_table(folder / f"{name}.csv", names), metrics)

@@ -50,7 +50,8 @@ class Runs:
         params = [Param(key, value) for key, value in values.items()]
         for start in range(0, len(params), 100):
             client.log_batch(run, params=params[start : start + 100])
-        self._log_metrics(run, _curves(training / "curves.csv"))
+        if (training / "curves.csv").exists():  # a head has none
+            self._log_metrics(run, _curves(training / "curves.csv"))
         client.log_artifacts(run, str(training), "training")
         client.set_terminated(run)
         client.set_tag(run, WEIGHTS_TAG, weights_sha256)

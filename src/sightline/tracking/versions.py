@@ -18,7 +18,7 @@ VERSION_TAG = "dvc.md5"
 # What a registered model needs to answer; sightline itself is installed from its own repository.
 _REQUIREMENTS = (
     *("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow", "pandas", "pyarrow"),
-    *("pydantic", "safetensors", "scikit-learn", "mlflow"),
+    *("pydantic", "safetensors", "scikit-learn", "skops", "mlflow"),
 )
 # 8 x 8 grey pixels.
 _PNG = base64.b64decode(

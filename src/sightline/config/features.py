@@ -1,0 +1,144 @@
+"""`features:` numbers that a frozen network or a hand-made extractor finds in the images of a data set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import PositiveInt, Section
+from sightline.config.models import Input
+
+_Names = Annotated[list[str], Field(min_length=1)]
+_MODEL_FILE = "../../models/NAME/weights.safetensors"
+
+
+class _Layers(Section):
+    layers: _Names = Field(description="module names, as `sightline summary` lists them; one forward pass for all")
+    pooling: Literal["avg", "max", "flatten"] = Field("avg", description="over the places of a map, or of tokens")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> _Layers:
+        if len(set(self.layers)) < len(self.layers):
+            raise ValueError("layers names a layer twice; once is enough")
+        return self
+
+
+class ModelExtractor(_Layers):
+    """Layers of a model of this file, frozen as it was trained (DeCAF, Donahue et al. 2014)."""
+
+    kind: Literal["model"]
+
+
+class NetworkExtractor(_Layers):
+    """Layers of a network out of a library."""
+
+    kind: Literal["network"]
+    architecture: str = Field(
+        pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
+    )
+
+
+class PixelsExtractor(Section):
+    """The grey or RGB values themselves, in 0..1."""
+
+    kind: Literal["pixels"]
+
+
+class GaborExtractor(Section):
+    """Energy of a bank of Gabor filters, averaged over a grid (Manjunath and Ma 1996)."""
+
+    kind: Literal["gabor"]
+    orientations: Annotated[int, Field(ge=1, le=32)] = 8
+    wavelengths: Annotated[list[Annotated[float, Field(ge=2)]], Field(min_length=1)] = Field(
+        [4.0, 8.0], description="pixels of the input per period"
+    )
+    grid: PositiveInt = Field(4, description="cells along each side in which energy is averaged")
+
+
+class HogExtractor(Section):
+    """Histograms of oriented gradients (Dalal and Triggs 2005)."""
+
+    kind: Literal["hog"]
+    cell: PositiveInt = Field(8, description="pixels of the input, both sides")
+    block: PositiveInt = Field(2, description="cells, both sides, that are normalised together")
+    bins: Annotated[int, Field(ge=2, le=36)] = Field(9, description="orientations in half a turn")
+
+
+class VisualWordsExtractor(Section):
+    """Histogram of visual words: SIFT descriptors by their nearest cluster (Csurka et al. 2004)."""
+
+    kind: Literal["visual_words"]
+    words: Annotated[int, Field(ge=2)] = Field(200, description="clusters, found on the train split")
+    sampling: Literal["dense", "keypoints"] = "dense"
+    step: PositiveInt = Field(4, description="pixels between dense descriptors")
+    patch: PositiveInt = Field(8, description="diameter of a dense key point, pixels")
+    weighting: Literal["tf", "tf_idf"] = Field("tf", description="tf_idf: words of many images count less")
+    descriptors: Annotated[int, Field(ge=1000)] = Field(100_000, description="drawn from train for the clusters")
+
+
+Extractor = Annotated[
+    ModelExtractor | NetworkExtractor | PixelsExtractor | GaborExtractor | HogExtractor | VisualWordsExtractor,
+    Field(discriminator="kind"),
+]
+
+
+class Copies(Section):
+    """Features are averaged over randomly changed copies of an image (CNNaug, Razavian et al. 2014)."""
+
+    policy: Literal["light", "medium", "heavy", "alexnet"] = Field("light", description="a ready-made one")
+    copies: Annotated[int, Field(ge=2, le=100)] = 5
+
+
+Views = Literal["one", "tencrop"] | Copies
+
+
+class Features(Section):
+    """What an extractor finds in every image of a data set."""
+
+    dataset: str
+    extractor: Extractor
+    weights: str = Field(
+        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        description=f"{_MODEL_FILE} for kind: model; a file in data/weights, pretrained or random for kind: "
+        "network; none for the others",
+    )
+    input: Input | None = Field(None, description="what the extractor sees; a model has its own")
+    normalize: list[Literal["l2", "signed_sqrt"]] = Field([], description="of each layer, in this order")
+    views: Views = Field("one", description="features are averaged over them")
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Features:
+        kind = self.extractor.kind
+        of_model = self.weights.startswith("../../models/") and self.weights.endswith("/weights.safetensors")
+        match kind:
+            case "model":
+                if not of_model:
+                    raise ValueError(f"weights: {self.weights}: extractor.kind: model needs {_MODEL_FILE}")
+                if self.input is not None:
+                    raise ValueError("input: a model has its own; leave it out")
+            case "network":
+                if self.weights == "none":
+                    raise ValueError("weights: none: a network needs a file in data/weights, pretrained or random")
+            case _:
+                if self.weights != "none":
+                    raise ValueError(f"weights: {self.weights}: {kind} has none; write weights: none")
+        if kind != "model" and self.input is None:
+            raise ValueError(f"input: {kind} needs size and channels, e.g. input: {{size: 28, channels: 1}}")
+        return self
+
+    @model_validator(mode="after")
+    def _cells_fit(self) -> Features:
+        hog = self.extractor
+        if isinstance(hog, HogExtractor) and self.input is not None:
+            size = self.input.size
+            if size % hog.cell or size < hog.cell * hog.block:
+                raise ValueError(
+                    f"extractor.cell: {hog.cell}: must divide input.size ({size}) and leave room for {hog.block} cells"
+                )
+        return self
+
+    def layers(self) -> list[str]:
+        """Return the names of what is found, one vector each."""
+        own = self.extractor
+        return list(own.layers) if isinstance(own, ModelExtractor | NetworkExtractor) else [own.kind]

@@ -1,0 +1,96 @@
+"""`heads:` classical classifiers over features; each is a model as a network is: evaluated, gated, registered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import Positive, PositiveInt, Probability, Section
+
+_Tried = Annotated[list[Positive], Field(min_length=1)]
+
+
+class _Head(Section):
+    dataset: str = Field(description="the data set of its features")
+    features: str = Field(description="a key of features")
+    layers: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="of those embedded; several are joined; null: all"
+    )
+    standardize: bool = Field(True, description="mean 0 and deviation 1 of each feature, of the train samples")
+    folds: Annotated[int, Field(ge=2, le=20)] = Field(5, description="of the cross-validation on train")
+    choose_on: PositiveInt | None = Field(
+        None, description="train samples, drawn by class, on which settings are chosen; null: all"
+    )
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
+
+
+class _Dropping(_Head):
+    dropout: Probability = Field(
+        0.0, description="share of features that are zero in copies of the train samples (DeCAF)"
+    )
+    copies: PositiveInt = Field(5, description="copies of each train sample where dropout is not 0")
+
+    @model_validator(mode="after")
+    def _copies_need_dropout(self) -> _Dropping:
+        if "copies" in self.model_fields_set and not self.dropout:
+            raise ValueError("copies needs dropout greater than 0")
+        return self
+
+
+class _Scoring(_Dropping):
+    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: each class counts the same")
+    calibrate: Literal["none", "sigmoid", "isotonic"] = Field(
+        "sigmoid", description="of probabilities, by cross-validation on train; none: softmax of the scores"
+    )
+
+
+class LinearSvm(_Scoring):
+    """One linear support vector machine per class (Cortes and Vapnik 1995), squared hinge loss."""
+
+    kind: Literal["linear_svm"]
+    C: _Tried = Field([0.01, 0.1, 1.0], description="weights of the errors, one is chosen")
+
+
+class RbfSvm(_Scoring):
+    """Support vector machines with radial basis functions, one per pair of classes."""
+
+    kind: Literal["rbf_svm"]
+    C: _Tried = Field([1.0, 10.0], description="weights of the errors, one is chosen")
+    gamma: Annotated[list[Positive | Literal["scale"]], Field(min_length=1)] = Field(
+        ["scale"], description="1 / (2 width^2), one is chosen; scale: 1 / (features x variance)"
+    )
+
+
+class Logistic(_Scoring):
+    """Multinomial logistic regression with a quadratic penalty; its probabilities need no calibration."""
+
+    kind: Literal["logistic"]
+    C: _Tried = Field([0.01, 0.1, 1.0], description="inverse weights of the penalty, one is chosen")
+    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+
+
+class Perceptron(_Scoring):
+    """Rosenblatt's rule (1958), one unit per class."""
+
+    kind: Literal["perceptron"]
+
+
+class NearestCentroid(_Head):
+    """The class whose mean is nearest: matching with a template per class."""
+
+    kind: Literal["nearest_centroid"]
+    standardize: bool = False
+
+
+class Knn(_Head):
+    """The commonest class among the nearest train samples."""
+
+    kind: Literal["knn"]
+    neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = Field([1, 3, 5], description="one is chosen")
+
+
+Head = Annotated[
+    LinearSvm | RbfSvm | Logistic | Perceptron | NearestCentroid | Knn,
+    Field(discriminator="kind"),
+]

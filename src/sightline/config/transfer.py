@@ -1,0 +1,48 @@
+"""How data sets, models, features and heads fit together: what `load_params` checks across their sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sightline.config.errors import nearest
+from sightline.config.features import Features, ModelExtractor
+from sightline.config.heads import Head
+
+
+def find_transfer_mistakes(
+    datasets: Iterable[str], models: Iterable[str], features: Mapping[str, Features], heads: Mapping[str, Head]
+) -> list[str]:
+    """Return one line per mistake, without the file's name."""
+    own, networks = list(datasets), list(models)
+    told = [line for name, section in features.items() for line in _of_features(name, section, own, networks)]
+    return told + [line for name, section in heads.items() for line in _of_head(name, section, networks, features)]
+
+
+def _of_features(name: str, section: Features, datasets: list[str], models: list[str]) -> Iterator[str]:
+    if section.dataset not in datasets:
+        yield f"features.{name}.dataset: {section.dataset!r} is not among datasets{_near(section.dataset, datasets)}"
+    if isinstance(section.extractor, ModelExtractor):
+        model = section.weights.removeprefix("../../models/").removesuffix("/weights.safetensors")
+        if model not in models:
+            yield f"features.{name}.weights: {model!r} is not among models{_near(model, models)}"
+
+
+def _of_head(name: str, section: Head, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:
+    if name in models:
+        yield f"heads.{name}: there is a model of that name; choose another one"
+    if section.features not in features:
+        yield f"heads.{name}.features: {section.features!r} is not among features{_near(section.features, features)}"
+        return
+    source = features[section.features]
+    if section.dataset != source.dataset:
+        yield f"heads.{name}.dataset: {section.dataset!r}, but features.{section.features} are of {source.dataset!r}"
+    known = source.layers()
+    for layer in section.layers or ():
+        if layer not in known:
+            told = _near(layer, known)
+            yield f"heads.{name}.layers: {layer!r} is not among the layers of features.{section.features}{told}"
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    there = list(known)
+    return nearest(word, there, otherwise=f" ({', '.join(there) or 'there are none'})")

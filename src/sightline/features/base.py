@@ -1,0 +1,43 @@
+"""What every extractor is: images of one size in, named vectors of features out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from sightline.structures import FLOAT32, UINT8
+
+Vectors = dict[str, FLOAT32]  # by name of the layer, N x D
+
+
+class Extractor(ABC):
+    """Finds features in images; it holds whatever it needs for that.
+
+    Attributes:
+        dimensions: number of features of each layer, by its name.
+    """
+
+    learns: ClassVar[bool] = False  # whether `fit` must see the train split first
+    dimensions: Mapping[str, int]
+
+    @abstractmethod
+    def __call__(self, images: UINT8) -> Vectors:
+        """N x S x S x C uint8, RGB or grey -> N x D float32 of each layer."""
+
+    def fit(self, batches: Callable[[], Iterator[UINT8]], count: int, seed: int) -> None:
+        """Learn from the images of the train split; for extractors that `learns`.
+
+        Args:
+            batches: yields all train images, as often as it is called, some at a time.
+            count: of the train images.
+            seed: of whatever is drawn.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns nothing")
+
+    def write(self, folder: Path) -> None:  # noqa: B027 - most have nothing to write
+        """Write the files that make the same extractor again, beside its settings; most need none."""
+
+    def to(self, device: str) -> None:  # noqa: B027 - only networks compute elsewhere
+        """Compute on a device, where the extractor can."""

@@ -1,0 +1,138 @@
+"""The folder of a features entry, as it is read: `features.json`, and a file of vectors per split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sightline.config.errors import nearest
+from sightline.errors import UserError
+from sightline.files import read_json
+from sightline.structures import FLOAT32, LabelMap, SplitName
+
+FORMAT_VERSION = 1
+EXTRACTOR = "extractor"
+
+
+@dataclass(frozen=True)
+class FeatureCard:
+    """What `features.json` says.
+
+    It tells of the train split alone, so that new test images leave it, and what is fitted to it, as they are.
+
+    Attributes:
+        dimensions: number of features of each layer, by its name.
+        labels: the classes.
+        train_sha256: of ids and labels of the train split.
+        data_sha256: of the train samples and the label map.
+        extractor: hash of each file of the extractor, by its name.
+    """
+
+    dimensions: dict[str, int]
+    labels: LabelMap
+    train_sha256: str
+    data_sha256: str
+    extractor: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "layers": self.dimensions,
+            "labels": self.labels.to_json(),
+            "train_sha256": self.train_sha256,
+            "data_sha256": self.data_sha256,
+            "extractor": self.extractor,
+        }
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of N samples.
+
+    Attributes:
+        ids: N sample ids.
+        labels: N class ids, -1 for none.
+        vectors: N x D, the layers that were asked for, joined.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    vectors: FLOAT32
+
+
+def rows_sha256(ids: Sequence[str], labels: NDArray[np.int64]) -> str:
+    """Return a hash of which samples there are and of their classes, in their order."""
+    return hashlib.sha256(
+        "\n".join(f"{name} {label}" for name, label in zip(ids, labels, strict=True)).encode()
+    ).hexdigest()
+
+
+def read_feature_card(folder: Path) -> FeatureCard:
+    """Read `features.json`.
+
+    Raises:
+        UserError: missing, damaged, or of another format.
+    """
+    path = folder / "features.json"
+    try:
+        values = read_json(path)
+        if values["format_version"] != FORMAT_VERSION:
+            raise UserError(f"{path}: written by another version; {_remedy(folder)}")
+        return FeatureCard(
+            values["layers"],
+            LabelMap.from_json(values["labels"]),
+            values["train_sha256"],
+            values["data_sha256"],
+            values["extractor"],
+        )
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no features there; {_remedy(folder)}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: damaged or changed by hand ({error}); {_remedy(folder)}") from None
+
+
+def read_table(folder: Path, split: SplitName, layers: Sequence[str]) -> FeatureTable:
+    """Read the features of a split, in the order of its samples.
+
+    Args:
+        folder: `data/features/NAME`.
+        split: which part.
+        layers: whose vectors are joined, in this order.
+
+    Raises:
+        UserError: a file that is missing or damaged, an unknown layer, or features that are no finite numbers.
+    """
+    path = folder / f"{split}.arrow"
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowException, OSError) as error:
+        problem = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{path}: missing or damaged ({problem}); {_remedy(folder)}") from None
+    known = table.column_names[2:]
+    for name in layers:
+        if name not in known:
+            raise UserError(f"{folder}: has no layer {name}{nearest(name, known)}; it has {', '.join(known)}")
+    vectors = np.concatenate([_matrix(table.column(name)) for name in layers], axis=1)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(1))
+    ids = table.column("id").to_pylist()
+    if len(bad):
+        raise UserError(f"{path}: features of sample {ids[bad[0]]} are not finite numbers; {_remedy(folder)}")
+    return FeatureTable(ids, table.column("label").to_numpy().astype(np.int64), vectors)
+
+
+def _matrix(column: pa.ChunkedArray) -> FLOAT32:
+    parts = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks]
+    joined: FLOAT32 = np.concatenate(parts)
+    return joined
+
+
+def _remedy(folder: Path) -> str:
+    return f"run dvc repro embed@{folder.name}"
