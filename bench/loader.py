@@ -43,7 +43,7 @@ class WithPipeline(Augmenter):
     """The project's augmenter around the benchmark's pipeline."""
 
     def __init__(self) -> None:
-        super().__init__("none", 3, seed=0)
+        super().__init__("none", seed=0)
         self.transform = pipeline()
 
 

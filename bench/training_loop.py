@@ -84,6 +84,7 @@ def compare(prepared: Path, batch: int, pairs: int, threads: int) -> list[float]
             "dataset": "d",
             "task": {"kind": "classification", "architecture": "mnist_cnn"},
             "weights": "random",
+            "augment": "none",
             "input": {"size": 28, "channels": 1},
             "optimizer": {"name": "adam", "lr": 1e-3},
             "trainer": {"max_epochs": pairs + 1, "batch_size": batch, "threads": threads, "precision": "32"},

@@ -19,7 +19,8 @@ def stage(params: Params, name: str) -> None:
     seed = params.seed_of(name)
     settings = {"seed": seed, **model.model_dump(exclude={"seed"})}
     follow = partial(training_logger, name, settings)
-    fitted = train(model, seed, Path("data/prepared", model.dataset), Path("models", name), logger=follow)
+    prepared, augmentation = Path("data/prepared", model.dataset), params.augmentations.get(model.augment)
+    fitted = train(model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow)
     if not fitted.main:
         return
     mark_trained(fitted.logger, fitted.card.weights_sha256)

@@ -30,19 +30,57 @@ HARMLESS = {
     "sightline.config.params": "checks values",
     "sightline.config.reader": "reads YAML",
     "sightline.config.tasks": "names the kinds",
+    "sightline.config.transfer": "checks values",
+    "sightline.config.transforms": "checks policies",
+    "sightline.config.trials": "checks policies",
+    "sightline.config.variation": "checks policies",
 }
 KINDS = sorted(path.stem for path in (ROOT / "src/sightline/config/tasks").glob("[a-z]*.py"))
 TASKS = [f"tasks.{kind}" for kind in KINDS]
 # Sections of params.yaml that a stage checks, as it reads the whole file, but does not use.
 UNUSED_SECTIONS = {
-    "prepare": ["detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
+    "prepare": ["augmentations", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
+    "augment": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
     "train": ["datasets", "evaluation"],
     # A model directory holds every value of its task and input, so defaults do not matter any more.
     "evaluate": ["datasets", "detector", "models", "network", "optimizers", "trainer", *TASKS],
+    "embed": [
+        "augmentations",
+        "datasets",
+        "detector",
+        "evaluation",
+        "heads",
+        "network",
+        "optimizers",
+        "trainer",
+        *TASKS,
+    ],
+    "fit_head": [
+        "augmentations",
+        "datasets",
+        "detector",
+        "evaluation",
+        "models",
+        "network",
+        "optimizers",
+        "trainer",
+        *TASKS,
+    ],
     "release": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
 }
-# Packages that a stage imports through the tasks, and does not run.
-UNUSED_PACKAGES = {"train": ["sightline.metrics"]}  # a training takes loss and scores; it measures nothing
+for stage in ("prepare", "augment", "train", "evaluate", "release"):
+    UNUSED_SECTIONS[stage] += ["features", "heads"]
+for stage in ("evaluate", "release"):
+    UNUSED_SECTIONS[stage] += ["augmentations"]
+UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]
+UNUSED_SECTIONS["release_head"] = UNUSED_SECTIONS["release"]
+# Packages that a stage imports and does not run.
+UNUSED_PACKAGES = {
+    "train": ["sightline.metrics"],  # a training takes loss and scores; it measures nothing
+    "embed": ["sightline.metrics"],
+    "evaluate": ["sightline.features", "sightline.heads"],  # a network is no head
+}
+SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release"}
 STAGES = list(UNUSED_SECTIONS)
 
 
@@ -56,16 +94,20 @@ def path_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def imported(script: Path) -> set[str]:
-    """Modules of the package that a script runs, with the packages around them."""
+def imported(script: Path, unused: tuple[str, ...] = ()) -> set[str]:
+    """Modules of the package that a script runs, with the packages around them, less what only `unused` ones import."""
     known = graph().modules
     found: set[str] = set()
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sightline"):
             names = {f"{node.module}.{alias.name}" for alias in node.names} & known
             found |= {node.module} | names
-    for module in list(found):
-        found |= graph().find_upstream_modules(module)
+    waiting = list(found)
+    while waiting:
+        new = graph().find_modules_directly_imported_by(waiting.pop()) - found
+        new = {module for module in new if not (unused and module.startswith(unused))}
+        found |= new
+        waiting += new
     for module in list(found):
         parts = module.split(".")
         found |= {".".join(parts[:end]) for end in range(1, len(parts))}
@@ -91,12 +133,11 @@ def others(kind: str) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_import_closure(stage: str, kind: str) -> None:
     code = [ROOT / dep for dep in deps(stage, kind) if dep.startswith(("src/", "pipelines/"))]
-    assert ROOT / f"pipelines/{stage}.py" in code
+    script = ROOT / f"pipelines/{SCRIPTS.get(stage, stage)}.py"
+    assert script in code
     assert all(path.exists() for path in code)
     harmless = set(HARMLESS) | {f"sightline.config.{name}" for name in UNUSED_SECTIONS[stage]}
-    used = imported(ROOT / f"pipelines/{stage}.py") - harmless - others(kind)
-    unused = tuple(UNUSED_PACKAGES.get(stage, ()))
-    used = {module for module in used if not (unused and module.startswith(unused))}
+    used = imported(script, tuple(UNUSED_PACKAGES.get(stage, ()))) - harmless - others(kind)
     needed = {module: path_of(module) for module in used}
     missing = sorted(
         module for module, path in needed.items() if not any(path == dep or dep in path.parents for dep in code)
@@ -116,10 +157,11 @@ def test_a_model_depends_on_its_own_task_only(stage: str) -> None:
     assert {model.task.kind for model in load_params(ROOT / "params.yaml").models.values()} <= kinds
 
 
-def test_training_does_not_read_the_test_split() -> None:
-    assert not [
-        dep for dep in deps("train", KINDS[0]) if dep.endswith(("/test", "card.json")) or dep == "data/prepared"
-    ]
+@pytest.mark.parametrize("stage", ["train", "fit_head"])
+def test_training_does_not_read_the_test_split(stage: str) -> None:
+    read = deps(stage, KINDS[0])
+    assert not [dep for dep in read if "/test" in dep or dep.endswith("card.json") or dep == "data/prepared"]
+    assert "data/features/${item.features}" not in read
 
 
 def test_only_the_last_stage_has_an_outside_effect() -> None:

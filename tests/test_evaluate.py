@@ -121,6 +121,7 @@ def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "dataset": "digits",
             "task": {"kind": "classification", "architecture": "mlp"},
             "weights": "random",
+            "augment": "none",
             "input": {"size": 8, "channels": 1},
             "optimizer": {"name": "adam", "lr": 3e-3},
             "trainer": {"max_epochs": 3},

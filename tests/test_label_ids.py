@@ -577,6 +577,7 @@ def learn(data: str, learner: str) -> Learned:
             "dataset": data,
             "task": how.task,
             "weights": "random",
+            "augment": "none",
             "input": {"size": how.size, "channels": 1 if raw.grey else 3},
             "optimizer": {"name": "adam", "lr": how.lr},
             "trainer": trainer | {"accelerator": "cpu", "threads": 1},

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 MODEL = {
     "dataset": "digits",
     "weights": "random",
+    "augment": "none",
     "input": {"size": 8, "channels": 1},
     "optimizer": {"name": "adam", "lr": 2e-3},
 }

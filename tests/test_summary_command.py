@@ -26,6 +26,7 @@ models:
     task: {kind: classification, architecture: mnist_cnn}
     weights: random
     input: {size: 20, channels: 1}
+    augment: none
     optimizer: {name: adam}
 """
 

@@ -27,7 +27,8 @@ def check(params: ParamsFile = Path("params.yaml")) -> None:
     from sightline.config import load_params
 
     checked = load_params(params)
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models")
+    heads = f", {len(checked.heads)} heads" if checked.heads else ""
+    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
 
 
 @app.command()
@@ -43,7 +44,7 @@ def models(
     from sightline.summary import registry_table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-    names = load_params(params).models
+    names = load_params(params).registered()
     registered = [outcome for outcome in last_outcomes(Path()) if outcome.name in names]
     if registered:
         console.print(registry_table(registered))
@@ -110,7 +111,9 @@ def tune(
     model = params.model(name)
     reports = Path("reports", name, "tuning")
     prepared = Path("data/prepared", model.dataset)
-    found = probe(model, params.seed_of(name), prepared, reports, seconds=seconds, fastest_batch=batch_size)
+    augmentation = params.augmentations.get(model.augment)
+    seed = params.seed_of(name)
+    found = probe(model, seed, prepared, reports, augmentation=augmentation, seconds=seconds, fastest_batch=batch_size)
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(findings_table(found))
     changes = {finding.setting: finding.suggested for finding in found if finding.changed}
     if not changes:

@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
             "dataset": "digits",
             "task": {"kind": "classification", "architecture": "mnist_cnn"},
             "weights": "random",
+            "augment": "none",
             "input": {"size": 28, "channels": 1},
             "optimizer": {"name": "adam", "lr": 1e-3},
         }
@@ -90,7 +91,8 @@ BROKEN = {
     "unknown word": (
         "models.cnn.augment",
         "lite",
-        "models.cnn.augment: 'lite' is not allowed, use one of none, light (did you mean light?)",
+        "models.cnn.augment: 'lite' is not allowed, use one of none, light, medium, heavy, alexnet, tencrop "
+        "(did you mean light?)",
     ),
     "unknown format": (
         "datasets.digits.format",

@@ -223,6 +223,7 @@ models:
     task: {kind: classification, architecture: mnist_cnn}
     weights: random
     input: {size: 28, channels: 1}
+    augment: none
     optimizer: {name: adam}
 """
 

@@ -73,7 +73,7 @@ def drawn_geometry(seed: int) -> tuple[Any, Geometry]:
 @pytest.mark.parametrize("seed", range(40))
 def test_annotations_stay_on_their_objects_under_augmentation(seed: int) -> None:
     image, geometry = drawn_geometry(seed)
-    augment = Augmenter("light", 1, seed=seed)
+    augment = Augmenter("light", seed=seed)
     augment.transform.transforms[1].p = 0.0  # move, without changes of light
     moved, after = augment.with_geometry(image, geometry, 0, "a")
     assert after.masks is not None
@@ -92,9 +92,9 @@ def test_annotations_stay_on_their_objects_under_augmentation(seed: int) -> None
 def test_boxes_without_masks_follow_too() -> None:
     for seed in range(40):
         image, geometry = drawn_geometry(seed)
-        with_masks = Augmenter("light", 1, seed=seed).with_geometry(image, geometry, 0, "a")[1]
+        with_masks = Augmenter("light", seed=seed).with_geometry(image, geometry, 0, "a")[1]
         bare = Geometry(geometry.boxes, geometry.box_labels)
-        without = Augmenter("light", 1, seed=seed).with_geometry(image, bare, 0, "a")[1]
+        without = Augmenter("light", seed=seed).with_geometry(image, bare, 0, "a")[1]
         for label, box in zip(with_masks.box_labels, with_masks.boxes, strict=True):
             if geometry.masks is not None and geometry.masks[label].sum() > 200:  # hardly covered by others
                 np.testing.assert_allclose(without.boxes[without.box_labels == label][0], box, atol=3)
@@ -103,7 +103,7 @@ def test_boxes_without_masks_follow_too() -> None:
 def test_a_mirrored_image_exchanges_left_and_right() -> None:
     import albumentations as A  # noqa: N812
 
-    augment = Augmenter("light", 1, seed=0, mirrored=(1, 0))
+    augment = Augmenter("light", seed=0, mirrored=(1, 0))
     params = A.KeypointParams("xy", remove_invisible=False)
     augment.transform = A.Compose([A.HorizontalFlip(p=1.0)], keypoint_params=params)
     points = np.array([[[10, 20, 2], [30, 20, 1]]], np.float32)
@@ -126,7 +126,7 @@ def test_images_without_objects_are_augmented_too() -> None:
     )
     image = np.full((96, 96, 1), 9, np.uint8)
     for sample in "abcd":
-        changed, after = Augmenter("light", 1, seed=0).with_geometry(image, nothing, 0, sample)
+        changed, after = Augmenter("light", seed=0).with_geometry(image, nothing, 0, sample)
         assert changed.shape == image.shape
         assert (len(after.boxes), len(after.box_labels)) == (0, 0)
         assert after.semantic is not None
@@ -137,7 +137,7 @@ def test_images_without_objects_are_augmented_too() -> None:
 def test_objects_that_leave_the_image_are_left_out() -> None:
     boxes = np.array([[-50, 0, 2, 10], [90, 90, 100, 100], [10, 10, 20, 20]], np.float32)
     points = np.array([[[-3, 5, 2]], [[95, 95, 2]], [[200, 3, 1]]], np.float32)
-    left = within(Geometry(boxes, np.arange(3), keypoints=points), 96)
+    left = within(Geometry(boxes, np.arange(3), keypoints=points), 96, 96)
     assert left.box_labels.tolist() == [1, 2]
     assert left.boxes.max() <= 96
     assert left.keypoints is not None

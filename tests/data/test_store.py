@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from raw_folders import config, contents, record, write_folder
 
-from sightline.data import shards
+from sightline.data import rows
 from sightline.data.formats import open_source
 from sightline.data.preparation import prepare
-from sightline.data.shards import bucket_bits, sample_id
+from sightline.data.rows import bucket_bits
+from sightline.data.shards import sample_id
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.structures import SPLITS
@@ -32,7 +33,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, folder: Path) -> None:
 
 
 def test_growth_rewrites_few_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "_SHARD_SAMPLES", 4)
+    monkeypatch.setattr(rows, "_SHARD_SAMPLES", 4)
     root = write_folder(tmp_path / "raw", each=30)
     dataset = config(format="image_folder", root=str(root))
     prepare("tiny", dataset, tmp_path / "one")
@@ -45,7 +46,7 @@ def test_growth_rewrites_few_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_shards_hold_what_the_source_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(shards, "_SHARD_SAMPLES", 3)
+    monkeypatch.setattr(rows, "_SHARD_SAMPLES", 3)
     prepare("tiny", config(format="image_folder", root=str(folder)), tmp_path / "one")
     for split in SPLITS:
         store = SplitStore(tmp_path / "one" / split)

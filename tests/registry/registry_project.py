@@ -34,6 +34,7 @@ models:
     task: {kind: classification, architecture: mnist_cnn}
     weights: random
     input: {size: 28, channels: 1}
+    augment: none
     optimizer: {name: adam, lr: LR}
 gate: {max_class_drop: 0.05, min_class_samples: 20}
 """

@@ -182,6 +182,7 @@ def test_a_training_learns_to_give_back(digits: Path, tmp_path: Path, monkeypatc
         "dataset": "digits",
         "task": {"kind": "autoencoder", "architecture": "dense_autoencoder", "hidden": [32], "code": 8, "noise": 0.1},
         "weights": "random",
+        "augment": "none",
         "input": {"size": 8, "channels": 1},
         "optimizer": {"name": "adam", "lr": 0.01},
         "trainer": {"max_epochs": 3},

@@ -232,6 +232,7 @@ def model(**trainer: Any) -> Model:
             "dataset": "figures",
             "task": {"kind": "keypoints", "backbone": "timm:test_resnet", "width": 16, "backbone_stride": 16},
             "weights": "random",
+            "augment": "none",
             "input": {"size": 64},
             "optimizer": {"name": "adamw", "lr": 3e-3},
             "trainer": {"batch_size": 16, **trainer},

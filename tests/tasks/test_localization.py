@@ -198,6 +198,7 @@ def model(architecture: str, dataset: str, size: int) -> Model:
             "dataset": dataset,
             "task": {"kind": "localization", "architecture": architecture},
             "weights": "random",
+            "augment": "none",
             "input": {"size": size},
             "optimizer": {"name": "adam", "lr": 1e-3},
             "trainer": {"max_epochs": 2, "batch_size": 16},

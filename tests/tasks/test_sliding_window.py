@@ -214,6 +214,7 @@ def model(dataset: str, **task: Any) -> Model:
             "dataset": dataset,
             "task": {"kind": "sliding_window", "architecture": "lenet5", "window": 16, **task},
             "weights": "random",
+            "augment": "none",
             "input": {"size": 48},
             "optimizer": {"name": "adam", "lr": 2e-3},
             "trainer": {"max_epochs": 3, "batch_size": 16},

@@ -35,6 +35,7 @@ MODEL: dict[str, Any] = {
     "dataset": "digits",
     "task": {"kind": "classification", "architecture": "mlp", "hidden": [16]},
     "weights": "random",
+    "augment": "none",
     "input": {"size": 8, "channels": 1},
     "optimizer": {"name": "adam"},
 }

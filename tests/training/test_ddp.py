@@ -18,6 +18,7 @@ SETTINGS: dict[str, Any] = {
     "dataset": "digits",
     "task": {"kind": "classification", "architecture": "mnist_cnn", "activation": "tanh"},
     "weights": "random",
+    "augment": "none",
     "input": {"size": 16, "channels": 1},
     "optimizer": {"name": "momentum", "lr": 0.02},
     "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32", "threads": 1},

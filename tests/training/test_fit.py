@@ -17,6 +17,7 @@ SETTINGS: dict[str, Any] = {
     "dataset": "digits",
     "task": {"kind": "classification", "architecture": "mlp"},
     "weights": "random",
+    "augment": "none",
     "input": {"size": 8, "channels": 1},
     "optimizer": {"name": "adam", "lr": 1e-3},
     "trainer": {"max_epochs": 2, "batch_size": 64},

@@ -13,6 +13,7 @@ SETTINGS: dict[str, Any] = {
     "dataset": "digits",
     "task": {"kind": "classification", "architecture": "mlp"},
     "weights": "random",
+    "augment": "none",
     "input": {"size": 8, "channels": 1},
     "optimizer": {"name": "adam", "lr": 1e-3},
     "trainer": {"batch_size": 32, "accelerator": "cpu"},

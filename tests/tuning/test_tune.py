@@ -25,6 +25,7 @@ models:
       architecture: mlp
     weights: random
     input: {size: 8, channels: 1}
+    augment: none
     optimizer: {name: adam, lr: 1.0e-7} # far too low
 evaluation: {}
 """

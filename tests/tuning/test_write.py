@@ -30,6 +30,7 @@ models:
             architecture: timm:resnet10t
         weights: random
         input: {size: 28, channels: 1}
+        augment: none
         optimizer:
             name: "adam"     # aligned
             lr:   1.0e-3     # why not
@@ -43,6 +44,7 @@ models:
         task: {kind: classification, architecture: mlp}
         weights: random
         input: {size: 28, channels: 1}
+        augment: none
         optimizer: { name: adam, lr: 0.001, }
         # the end
 """
@@ -56,6 +58,7 @@ models:
     task: {kind: classification, architecture: mlp}
     weights: random
     input: {size: 28, channels: 1}
+    augment: none
     optimizer: {name: adam, lr: 0.001, betas: [0.8, 0.99]}
     trainer: {max_epochs: 3, strategy: "ddp"}
   child:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sightline.config.augmentations import READY_POLICIES
 from sightline.config.base import Section
 from sightline.config.optimizers import Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.tasks import Task
@@ -46,7 +47,10 @@ class Model(Section):
         "../../models/NAME/weights.safetensors is that of another model here",
     )
     input: Input
-    augment: Literal["none", "light"] = "none"
+    augment: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description=f"how training images vary: {', '.join(READY_POLICIES)}, or a key of augmentations",
+    )
     optimizer: Optimizer
     schedule: Schedule = Constant(name="constant")
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")

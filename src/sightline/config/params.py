@@ -7,13 +7,18 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from sightline.config.augmentations import Augmentation
 from sightline.config.base import Name, Section
 from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes, nearest
 from sightline.config.evaluation import Evaluation, Gate
+from sightline.config.features import Features
+from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.config.reader import read_mapping
 from sightline.config.trainer import Trainer
+from sightline.config.transfer import find_transfer_mistakes
+from sightline.config.variation import find_variation_mistakes
 
 
 class Params(Section):
@@ -21,8 +26,11 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0, description="of weights, order, augmentation and dropout, e.g. 0")]
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    augmentations: dict[Name, Augmentation] = Field({}, description="policies, by name")
     trainer: Trainer = Field(description="common settings of training, may be {}")
     models: Annotated[dict[Name, Model], Field(min_length=1)]
+    features: dict[Name, Features] = Field({}, description="vectors of images, by name")
+    heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
 
@@ -46,6 +54,42 @@ class Params(Section):
             ConfigError: there is no such data set.
         """
         return _entry(self.datasets, "datasets", name)
+
+    def augmentation(self, name: str) -> Augmentation:
+        """Return the section of a named policy.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        return _entry(self.augmentations, "augmentations", name)
+
+    def features_of(self, name: str) -> Features:
+        """Return the section of a features entry.
+
+        Raises:
+            ConfigError: there is no such entry.
+        """
+        return _entry(self.features, "features", name)
+
+    def head(self, name: str) -> Head:
+        """Return a head's section.
+
+        Raises:
+            ConfigError: there is no such head.
+        """
+        return _entry(self.heads, "heads", name)
+
+    def registered(self) -> dict[str, Model | Head]:
+        """Return everything that is evaluated, released and registered, by its name."""
+        return {**self.models, **self.heads}
+
+    def dataset_of(self, name: str) -> str:
+        """Return the data set of a model or head.
+
+        Raises:
+            ConfigError: there is neither.
+        """
+        return _entry(self.registered(), "models", name).dataset
 
     def seed_of(self, model: str) -> int:
         """Return the seed that trains `model`."""
@@ -93,6 +137,13 @@ def load_params(path: Path) -> Params:
         + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")
         for name, model in params.models.items()
         if model.dataset not in params.datasets
+    ]
+    unknown += [
+        f"{path}: {line}" for line in find_variation_mistakes(params.datasets, params.augmentations, params.models)
+    ]
+    unknown += [
+        f"{path}: {line}"
+        for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads)
     ]
     if unknown:
         raise ConfigError(unknown)

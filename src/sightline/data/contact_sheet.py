@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sightline.data.overlay import draw_truth
 from sightline.data.store import SplitStore
-from sightline.structures import LabelMap
+from sightline.structures import LabelMap, Sample
 
 _CELL = 96  # pixels, both sides
 _LARGE = 192  # of images on which something is drawn, where there are few classes
@@ -51,6 +53,23 @@ def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
     return sheet
 
 
+def draw_variants(rows: Sequence[Sequence[Sample]], labels: LabelMap) -> Image.Image:
+    """Return samples in rows, each an original followed by variants of it, with what is drawn on them."""
+    first = rows[0][0]
+    cell = _LARGE if first.boxes is not None or first.semantic is not None else _CELL
+    columns, top = max(map(len, rows)), 28
+    sheet = Image.new("RGB", (columns * (cell + _GAP) + _GAP, top + len(rows) * (cell + _GAP)), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for column in range(columns):
+        named = f"variant {column}" if column else "original"
+        draw.text((_GAP + column * (cell + _GAP) + cell / 2, top / 2), named, _INK, font, anchor="mm")
+    for place, row in enumerate(rows):
+        for column, sample in enumerate(row):
+            picture = _drawn(sample, cell, labels)
+            sheet.paste(picture, (_GAP + column * (cell + _GAP), top + place * (cell + _GAP)))
+    return sheet
+
+
 def _members(store: SplitStore, labels: LabelMap) -> list[list[int]]:
     """Return the samples of each class: those with its label, else those where it is on the image in some way."""
     if (store.labels >= 0).any():
@@ -85,8 +104,12 @@ def _grid(store: SplitStore, labels: LabelMap, cell: int) -> Image.Image:
 
 
 def _picture(store: SplitStore, index: int, cell: int, labels: LabelMap) -> Image.Image:
+    return _drawn(store.sample(index), cell, labels)
+
+
+def _drawn(sample: Sample, cell: int, labels: LabelMap) -> Image.Image:
     """Return an image, with what is drawn on it, in the middle of a white square."""
-    pixels = draw_truth(store.sample(index), cell, labels.mirrored)
+    pixels = draw_truth(sample, cell, labels.mirrored)
     height, width = pixels.shape[:2]
     square = Image.new("RGB", (cell, cell), _PAPER)
     square.paste(Image.fromarray(pixels), ((cell - width) // 2, (cell - height) // 2))

@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset
 
-from sightline.data.augmentation import Augmenter, Policy, key
+from sightline.config.augmentations import Policy, divide_policy
+from sightline.data.augmentation import Augmenter, key
 from sightline.data.batch import Batch
 from sightline.data.cache import raw_pixels
 from sightline.data.geometry import SPATIAL, Annotations, Geometry, as_tensors
 from sightline.data.images import Resize
+from sightline.data.mixing import Mixer
 from sightline.data.sampling import EpochSampler
 from sightline.data.store import SplitStore, load_labels
 from sightline.structures import UINT8
@@ -35,6 +38,8 @@ class Batches(Dataset[Batch]):
         augment: changes an image for (epoch, id); None leaves images as they are.
         annotations: what lies on the images, changed together with them; None for tasks that look at whole images.
         fields: names of the annotations that are targets.
+        mixer: mixes the images of a batch; None leaves them apart.
+        classes: how many there are, into which mixed labels are divided.
     """
 
     def __init__(
@@ -45,9 +50,12 @@ class Batches(Dataset[Batch]):
         augment: Augmenter | None = None,
         annotations: Annotations | None = None,
         fields: Sequence[str] = (),
+        mixer: Mixer | None = None,
+        classes: int = 0,
     ) -> None:
         self.pixels, self.targets, self.ids, self.augment = pixels, targets, ids, augment
         self.annotations, self.fields = annotations, fields
+        self.mixer, self.classes = mixer, classes
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,11 +67,28 @@ class Batches(Dataset[Batch]):
         rows = torch.from_numpy(chosen)
         targets: dict[str, Any] = {name: values[rows] for name, values in self.targets.items()}
         if self.annotations is not None:
-            targets |= as_tensors(self._with_geometry(images, drawn), self.fields)
-        elif self.augment is not None:
-            for place, (epoch, index) in enumerate(drawn):
-                images[place] = self.augment(images[place], epoch, self.ids[index])
+            geometries = self._with_geometry(images, drawn)
+            if self.mixer is not None:
+                images, geometries = self.mixer.drawn(images, geometries, drawn[0][0], self.ids[drawn[0][1]])
+            targets |= as_tensors(geometries, self.fields)
+        else:
+            if self.augment is not None:
+                for place, (epoch, index) in enumerate(drawn):
+                    images[place] = self.augment(images[place], epoch, self.ids[index])
+            if self.mixer is not None:
+                images, targets = self._mixed(self.mixer, images, targets, drawn)
         return Batch(torch.from_numpy(images), targets, drawn[0][0])
+
+    def _mixed(
+        self, mixer: Mixer, images: UINT8, targets: dict[str, Tensor], drawn: list[tuple[int, int]]
+    ) -> tuple[UINT8, dict[str, Tensor]]:
+        """Return mixed images with N x K float32 labels, whichever of `label` and `labels` there is."""
+        [name] = [name for name in ("label", "labels") if name in targets]
+        own = targets[name]
+        whole = own.float() if own.ndim == 2 else one_hot(own, self.classes).float()
+        epoch, first = drawn[0]
+        images, labels = mixer.labelled(images, whole.numpy(), epoch, self.ids[first])
+        return images, {**targets, name: torch.from_numpy(labels)}
 
     def _with_geometry(self, images: UINT8, drawn: list[tuple[int, int]]) -> list[Geometry]:
         """Return the geometry of each image, both changed together."""
@@ -85,6 +110,8 @@ class PreparedData(LightningDataModule):
         targets: the fields of a sample that the task reads.
         size, channels, resize: the network's input.
         augment: the policy for training images.
+        copies: a folder with variants of the training samples. They are taken as they are, beside the originals, and
+            the policy draws no others; None where there are none.
         batch_size: per process.
         num_workers: loader processes.
         seed: of order and augmentation.
@@ -104,23 +131,28 @@ class PreparedData(LightningDataModule):
         num_workers: int,
         seed: int,
         balanced: bool = False,
+        copies: Path | None = None,
     ) -> None:
         super().__init__()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.data: dict[str, Batches] = {}
         labels = load_labels(folder)
-        stores = {split: SplitStore(folder / split) for split in ("train", "val")}
+        stores = {"train": training_split(folder, copies), "val": SplitStore(folder / "val")}
         self.classes = stores["train"].labels if balanced else None
+        transforms, mixing = divide_policy(augment)
+        varies = transforms not in ("none", []) and copies is None
+        spatial = any(name in SPATIAL for name in targets)
         for split, store in stores.items():
-            varies = split == "train" and augment != "none"
-            spatial = any(name in SPATIAL for name in targets)
+            learned = split == "train"
             self.data[split] = Batches(
                 raw_pixels(store, size, channels, resize),
                 {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
                 store.ids,
-                Augmenter(augment, channels, seed, labels.mirrored) if varies else None,
+                Augmenter(transforms, seed, labels.mirrored) if learned and varies else None,
                 Annotations(store, targets, size, resize) if spatial else None,
                 targets,
+                Mixer(mixing, seed) if learned and mixing else None,
+                len(labels),
             )
 
     def steps_per_epoch(self, world: int) -> int:
@@ -164,6 +196,11 @@ class PreparedData(LightningDataModule):
             generator=torch.Generator().manual_seed(key(self.seed, "loader") >> 1),
             worker_init_fn=_single_threaded if self.num_workers else None,
         )
+
+
+def training_split(folder: Path, copies: Path | None) -> SplitStore:
+    """Return the training samples of `data/prepared/NAME`, with their copies where there are some."""
+    return SplitStore(folder / "train", [] if copies is None else [copies])
 
 
 def target_column(store: SplitStore, name: str, classes: int) -> Tensor:

@@ -23,13 +23,13 @@ _POINT = 3  # x, y, visibility
 
 @dataclass
 class Geometry:
-    """What lies where in one image, in pixels of the network's input.
+    """What lies where in one image, in its pixels; on the way to a network in those of the input.
 
     Attributes:
         boxes: N x 4 float32 xyxy, within the image.
         box_labels: N int64.
-        masks: N x S x S uint8, 0/1; None where they are not asked for.
-        semantic: S x S uint8 class ids, 255 = ignore; None where it is not asked for.
+        masks: N x H x W uint8, 0/1; None where they are not asked for.
+        semantic: H x W uint8 class ids, 255 = ignore; None where it is not asked for.
         keypoints: N x K x 3 float32 x, y, visibility, in the order of boxes; visibility 0 where a point is absent
             or outside. None where they are not asked for.
     """
@@ -90,18 +90,18 @@ class Annotations:
             None if self._semantic is None else np.array(self._semantic[index]),
             None if self._points is None else self._points[index].copy(),
         )
-        return within(whole, self.size)
+        return within(whole, self.size, self.size)
 
 
-def within(geometry: Geometry, size: int) -> Geometry:
+def within(geometry: Geometry, height: int, width: int) -> Geometry:
     """Clip boxes to the image, leave out objects of which too little is in it, and hide points outside."""
     boxes = geometry.boxes
-    clipped = boxes.clip(0, size)
+    clipped = boxes.clip(0, np.array([width, height, width, height], np.float32))
     whole, left = _areas(boxes), _areas(clipped)
     kept = (left >= LEAST_VISIBLE * whole) & (left >= 1)
     points = geometry.keypoints
     if points is not None and points.size:
-        outside = ((points[..., :2] < 0) | (points[..., :2] >= size)).any(-1)
+        outside = ((points[..., :2] < 0) | (points[..., :2] >= [width, height])).any(-1)
         points[outside] = 0
     return replace(geometry, boxes=clipped, keypoints=points).only(kept)
 

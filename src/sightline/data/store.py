@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,28 +26,32 @@ class SplitStore:
 
     Args:
         path: `data/prepared/NAME/SPLIT`.
+        more: folders with further samples of the same data set, which follow those of `path`.
 
     Raises:
         UserError: it is missing or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._files = sorted(path.glob("*.arrow"))
-        if not self._files:
-            raise UserError(f"{path}: no prepared samples; {_remedy(path.parent)}")
+    def __init__(self, path: Path, more: Sequence[Path] = ()) -> None:
+        self.path, self.more = path, tuple(more)
+        self._files = []
+        for folder in (path, *self.more):
+            files = sorted(folder.glob("*.arrow"))
+            if not files:
+                raise UserError(f"{folder}: no prepared samples; {_remedy(folder.parent)}")
+            self._files += files
         self._shards = [_map(file) for file in self._files]
         self._ends = np.cumsum([shard.num_rows for shard in self._shards]).tolist()
 
-    def __reduce__(self) -> tuple[type[SplitStore], tuple[Path]]:
-        return SplitStore, (self.path,)  # worker processes map the files themselves
+    def __reduce__(self) -> tuple[type[SplitStore], tuple[Path, tuple[Path, ...]]]:
+        return SplitStore, (self.path, self.more)  # worker processes map the files themselves
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     @cached_property
     def ids(self) -> list[str]:
-        """The samples' ids, ascending."""
+        """The samples' ids, ascending in each folder."""
         return self.column("id")
 
     @cached_property
@@ -132,4 +137,5 @@ def _map(file: Path) -> pa.RecordBatch:
 
 
 def _remedy(folder: Path) -> str:
-    return f"run dvc repro prepare@{folder.name}"
+    stage = "augment" if folder.parent.name == "augmented" else "prepare"
+    return f"run dvc repro {stage}@{folder.name}"

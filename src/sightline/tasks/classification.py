@@ -82,11 +82,14 @@ class Classification(Task):
     class_weights: Tensor | None
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """Mean loss of N x K scores against N class ids.
+        """Mean loss of N x K scores against N class ids, or N x K shares of classes where images are mixed.
 
-        Cross entropy, with labels smoothed as in Szegedy et al. 2016, section 7; or one of the losses on t = -1/+1.
+        Cross entropy, with labels smoothed as in Szegedy et al. 2016, section 7; or one of the losses on t = -1/+1,
+        which take class ids only.
         """
         labels = targets["label"]
+        if labels.ndim == 2:
+            return soft_cross_entropy(outputs, labels, self.class_weights, self.label_smoothing)
         if self.criterion == "cross_entropy":
             return F.cross_entropy(outputs, labels, self.class_weights, label_smoothing=self.label_smoothing)
         if self.criterion == "hinge" and outputs.shape[1] > 2:
@@ -184,6 +187,24 @@ def signed_loss(criterion: Literal["hinge", "perceptron", "hebb"], outputs: Tens
         case _:
             assert_never(criterion)
     return losses.sum(1).mean()
+
+
+def soft_cross_entropy(scores: Tensor, shares: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    """Cross entropy with shares of classes; for shares of 0 and 1 it is that of torch with class ids.
+
+    Unlike torch's own for probabilities it is a weighted mean, so that balanced classes count the same when mixed.
+
+    Args:
+        scores: N x K logits.
+        shares: N x K, adding up to 1.
+        weights: K, None for equal ones.
+        smoothing: share of the loss that all classes have alike.
+    """
+    costs = -F.log_softmax(scores, 1)
+    weighted = costs if weights is None else costs * weights
+    importance = shares.sum() if weights is None else (shares * weights).sum()
+    uniform = weighted.sum(1).sum() / scores.shape[1]
+    return ((1 - smoothing) * (shares * weighted).sum() + smoothing * uniform) / importance
 
 
 def _per_class(confusion: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:

@@ -17,8 +17,9 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from sightline.artifact import ModelCard, write_model
+from sightline.config.augmentations import Augmentation, Policy, chosen_policy, copies_folder
 from sightline.config.models import Model
-from sightline.data.datamodule import PreparedData
+from sightline.data.datamodule import PreparedData, training_split
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.models.weights import is_folded
@@ -56,6 +57,8 @@ def train(
     prepared: Path,
     output: Path,
     *,
+    augmentation: Augmentation | None = None,
+    augmented: Path = Path("data/augmented"),
     weights_folder: Path = Path("data/weights"),
     logger: Callable[[Path], Logger | None] | None = None,
     callbacks: Sequence[Callback] = (),
@@ -70,6 +73,8 @@ def train(
         seed: of weights, order, augmentation and dropout.
         prepared: folder of the prepared data set.
         output: the model directory to write.
+        augmentation: the section that `augment` names; None where it is a ready-made policy.
+        augmented: where the copies of such a section are looked up.
         weights_folder: where `weights: FILE` is looked up.
         logger: makes any Lightning logger, which follows the epochs. It is given the folder of the checkpoints, where
             it may remember its run, to go on with it after a kill.
@@ -81,10 +86,11 @@ def train(
     """
     _hush()
     labels = load_labels(prepared)
-    stores = {split: SplitStore(prepared / split) for split in ("train", "val")}
+    policy, copies = chosen_policy(config.augment, augmentation), copies_folder(config.augment, augmentation, augmented)
+    stores = {"train": training_split(prepared, copies), "val": SplitStore(prepared / "val")}
     task, numerics = _build(config, seed, labels, stores["train"], weights_folder)
     data_sha256 = hashlib.sha256((stores["train"].digest + stores["val"].digest + labels.sha256).encode()).hexdigest()
-    folder = resume_folder(_settings(config, seed, data_sha256, numerics, weights_folder), resume_root)
+    folder = resume_folder(_settings(config, policy, seed, data_sha256, numerics, weights_folder), resume_root)
     settings = config.trainer
     data = PreparedData(
         prepared,
@@ -92,7 +98,8 @@ def train(
         size=config.input.size,
         channels=config.input.channels,
         resize=config.input.resize,
-        augment=config.augment,
+        augment=policy,
+        copies=copies,
         batch_size=settings.batch_size,
         num_workers=settings.num_workers,
         seed=seed,
@@ -148,13 +155,16 @@ def _device(accelerator: str) -> Literal["cpu", "cuda", "mps", "other"]:
     return "cpu" if accelerator in ("auto", "cpu") else "other"
 
 
-def _settings(config: Model, seed: int, data_sha256: str, numerics: Numerics, weights_folder: Path) -> dict[str, Any]:
+def _settings(
+    config: Model, policy: Policy, seed: int, data_sha256: str, numerics: Numerics, weights_folder: Path
+) -> dict[str, Any]:
     """Everything that decides the result of a training."""
     weights = weights_source(config.weights, weights_folder)
     own = config.model_dump()
     own["trainer"].pop("num_workers")  # never changes the result
     return {
         "config": own,
+        "policy": policy,
         "seed": seed,
         "data": data_sha256,
         "numerics": numerics.__dict__,

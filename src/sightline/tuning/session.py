@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from sightline.config.augmentations import Augmentation
 from sightline.config.models import Model
 from sightline.tuning.batch_size import batch_speeds, largest_batch
 from sightline.tuning.findings import Finding
@@ -22,6 +23,7 @@ def probe(
     prepared: Path,
     output: Path,
     *,
+    augmentation: Augmentation | None = None,
     seconds: float = 60.0,
     fastest_batch: bool = False,
     weights_folder: Path = Path("data/weights"),
@@ -34,6 +36,7 @@ def probe(
         seed: of weights, order, augmentation and dropout.
         prepared: folder of the prepared data set; its test split is never read.
         output: folder for learning_rate.png and learning_rate.csv.
+        augmentation: the section that `augment` names; None where it is a ready-made policy.
         seconds: for all timings; the learning rate takes a hundred steps besides.
         fastest_batch: suggest the smallest batch within 5 % of the best throughput, instead of keeping what fits.
         weights_folder: where `weights: FILE` is looked up.
@@ -42,7 +45,7 @@ def probe(
     Raises:
         UserError: data that are not prepared, or a model that this machine cannot train.
     """
-    subject = open_subject(config, seed, prepared, weights_folder)
+    subject = open_subject(config, seed, prepared, weights_folder, augmentation)
     largest, room = largest_batch(subject)
     written = min(config.trainer.batch_size, subject.samples)  # no batch is larger than the split
     size = min(written, largest)

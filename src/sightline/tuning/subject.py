@@ -14,11 +14,12 @@ import torch
 from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
 
+from sightline.config.augmentations import Augmentation, chosen_policy, copies_folder
 from sightline.config.models import Model
 from sightline.data.batch import Batch
-from sightline.data.datamodule import Loader, PreparedData
+from sightline.data.datamodule import Loader, PreparedData, training_split
 from sightline.data.sampling import EpochSampler
-from sightline.data.store import SplitStore, load_labels
+from sightline.data.store import load_labels
 from sightline.errors import UserError
 from sightline.models.weights import is_folded
 from sightline.tasks import build, weights_source
@@ -78,7 +79,7 @@ class Subject:
     def batch(self, size: int) -> Batch:
         """Return the first `size` training samples, not augmented; they repeat where there are fewer."""
         plain = copy.copy(self.data.data["train"])
-        plain.augment = None
+        plain.augment = plain.mixer = None
         return plain.__getitems__([(0, index % self.samples) for index in range(size)])
 
     def loader(self, size: int, workers: int, batches: int) -> Loader:
@@ -100,14 +101,22 @@ class Subject:
         return iter(EpochSampler(self.samples, size, self.seed, lambda: epoch, classes=self.data.classes))
 
 
-def open_subject(config: Model, seed: int, prepared: Path, weights_folder: Path) -> Subject:
-    """Build network and data as a training does.
+def open_subject(
+    config: Model,
+    seed: int,
+    prepared: Path,
+    weights_folder: Path,
+    augmentation: Augmentation | None = None,
+    augmented: Path = Path("data/augmented"),
+) -> Subject:
+    """Build network and data as a training does; the arguments are those of `training.train`.
 
     Raises:
         UserError: data that are not prepared, or weights or settings that do not fit.
     """
     settings = config.trainer
-    labels, store = load_labels(prepared), SplitStore(prepared / "train")
+    policy, copies = chosen_policy(config.augment, augmentation), copies_folder(config.augment, augmentation, augmented)
+    labels, store = load_labels(prepared), training_split(prepared, copies)
     device = _device(settings.accelerator)
     torch.manual_seed(seed)
     task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), store)
@@ -122,7 +131,8 @@ def open_subject(config: Model, seed: int, prepared: Path, weights_folder: Path)
         size=config.input.size,
         channels=config.input.channels,
         resize=config.input.resize,
-        augment=config.augment,
+        augment=policy,
+        copies=copies,
         batch_size=settings.batch_size,
         num_workers=0,
         seed=seed,

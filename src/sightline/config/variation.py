@@ -1,0 +1,88 @@
+"""How augmentations and models fit together: what `load_params` checks across sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from sightline.config.augmentations import (
+    READY_POLICIES,
+    Augmentation,
+    CutMix,
+    Mixing,
+    MixUp,
+    Mosaic,
+    divide_policy,
+)
+from sightline.config.errors import nearest
+from sightline.config.models import Model
+from sightline.config.tasks import Task
+from sightline.config.transforms import find_mistakes
+from sightline.config.trials import find_misfits
+
+_SPATIAL = (
+    "localization",
+    "detection",
+    "sliding_window",
+    "instance_segmentation",
+    "semantic_segmentation",
+    "keypoints",
+)
+_WITH_LABELS = ("classification", "multilabel")
+_WITH_OBJECTS = ("detection", "instance_segmentation", "semantic_segmentation")
+
+
+def find_variation_mistakes(
+    datasets: Mapping[str, object], augmentations: Mapping[str, Augmentation], models: Mapping[str, Model]
+) -> list[str]:
+    """Return one line per mistake in policies, and in what models make of them, without the file's name."""
+    told: list[str] = []
+    for name, own in augmentations.items():
+        if name in READY_POLICIES:
+            told.append(f"augmentations.{name}: is the name of a ready-made policy; choose another one")
+        if own.dataset not in datasets:
+            otherwise = f" ({', '.join(datasets)})"
+            near = nearest(own.dataset, datasets, otherwise)
+            told.append(f"augmentations.{name}.dataset: {own.dataset!r} is not among datasets{near}")
+        if isinstance(own.policy, list):
+            told += [f"augmentations.{name}.policy{place}: {what}" for place, what in find_mistakes(own.policy)]
+    if told:
+        return told
+    return [line for name, model in models.items() for line in _misuses(name, model, augmentations)]
+
+
+def _misuses(name: str, model: Model, augmentations: Mapping[str, Augmentation]) -> Iterator[str]:
+    key, path = model.augment, f"models.{name}.augment"
+    if key in READY_POLICIES:
+        return
+    if key not in augmentations:
+        known = [*READY_POLICIES, *augmentations]
+        yield f"{path}: {key!r} is not allowed, use one of {', '.join(known)}{nearest(key, known)}"
+        return
+    own = augmentations[key]
+    if own.dataset != model.dataset:
+        yield f"{path}: {key} is for the data set {own.dataset}, but dataset is {model.dataset}"
+        return
+    if isinstance(own.policy, str):
+        return
+    for mixing in divide_policy(own.policy)[1]:
+        if unfit := _unfit(mixing, model.task):
+            yield f"{path}: {key} has {type(mixing).__name__}, which {unfit}"
+    kind, size, channels = model.task.kind, model.input.size, model.input.channels
+    for place, what in find_misfits(own.policy, size, channels, kind in _SPATIAL):
+        yield f"augmentations.{key}.policy{place}: {what} (models.{name}, task.kind: {kind})"
+
+
+def _unfit(mixing: Mixing, task: Task) -> str:
+    """Return why a kind of mixing does not suit a task, or nothing."""
+    suits: tuple[str, ...]
+    match mixing:
+        case MixUp() | CutMix():
+            if task.kind == "classification" and task.loss != "cross_entropy":
+                return f"needs task.loss: cross_entropy, but it is {task.loss}"
+            suits = _WITH_LABELS
+        case Mosaic():
+            suits = _WITH_OBJECTS
+        case _:
+            assert_never(mixing)
+    return "" if task.kind in suits else f"is for {', '.join(suits)}, but task.kind is {task.kind}"
