@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from sightline.config.base import Positive, PositiveInt, Probability, Section
 
+# temperature: softmax of the scores, all divided by one number (Guo et al. 2017), so that no class changes; sigmoid, isotonic:
+# a curve per class, then normalised (Platt 1999; Zadrozny and Elkan 2002).
+Calibration = Literal["none", "temperature", "sigmoid", "isotonic"]
 _Tried = Annotated[list[Positive], Field(min_length=1)]
 
 
@@ -40,8 +43,8 @@ class _Dropping(_Head):
 
 class _Scoring(_Dropping):
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: each class counts the same")
-    calibrate: Literal["none", "sigmoid", "isotonic"] = Field(
-        "sigmoid", description="of probabilities, by cross-validation on train; none: softmax of the scores"
+    calibrate: Calibration = Field(
+        "temperature", description="of probabilities, by cross-validation on train; none: softmax of the scores"
     )
 
 
@@ -67,7 +70,7 @@ class Logistic(_Scoring):
 
     kind: Literal["logistic"]
     C: _Tried = Field([0.01, 0.1, 1.0], description="inverse weights of the penalty, one is chosen")
-    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    calibrate: Calibration = "none"
 
 
 class Perceptron(_Scoring):

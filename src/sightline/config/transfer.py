@@ -15,7 +15,9 @@ def find_transfer_mistakes(
     """Return one line per mistake, without the file's name."""
     own, networks = list(datasets), list(models)
     told = [line for name, section in features.items() for line in _of_features(name, section, own, networks)]
-    return told + [line for name, section in heads.items() for line in _of_head(name, section, networks, features)]
+    if told:
+        return told
+    return [line for name, section in heads.items() for line in _of_head(name, section, networks, features)]
 
 
 def _of_features(name: str, section: Features, datasets: list[str], models: list[str]) -> Iterator[str]:

@@ -19,7 +19,6 @@ from sightline.features.pooling import Pooling, pooled
 from sightline.structures import UINT8
 from sightline.tasks.base import Task
 
-
 _NAMES = 12  # of layers that an error lists
 
 

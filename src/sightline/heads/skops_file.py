@@ -14,6 +14,7 @@ TRUSTED = [
     "sightline.heads.dropout.FeatureDropout",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.model_selection._split.StratifiedKFold",
 ]
 _SCHEMA = "schema.json"
