@@ -65,6 +65,22 @@ CONTRACT = {
         steps=120,
         lr=1e-2,
     ),
+    "semantic_fpn": Entry(
+        {
+            "kind": "semantic_segmentation",
+            "architecture": "semantic_fpn",
+            "loss": "cross_entropy_dice",
+            "backbone": "timm:test_resnet",
+            "strides": [4, 8, 16],
+            "width": 32,
+        },
+        "scenes",
+        0.3,
+        size=64,
+        channels=3,
+        steps=120,
+        lr=1e-2,
+    ),
     "conv_autoencoder": Entry({"kind": "autoencoder"}, "digits", least=15.0),
     "keypoints": Entry(
         {"kind": "keypoints", "backbone": "timm:test_resnet", "width": 32},

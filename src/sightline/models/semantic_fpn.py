@@ -21,14 +21,15 @@ class SemanticFpn(DenseNetwork):
     """Maps of a pyramid, enlarged step by step to the size of the finest one and added (Kirillov et al. 2019).
 
     "Panoptic feature pyramid networks", section 3.2 and figure 3: each step is a 3 x 3 convolution, group
-    normalisation, ReLU and bilinear enlargement by 2; a 1 x 1 convolution of the sum makes the scores. The paper
-    has 256 channels in the pyramid and 128 in the steps; here both have the pyramid's.
+    normalisation, ReLU and bilinear enlargement by 2. The paper has 256 channels in the pyramid and 128 in the steps,
+    here both have the pyramid's; and where it makes scores of each point of the sum, here each point makes those of
+    its 2 x 2 parts, for thin objects (Shi et al. 2016, sub-pixel convolution).
 
     Args:
         body: makes maps at the strides.
         pyramid: over it.
         classes: K.
-        strides: of the pyramid's maps, ascending; scores are made at the first.
+        strides: of the pyramid's maps, ascending; scores are made at half of the first.
     """
 
     def __init__(self, body: Body, pyramid: Pyramid, classes: int, strides: Sequence[int]) -> None:
@@ -36,14 +37,14 @@ class SemanticFpn(DenseNetwork):
         width = pyramid.out_channels
         steps = nn.ModuleList(_enlarging(width, halvings) for halvings in range(len(strides)))
         self.body = body
-        self.head = nn.ModuleDict({"backbone": pyramid, "steps": steps, "scores": nn.Conv2d(width, classes, 1)})
+        self.head = nn.ModuleDict({"backbone": pyramid, "steps": steps, "scores": _subpixel(width, classes)})
 
     def scores(self, images: Tensor) -> Tensor:
-        """N x C x H x W -> N x K x H / s x W / s, s the finest stride."""
+        """N x C x H x W -> N x K x 2 H / s x 2 W / s, s the finest stride."""
         assert isinstance(self.head, nn.ModuleDict)
-        maps = self.head["backbone"](self.body(images)).values()
-        steps = self.head["steps"]
-        enlarged = [step(one) for step, one in zip(steps, maps, strict=True)]  # type: ignore[arg-type]
+        maps, steps = self.head["backbone"](self.body(images)), self.head["steps"]
+        assert isinstance(steps, nn.ModuleList)
+        enlarged = [step(one) for step, one in zip(steps, maps.values(), strict=True)]
         scores: Tensor = self.head["scores"](torch.stack(enlarged).sum(0))
         return scores
 
@@ -61,6 +62,16 @@ def build_semantic_fpn(
         load_for_classes(network, whole, str(weights), f"semantic_fpn over {backbone}", _SCORES)
         return network
     return SemanticFpn(*build_pyramid(backbone, channels, size, strides, width, weights), classes, strides)
+
+
+def _subpixel(inputs: int, outputs: int) -> nn.Sequential:
+    """Return layers to twice the size that begin by repeating each point (Aitken et al. 2017, section 3)."""
+    convolution = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
+    with torch.no_grad():
+        for values in (convolution.weight, convolution.bias):
+            assert values is not None
+            values.copy_(values[::4].repeat_interleave(4, 0))
+    return nn.Sequential(convolution, nn.PixelShuffle(2))
 
 
 def _enlarging(width: int, halvings: int) -> nn.Sequential:
