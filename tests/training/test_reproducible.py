@@ -28,12 +28,21 @@ SETTINGS: dict[str, Any] = {
 SCRIPT = """
 import json, sys
 from pathlib import Path
+from sightline.config.augmentations import Augmentation
 from sightline.config.models import Model
 from sightline.training import train
 
-settings, prepared, output, resume = sys.argv[1:]
-train(Model.model_validate(json.loads(settings)), 3, Path(prepared), Path(output), resume_root=Path(resume))
+settings, policy, prepared, output, resume = sys.argv[1:]
+augmentation = Augmentation(dataset="digits", policy=json.loads(policy)) if policy != "null" else None
+model = Model.model_validate(json.loads(settings))
+train(model, 3, Path(prepared), Path(output), augmentation=augmentation, resume_root=Path(resume))
 """
+MIXED = [
+    {"OneOf": {"transforms": [{"GaussNoise": {}}, {"GridDistortion": {"border_mode": 1}}], "p": 0.8}},
+    {"RandomScale": {"scale_limit": 0.2, "p": 0.5}},
+    {"MixUp": {"alpha": 0.4, "p": 0.5}},
+    {"CutMix": {"p": 0.5}},
+]
 
 
 def model(**trainer: Any) -> Model:
@@ -52,8 +61,8 @@ def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
-def start(settings: dict[str, Any], prepared: Path, folder: Path) -> subprocess.Popen[str]:
-    arguments = [json.dumps(settings), str(prepared), str(folder / "model"), str(folder / "resume")]
+def start(settings: dict[str, Any], prepared: Path, folder: Path, policy: Any = None) -> subprocess.Popen[str]:
+    arguments = [json.dumps(settings), json.dumps(policy), str(prepared), str(folder / "model"), str(folder / "resume")]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
@@ -89,6 +98,22 @@ def test_a_killed_training_goes_on_to_the_same_bytes(digits: Path, undisturbed: 
     assert "epoch   1/" not in told
     assert "epoch   5/" in told
     assert weights(tmp_path / "model") == weights(undisturbed)
+
+
+def test_mixed_batches_are_the_same_again(digits: Path, tmp_path: Path) -> None:
+    """With loader processes, and killed and resumed, against one process without a break."""
+    folders = [tmp_path / name for name in ("plain", "broken")]
+    for folder in folders:
+        folder.mkdir()
+    trainer = {**SETTINGS["trainer"], "max_epochs": 4}
+    settings = {**SETTINGS, "augment": "own", "trainer": trainer}
+    start(settings, digits, folders[0], MIXED).communicate()
+    settings["trainer"] = {**trainer, "num_workers": 2}
+    kill_in_epoch(start(settings, digits, folders[1], MIXED), 3)
+    told, _ = start(settings, digits, folders[1], MIXED).communicate()
+    assert "taking up an interrupted training" in told
+    plain, broken = (weights(folder / "model") for folder in folders)
+    assert plain == broken
 
 
 def test_a_killed_training_with_another_rate_starts_anew(digits: Path, tmp_path: Path) -> None:

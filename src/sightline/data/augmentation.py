@@ -158,7 +158,7 @@ class Augmenter:
         height, width = given["image"].shape[:2]
         try:
             drawn: dict[str, Any] = self.transform(**given)
-        except (ValueError, TypeError, cv2.error) as error:
+        except Exception as error:  # each transform has its own ways to fail on an image that does not suit it
             told = next(iter(str(error).splitlines()), type(error).__name__)
             raise UserError(f"augment: the policy fails on {sample}, {width} x {height} pixels: {told}") from None
         if self.keeps_size and drawn["image"].shape[:2] != (height, width):

@@ -67,12 +67,12 @@ def make_augmentation(
     labels, store = load_labels(prepared), SplitStore(prepared / "train")
     transforms, mixing = divide_policy(augmentation.policy)
     augment = Augmenter(transforms, seed, labels.mirrored, keeps_size=False)
+    effect = measure_effect(store, augment, augmentation.copies * len(store))
     with new_folder(output) as folder:
         write_json(folder / "policy.json", describe_policy(transforms, mixing, augmentation.copies))
         if augmentation.copies:
             write_json(folder / "labels.json", labels.to_json())
             write_copies(folder / "copies", store, augment, augmentation.copies)
-    effect = measure_effect(store, augment, augmentation.copies * len(store))
     with new_folder(report) as folder:
         draw_variants(sheet_rows(store, augment), labels).save(folder / "sheet.png")
         write_json(folder / "summary.json", asdict(effect))
