@@ -61,4 +61,4 @@ ui: setup ## the MLflow pages, on this machine only
 	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
 clean: ## remove everything that can be made again; keeps .venv, DVC's cache, the registry
-	@rm -rf .sightline/cache .sightline/resume .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared models reports release
+	@rm -rf .sightline/cache .sightline/resume .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared data/augmented/*/ models reports release
