@@ -24,7 +24,16 @@ class Project:
 
     def __init__(self, root: Path, params: object) -> None:
         self.root = root
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore", "pipelines", "src", "data/embedded", "data/weights"):
+        for name in (
+            "dvc.yaml",
+            ".dvcignore",
+            ".gitignore",
+            "pipelines",
+            "src",
+            "data/embedded",
+            "data/weights",
+            "data/augmented",
+        ):
             source, target = ROOT / name, root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():

@@ -148,6 +148,33 @@ def summary(
     console.print(layer_table(subject, inspect_network(subject.network, subject.shape), console.width))
 
 
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="an entry of features in params.yaml, embedded by dvc repro")],
+    per_class: Annotated[
+        int | None, typer.Option(min=2, help="train images of every class, of all splits; default: 4/5 of train")
+    ] = None,
+    splits: Annotated[int, typer.Option(min=1, help="random splits to measure on")] = 3,
+    kinds: Annotated[str, typer.Option(help="classifiers, by commas")] = "linear_svm,logistic",
+    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="share of features left out, beside none")] = 0.5,
+) -> None:
+    """Compare classifiers on every layer of embedded features: a study on its own splits, which registers nothing."""
+    from rich.console import Console
+
+    from sightline.config import load_params
+    from sightline.transfer_table import chosen_text, study_features, transfer_table
+
+    params = load_params(Path("params.yaml"))
+    layers = params.features_of(name).layers()
+    report = Path("reports/features", name)
+    rows, title = study_features(
+        Path("data/features", name), layers, report, per_class, splits, kinds.split(","), dropout, params.seed
+    )
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console.print(transfer_table(rows, title))
+    print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
+
+
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",
     "$EDITOR params.yaml && make repro": "your own images: add a data set and a model, run what is new",

@@ -106,4 +106,5 @@ class VisualWords(Extractor):
             return np.zeros(self.words, np.float32)
         nearness = descriptors @ self.centres.T - 0.5 * (self.centres**2).sum(1)
         counts = np.bincount(nearness.argmax(1), minlength=self.words)
-        return (counts / counts.sum()).astype(np.float32)
+        shares: FLOAT32 = (counts / counts.sum()).astype(np.float32)
+        return shares
