@@ -14,6 +14,14 @@ from sightline.stage import QUIET
 ROOT = Path(__file__).parents[1]
 
 
+def _made(folder: str, names: list[str]) -> list[str]:
+    """Return what a run or a user has put beside the files of the repository."""
+    made = [name for name in names if name == "__pycache__" or name.endswith(".pth")]
+    if Path(folder).name == "augmented":
+        made += [name for name in names if (Path(folder) / name).is_dir()]
+    return made
+
+
 class Project:
     """A repository with these params.
 
@@ -37,7 +45,7 @@ class Project:
             source, target = ROOT / name, root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
+                shutil.copytree(source, target, ignore=_made)
             else:
                 shutil.copy(source, target)
         (root / ".dvc").mkdir()
