@@ -9,6 +9,7 @@ import pytest
 from dvc_project import Project
 from ruamel.yaml import YAML
 
+pytestmark = pytest.mark.timeout(1800)
 NETWORK = {
     "dataset": "digits",
     "weights": "random",
@@ -164,12 +165,3 @@ def test_a_wrong_layer_ends_with_one_line_and_the_last_features(project: Project
     assert "extractor.layers: pool22: no such layer (did you mean pool2" in done.stderr
     assert "Traceback" not in done.stderr
     assert project.files("data/features/deep") == before
-
-
-def test_twice_from_clean_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    first, second = (Project(tmp_path / name, PARAMS) for name in ("one", "two"))
-    for own in (first, second):
-        done = own.dvc("repro", "release_head@deep-svm", "release_head@near")
-        assert done.returncode == 0, done.stderr
-    for folder in ("data/features", "models", "reports", "release"):
-        assert first.files(folder) == second.files(folder), folder

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from sightline.config.base import Positive, PositiveInt, Probability, Section
 
-# temperature: softmax of the scores, all divided by one number (Guo et al. 2017), so that no class changes; sigmoid, isotonic:
-# a curve per class, then normalised (Platt 1999; Zadrozny and Elkan 2002).
+# temperature: softmax of the scores, all divided by one number (Guo et al. 2017), so that no class changes;
+# sigmoid, isotonic: a curve per class, then normalised (Platt 1999; Zadrozny and Elkan 2002).
 Calibration = Literal["none", "temperature", "sigmoid", "isotonic"]
 _Tried = Annotated[list[Positive], Field(min_length=1)]
 
