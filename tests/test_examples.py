@@ -57,3 +57,38 @@ def test_flowers(tmp_path: Path) -> None:
     weights = "weights/mobilenet_v2_tf2_ptq_deq.pth"
     links = {"data/raw/flowers12": "flowers12", "data/weights/mobilenet_v2.pth": weights}
     assert run("flowers.yaml", tmp_path, links)["flower-net"] >= 0.96
+
+
+def made(example: str, root: Path, links: dict[str, str], heads: Sequence[str]) -> dict[str, float]:
+    """Make some heads of an example and what they need; return accuracies on the test split."""
+    project = Project(root, YAML(typ="safe").load(ROOT / "examples" / example))
+    for place, target in links.items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).symlink_to(DATA / target)
+    done = project.dvc("repro", *(f"evaluate_head@{name}" for name in heads))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: json.loads((root / f"reports/{name}/metrics.json").read_text())["accuracy"] for name in heads}
+
+
+@on_real_data
+def test_mnist_heads(tmp_path: Path) -> None:
+    heads = ["mnist-templates", "mnist-pixels-svm", "mnist-hog-svm"]
+    accuracy = made("mnist_heads.yaml", tmp_path, {"data/raw/mnist": "mnist"}, heads)
+    assert 0.81 <= accuracy["mnist-templates"] <= 0.83
+    assert accuracy["mnist-pixels-svm"] >= 0.91
+    assert accuracy["mnist-hog-svm"] >= 0.98
+
+
+@on_real_data
+def test_caltech25(tmp_path: Path) -> None:
+    from sightline.transfer_table import chosen_rows, study_features
+
+    links = {
+        "data/raw/caltech25": "caltech25",
+        "data/weights/mobilenet_v2.pth": "weights/mobilenet_v2_tf2_ptq_deq.pth",
+        "data/weights/squeezenet1_0.pth": "weights/squeezenet1_0_deepcompressed.pth",
+    }
+    assert made("caltech25.yaml", tmp_path, links, ["caltech-svm"])["caltech-svm"] >= 0.93
+    layers, folder = ["features.17", "features.18"], tmp_path / "data/features/caltech-mobilenet"
+    rows, _ = study_features(folder, layers, tmp_path / "study", 30, 3, ["logistic"], 0.0, 1)
+    assert chosen_rows(rows)["accuracy"].mean() >= 0.955

@@ -115,6 +115,9 @@ def test_what_is_damaged_is_told(model: Path, tmp_path: Path) -> None:
             load_predictor(folder)
     missing = tmp_path / "missing"
     shutil.copytree(model, missing)
+    shutil.rmtree(missing / "extractor")
+    with pytest.raises(UserError, match=r"extractor: missing; restore it with dvc checkout"):
+        load_predictor(missing)
     (missing / "head.skops").unlink()
     with pytest.raises(UserError, match=r"head.skops: missing; restore it with dvc checkout"):
         load_predictor(missing)

@@ -109,8 +109,9 @@ def read_head_card(folder: Path) -> HeadCard:
     except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
-    if not (folder / FILE).is_file():
-        raise UserError(f"{folder / FILE}: missing; restore it with dvc checkout")
+    for path in (folder / FILE, folder / EXTRACTOR):
+        if not path.exists():
+            raise UserError(f"{path}: missing; restore it with dvc checkout")
     if _files_sha256(folder) != card.weights_sha256:
         raise UserError(
             f"{folder}: its files are not those that model.json names (other hash); restore it with dvc checkout"
