@@ -88,7 +88,7 @@ def test_caltech25(tmp_path: Path) -> None:
         "data/weights/mobilenet_v2.pth": "weights/mobilenet_v2_tf2_ptq_deq.pth",
         "data/weights/squeezenet1_0.pth": "weights/squeezenet1_0_deepcompressed.pth",
     }
-    assert made("caltech25.yaml", tmp_path, links, ["caltech-svm"])["caltech-svm"] >= 0.93
+    assert made("caltech25.yaml", tmp_path, links, ["caltech-logistic"])["caltech-logistic"] >= 0.93
     layers, folder = ["features.17", "features.18"], tmp_path / "data/features/caltech-mobilenet"
     rows, _ = study_features(folder, layers, tmp_path / "study", 30, 3, ["logistic"], 0.0, 1)
     assert chosen_rows(rows)["accuracy"].mean() >= 0.955

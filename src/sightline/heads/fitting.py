@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from sightline.config.heads import Head
 from sightline.errors import UserError
 from sightline.heads.classifiers import build_pipeline
 from sightline.structures import FLOAT32
+
+# One thread gives the same bytes on any number of cores; on products this small, several mostly wait for each other,
+# and beside other processes they are many times slower.
+_BLAS_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def fit(head: Head, vectors: FLOAT32, labels: NDArray[np.int64], classes: Sequen
     """
     require_classes(labels, classes)
     calibrate = getattr(head, "calibrate", "none")
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as told, threadpool_limits(_BLAS_THREADS):
         warnings.simplefilter("always")
         chosen, table = _choose(head, vectors, labels, classes, seed)
         pipeline, _ = build_pipeline(head, seed)
@@ -83,7 +88,9 @@ def cross_validated(head: Head, vectors: FLOAT32, labels: NDArray[np.int64], see
     pipeline, tried = build_pipeline(head, seed)
     search = GridSearchCV(
         pipeline, tried, scoring=scoring, cv=_folds(head.folds, seed), refit=False, error_score="raise"
-    ).fit(vectors, labels)
+    )
+    with threadpool_limits(_BLAS_THREADS):
+        search.fit(vectors, labels)
     results = search.cv_results_
     rows = pd.DataFrame(results["params"], dtype=object)
     return rows.assign(
