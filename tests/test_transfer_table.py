@@ -65,6 +65,22 @@ def test_the_choice_sees_no_test_row() -> None:
     assert not both[0]["accuracy"].equals(both[1]["accuracy"])
 
 
+def test_vectors_of_length_one_get_larger_weights() -> None:
+    """A margin of 0.1 on vectors that all point nearly the same way: small C would see no difference."""
+    near = np.concatenate([np.full((90, 1), 9.0), vectors(0.02)], axis=1)
+    unit = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    splits = splits_per_class(LABELS, NAMES, 15, 1, 0)
+    [(own, score)] = compare({"x": unit}, LABELS, NAMES, splits, ["logistic"], 0.0, 0)[
+        ["chosen", "accuracy"]
+    ].to_numpy()
+    [(other, _)] = compare({"x": near.astype(np.float32)}, LABELS, NAMES, splits, ["logistic"], 0.0, 0)[
+        ["chosen", "accuracy"]
+    ].to_numpy()
+    assert float(own.split()[1]) >= 1
+    assert float(other.split()[1]) <= 0.1
+    assert score > 0.9
+
+
 def test_accuracy_is_the_mean_over_classes() -> None:
     """All samples of class c look like a: accuracy is 2/3, though 70 of 90 are right."""
     same = np.eye(3)[np.where(LABELS == 2, 0, LABELS)].astype(np.float32)

@@ -27,13 +27,19 @@ from sightline.report.embedding import draw_embedding
 from sightline.report.figures import save_figure
 from sightline.structures import FLOAT32, SPLITS, SplitName
 
-# What is tried of each; features are standardised, so the values fit any number of them.
+# What is tried of each on standardised features, whose values fit any number of them.
 _TRIED: dict[str, dict[str, list[Any]]] = {
     "linear_svm": {"C": [0.0001, 0.001, 0.01]},
     "logistic": {"C": [0.001, 0.01, 0.1]},
     "perceptron": {},
     "nearest_centroid": {},
     "knn": {"neighbours": [1, 3, 5, 9]},
+}
+# Vectors of length 1 stay as they are: each feature is small, so the weights must be able to grow.
+_TRIED_ON_UNIT: dict[str, dict[str, list[Any]]] = {
+    **_TRIED,
+    "linear_svm": {"C": [0.1, 1.0, 10.0]},
+    "logistic": {"C": [1.0, 10.0, 100.0]},
 }
 _WITH_DROPOUT = ("linear_svm", "logistic", "perceptron")
 _FOLDS = 3
@@ -167,9 +173,10 @@ def compare(
     for number, split in enumerate(splits, 1):
         require_folds(labels[split.train], classes, _FOLDS)
         for layer, own in vectors.items():
+            unit = bool(np.allclose(np.linalg.norm(own, axis=1), 1, atol=1e-3))
             for kind in kinds:
                 for rate in (0.0, dropout) if dropout and kind in _WITH_DROPOUT else (0.0,):
-                    head = _head(kind, rate)
+                    head = _head(kind, rate, unit)
                     table = cross_validated(head, own[split.train], labels[split.train], seed, "balanced_accuracy")
                     best = table.sort_values("rank", kind="stable").iloc[0]
                     pipeline, tried = build_pipeline(head, seed)
@@ -182,8 +189,10 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def _head(kind: str, rate: float) -> Head:
-    values: dict[str, Any] = {"dataset": "-", "features": "-", "kind": kind, "folds": _FOLDS, **_TRIED[kind]}
+def _head(kind: str, rate: float, unit: bool) -> Head:
+    tried = _TRIED_ON_UNIT if unit else _TRIED
+    values: dict[str, Any] = {"dataset": "-", "features": "-", "kind": kind, "folds": _FOLDS, **tried[kind]}
+    values["standardize"] = not unit
     if rate:
         values |= {"dropout": rate, "copies": 3}
     if kind in _WITH_DROPOUT:
