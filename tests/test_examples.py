@@ -10,7 +10,7 @@ from dvc_project import ROOT, Project
 from ruamel.yaml import YAML
 
 DATA = ROOT.parent / "shared/data"
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 
 def on_real_data(test: Any) -> Any:
@@ -35,9 +35,16 @@ def run(example: str, root: Path, links: dict[str, str], without: Sequence[str] 
 @pytest.mark.slow
 def test_showcase(tmp_path: Path) -> None:
     """The bounds leave room for other processors and numbers of threads below what docs/tasks.md tells."""
-    least = {"detector": 0.78, "segmenter": 0.60, "localizer": 0.65, "pose": 0.85}
-    unmeasured = ["instances", "autoencoder", "windows", "classifier", "labels", "counter"]
-    score = run("showcase.yaml", tmp_path, {}, without=unmeasured)
+    least = {
+        "detector": 0.78,
+        "instances": 0.70,
+        "segmenter": 0.60,
+        "localizer": 0.65,
+        "pose": 0.85,
+        "autoencoder": 20.0,  # dB
+        "windows": 0.05,
+    }
+    score = run("showcase.yaml", tmp_path, {}, without=["classifier", "labels", "counter"])  # tests/tasks has them
     assert set(score) == set(least)
     assert {name: value for name, value in score.items() if value < least[name]} == {}
 
