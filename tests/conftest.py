@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from sightline.config.datasets import Digits, Figures, Scenes
 from sightline.data.preparation import prepare
@@ -33,3 +34,9 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "figures"
     prepare("figures", Figures(format="figures", root="data/embedded", count=60, size=96), folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Random weights are the same whatever tests ran before."""
+    torch.manual_seed(0)
