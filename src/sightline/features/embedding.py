@@ -86,7 +86,10 @@ def feature_schema(dimensions: Mapping[str, int]) -> pa.Schema:
 
 
 def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
-    """Yield the images of a split in its order, N x S x S x C, decoded in other threads while the caller computes.
+    """Yield the images of a split in its order, N x S x S x C.
+
+    With processors to spare they are decoded while the caller computes; on two, that would take from the network's
+    threads more than it saves, and each batch is decoded by both when it is asked for.
 
     The size of a batch depends on that of an image alone, as the last bits of features may depend on it.
     """
@@ -96,16 +99,22 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
     def read(start: int) -> UINT8:
         end = min(start + size, len(store))
         pixels = np.empty((end - start, image.size, image.size, image.channels), np.uint8)
-        for row, index in enumerate(range(start, end)):
-            pixels[row] = fit(decode(store.image(index), image.channels), image.size, image.resize)
+
+        def one(row: int) -> None:
+            pixels[row] = fit(decode(store.image(start + row), image.channels), image.size, image.resize)
+
+        list(side_by_side.map(one, range(end - start)))
         return pixels
 
-    yield from _ahead(read, range(0, len(store), size))
+    processors, starts = os.cpu_count() or 1, range(0, len(store), size)
+    spare = processors > 2
+    with ThreadPoolExecutor(processors // 2 if spare else processors) as side_by_side:
+        yield from _ahead(read, starts) if spare else map(read, starts)
 
 
 def _ahead(read: Callable[[int], UINT8], starts: range) -> Iterator[UINT8]:
-    """Yield read(start) in order, with a few of them under way in half of the processors."""
-    threads = max(1, (os.cpu_count() or 2) // 2)
+    """Yield read(start) in order, with a few of them under way in other threads."""
+    threads = 2
     waiting: deque[Future[UINT8]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for start in starts:

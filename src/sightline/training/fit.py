@@ -6,7 +6,8 @@ import hashlib
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +52,20 @@ class Fitted:
     logger: Logger | None
 
 
+@contextmanager
+def _algorithms_restored() -> Iterator[None]:
+    """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process."""
+    before, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@_algorithms_restored()
 def train(
     config: Model,
     seed: int,
