@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from sightline.structures import FLOAT32, UINT8
 
@@ -19,22 +18,20 @@ class Extractor(ABC):
         dimensions: number of features of each layer, by its name.
     """
 
-    learns: ClassVar[bool] = False  # whether `fit` must see the train split first
     dimensions: Mapping[str, int]
 
     @abstractmethod
     def __call__(self, images: UINT8) -> Vectors:
         """N x S x S x C uint8, RGB or grey -> N x D float32 of each layer."""
 
-    def fit(self, batches: Callable[[], Iterator[UINT8]], count: int, seed: int) -> None:
-        """Learn from the images of the train split; for extractors that `learns`.
+    def fit(self, batches: Callable[[], Iterator[UINT8]], count: int, seed: int) -> None:  # noqa: B027
+        """Learn from the images of the train split; most have nothing to learn.
 
         Args:
             batches: yields all train images, as often as it is called, some at a time.
             count: of the train images.
             seed: of whatever is drawn.
         """
-        raise NotImplementedError(f"{type(self).__name__} learns nothing")
 
     def write(self, folder: Path) -> None:  # noqa: B027 - most have nothing to write
         """Write the files that make the same extractor again, beside its settings; most need none."""

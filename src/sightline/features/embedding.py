@@ -39,8 +39,7 @@ def embed(features: FeatureMap, prepared: Path, folder: Path) -> FeatureCard:
     """
     stores = {split: SplitStore(prepared / split) for split in SPLITS}
     labels, train = load_labels(prepared), stores["train"]
-    if features.extractor.learns:
-        features.extractor.fit(lambda: batches(train, features), len(train), features.settings.seed)
+    features.extractor.fit(lambda: batches(train, features), len(train), features.settings.seed)
     with new_folder(folder) as work:
         (work / EXTRACTOR).mkdir()
         files = features.write(work / EXTRACTOR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,8 +29,6 @@ class VisualWords(Extractor):
         weighting: `tf_idf` multiplies each share with log(train images / train images that have the word).
         descriptors: how many are drawn for the clusters.
     """
-
-    learns: ClassVar[bool] = True
 
     def __init__(
         self,
