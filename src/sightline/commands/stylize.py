@@ -43,11 +43,12 @@ def stylize(
     from sightline.stylize.progress import progress_bar
 
     of_library = network.partition(":")[0] in ("torchvision", "timm")
+    file = Path(weights)
     values = {
         "content": str(content),
         "style": str(style),
         "architecture": network if of_library else None,
-        "weights": weights if of_library else f"../../models/{network}/weights.safetensors",
+        "weights": file.name if of_library else f"../../models/{network}/weights.safetensors",
         "mix": _pairs("mix", mix),
         "content_layers": _pairs("content-layer", content_layer, 1.0),
         "style_layers": _pairs("style-layer", style_layer, 1.0),
@@ -56,7 +57,7 @@ def stylize(
         **{"colours": colours, "start": start, "optimizer": optimizer, "pooling": pooling},
     }
     section = _section({name: value for name, value in values.items() if value is not None})
-    weights_folder = Path() if of_library else Path("data/weights")
+    weights_folder = file.parent if of_library else Path("data/weights")
     with progress_bar("style", section.steps) as follow:
         made = make_styled(section, seed, to, weights_folder, follow)
     losses = ", ".join(f"{loss} {value:.3g}" for loss, value in made.numbers.items())

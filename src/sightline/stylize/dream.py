@@ -150,21 +150,14 @@ def normalised_gradient(gradient: Tensor) -> Tensor:
     """
     levels = []
     for _ in range(min(_LEVELS, int(math.log2(min(gradient.shape[2:]) / 2)))):
-        low = _blurred(gradient)[..., ::2, ::2]
+        half = [(side + 1) // 2 for side in gradient.shape[2:]]
+        low = F.interpolate(gradient, size=half, mode="bilinear", antialias=True)
         levels.append(gradient - _resized(low, list(gradient.shape[2:])))
         gradient = low
     gradient = gradient / gradient.std().clamp_min(1e-12)
     for level in reversed(levels):
         gradient = _resized(gradient, list(level.shape[2:])) + level / level.std().clamp_min(1e-12)
     return gradient
-
-
-def _blurred(values: Tensor) -> Tensor:
-    """Binomial filter of 5 x 5 pixels (Burt and Adelson 1983)."""
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(values) / 16
-    kernel = torch.outer(line, line).expand(values.shape[1], 1, 5, 5)
-    padded = F.pad(values, (2, 2, 2, 2), mode="replicate")
-    return F.conv2d(padded, kernel, groups=values.shape[1])
 
 
 def _resized(values: Tensor, shape: list[int]) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.artifact import read_model
 from sightline.models.classifiers import Weights, build_classifier, outputs_of
+from sightline.stylize.colour import luminance
 from sightline.tasks.base import channel_statistics
 
 _PUBLISHED = 224  # pixels for which libraries build most networks
@@ -37,7 +38,10 @@ class Backbone:
     classes: tuple[str, ...] = ()
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """N x C x H x W in 0..1 -> what the network takes."""
+        """N x 3 or 1 x H x W in 0..1 -> N x C x H x W that the network takes; one for grey images gets luminance."""
+        if pixels.shape[1] > self.channels:
+            pixels = luminance(pixels)
+        pixels = pixels.expand(-1, self.channels, -1, -1)
         return (pixels - self.mean) / self.std
 
     def on(self, device: str) -> Backbone:

@@ -139,9 +139,7 @@ class StyleTransfer:
     def _seen(self, values: Tensor) -> Tensor:
         room = [min(_MARGIN, (side - 1) // 2) for side in values.shape[2:]]
         values = F.pad(values, (room[1], room[1], room[0], room[0]), mode="reflect")
-        if self.backbone.channels == 1:
-            return self.backbone.normalise(luminance(values) if values.shape[1] == 3 else values)
-        return self.backbone.normalise(values.expand(-1, 3, -1, -1))
+        return self.backbone.normalise(values)
 
     def _grams(self, picture: Tensor, layers: Mapping[str, float]) -> dict[str, Tensor]:
         seen = self._outputs(self._seen(picture))
