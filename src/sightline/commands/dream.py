@@ -17,7 +17,7 @@ def dream(
     wanted: Annotated[str | None, typer.Option("--class", help="a class instead, by name or number")] = None,
     to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/dream"),
     size: Annotated[int, typer.Option(min=16, max=4096, help="longer side of the result, pixels")] = 384,
-    steps: Annotated[int, typer.Option(min=1, help="per octave")] = 15,
+    steps: Annotated[int, typer.Option(min=1, help="per octave")] = 10,
     octaves: Annotated[int, typer.Option(min=1, max=12, help="sizes, from small to large")] = 4,
     octave_scale: Annotated[float, typer.Option(min=1.05, max=4, help="from one size to the next")] = 1.4,
     step_size: Annotated[float, typer.Option(min=0, help="mean change of a pixel per step, of 0..1")] = 0.01,

@@ -37,8 +37,8 @@ class Style(Section):
     content_layers: _LayerWeights | None = Field(None, description="weights by layer; null: one by the structure")
     style_layers: _LayerWeights | None = Field(None, description="weights by layer; null: many by the structure")
     content_weight: _Weight = 1.0
-    style_weight: _Weight = Field(100.0, description="the greater, the less is left of the content")
-    tv_weight: _Weight = Field(100.0, description="of total variation: the greater, the smoother")
+    style_weight: _Weight = Field(60.0, description="the greater, the less is left of the content")
+    tv_weight: _Weight = Field(50.0, description="of total variation: the greater, the smoother")
     pooling: Literal["max", "average"] = Field("average", description="average: in the place of max pooling, as Gatys")
     colours: Literal["style", "luminance", "transfer"] = Field(
         "style", description="luminance: the content's colours stay; transfer: the style gets the content's colours"

@@ -33,7 +33,7 @@ class DreamSettings:
         seed: of the shifts.
     """
 
-    steps: int = 15
+    steps: int = 10
     octaves: int = 4
     octave_scale: float = 1.4
     step_size: float = 0.01
