@@ -20,6 +20,7 @@ HARMLESS = {
     "sightline.stage": "starts a stage",
     "sightline.tracking": "tells MLflow, changes no output",
     "sightline.tracking.connection": "speaks to MLflow",
+    "sightline.tracking.pictures": "writes runs",
     "sightline.tracking.limits": "brings values within MLflow's limits",
     "sightline.tracking.live": "follows a training",
     "sightline.tracking.runs": "writes runs",
@@ -66,18 +67,33 @@ UNUSED_SECTIONS = {
         "trainer",
         *TASKS,
     ],
+    "stylize": [
+        "augmentations",
+        "datasets",
+        "detector",
+        "evaluation",
+        "features",
+        "heads",
+        "network",
+        "optimizers",
+        "trainer",
+        *TASKS,
+    ],
     "release": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
 }
 for stage in ("prepare", "augment", "train", "evaluate", "release"):
     UNUSED_SECTIONS[stage] += ["features", "heads"]
 for stage in ("evaluate", "release"):
     UNUSED_SECTIONS[stage] += ["augmentations"]
+for stage in set(UNUSED_SECTIONS) - {"stylize"}:
+    UNUSED_SECTIONS[stage] += ["styles"]
 UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]
 UNUSED_SECTIONS["release_head"] = UNUSED_SECTIONS["release"]
 # Packages that a stage imports and does not run.
 UNUSED_PACKAGES = {
     "train": ["sightline.metrics"],  # a training takes loss and scores; it measures nothing
     "embed": ["sightline.metrics"],
+    "stylize": ["sightline.metrics"],
     "evaluate": ["sightline.features", "sightline.heads"],  # a network is no head
 }
 SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release"}

@@ -16,6 +16,7 @@ from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.config.reader import read_mapping
+from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
 from sightline.config.variation import find_variation_mistakes
@@ -31,6 +32,7 @@ class Params(Section):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     features: dict[Name, Features] = Field({}, description="vectors of images, by name")
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
+    styles: dict[Name, Style] = Field({}, description="pictures in the style of others, by name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
 
@@ -78,6 +80,14 @@ class Params(Section):
             ConfigError: there is no such head.
         """
         return _entry(self.heads, "heads", name)
+
+    def style(self, name: str) -> Style:
+        """Return the section of a style.
+
+        Raises:
+            ConfigError: there is no such style.
+        """
+        return _entry(self.styles, "styles", name)
 
     def registered(self) -> dict[str, Model | Head]:
         """Return everything that is evaluated, released and registered, by its name."""

@@ -21,15 +21,13 @@ from sightline.config.features import (
     VisualWordsExtractor,
 )
 from sightline.config.models import Input
-from sightline.errors import UserError
 from sightline.features import network
 from sightline.features.base import Extractor
 from sightline.features.feature_map import FeatureMap
 from sightline.features.handmade import Gabor, Hog, Pixels
 from sightline.features.settings import Settings, read_settings
 from sightline.features.visual_words import VisualWords
-from sightline.models.classifiers import Weights, build_classifier
-from sightline.models.hub import HUB_CLASSES
+from sightline.models.classifiers import build_classifier, outputs_of
 from sightline.models.weights import load_strictly, read_weights
 from sightline.structures import LabelMap
 from sightline.tasks import weights_source
@@ -67,7 +65,7 @@ def build_features(config: Features, seed: int, weights_folder: Path = Path("dat
     elif isinstance(own, NetworkExtractor):
         assert image is not None
         weights = weights_source(config.weights, weights_folder)
-        outputs = _outputs_of(own.architecture, image, weights)
+        outputs = outputs_of(own.architecture, image.channels, image.size, weights)
         torch.manual_seed(seed)
         built = build_classifier(own.architecture, image.channels, image.size, outputs, weights=weights)
         extractor = _of_network(own, image, built.network)
@@ -129,16 +127,3 @@ def _of_network(own: NetworkExtractor, image: Input, built: nn.Module) -> Extrac
     task: Task = Classification(built, "", nobody, *channel_statistics(image.channels, image.mean, image.std))
     task.use_layout(any(isinstance(layer, nn.Conv2d) for layer in built.modules()))
     return network.NetworkExtractor(task, own.layers, own.pooling, image.size, image.channels)
-
-
-def _outputs_of(architecture: str, image: Input, weights: Weights) -> int:
-    """Return the number of outputs of the last layer in a file of weights; that of the hub where there is no file."""
-    if not isinstance(weights, Path):
-        return HUB_CLASSES
-    state = read_weights(weights)
-    with torch.device("meta"):
-        head = build_classifier(architecture, image.channels, image.size, HUB_CLASSES).head
-    key = f"{head}.weight"
-    if key not in state:
-        raise UserError(f"weights: {weights}: does not fit {architecture}: {key} is missing")
-    return int(state[key].shape[0])

@@ -9,18 +9,19 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from sightline.errors import UserError
 from sightline.models import classics
-from sightline.models.hub import Weights, nearest
+from sightline.models.hub import HUB_CLASSES, Weights, nearest
 from sightline.models.initialisation import Initialisation, initialise
 from sightline.models.layers import Activation, Pooling
 from sightline.models.timm_networks import timm_network
 from sightline.models.torchvision_networks import torchvision_network
 from sightline.models.weights import load_for_classes, read_weights
 
-__all__ = ["LECTURE", "Classifier", "Weights", "build_classifier"]
+__all__ = ["LECTURE", "Classifier", "Weights", "build_classifier", "outputs_of"]
 
 LECTURE = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 
@@ -94,6 +95,23 @@ def build_classifier(
     if initialisation is not None:
         initialise(network, initialisation, activation or "relu")
     return Classifier(network, head)
+
+
+def outputs_of(architecture: str, channels: int, size: int, weights: Weights) -> int:
+    """Return the number of outputs of the last layer in a file of weights; that of the hub where there is no file.
+
+    Raises:
+        UserError: the file is missing or is not for this architecture.
+    """
+    if not isinstance(weights, Path):
+        return HUB_CLASSES
+    state = read_weights(weights)
+    with torch.device("meta"):
+        head = build_classifier(architecture, channels, size, HUB_CLASSES).head
+    key = f"{head}.weight"
+    if key not in state:
+        raise UserError(f"weights: {weights}: does not fit {architecture}: {key} is missing")
+    return int(state[key].shape[0])
 
 
 def _lecture(

@@ -2,6 +2,7 @@
 
 from sightline.tracking.connection import Connection, project_root, tracking_uri
 from sightline.tracking.live import mark_trained, training_logger
+from sightline.tracking.pictures import log_pictures
 from sightline.tracking.runs import DataSource, Runs
 from sightline.tracking.versions import VERSION_TAG, Version, Versions
 
@@ -12,6 +13,7 @@ __all__ = [
     "Runs",
     "Version",
     "Versions",
+    "log_pictures",
     "mark_trained",
     "project_root",
     "tracking_uri",

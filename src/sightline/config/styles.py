@@ -1,0 +1,75 @@
+"""`styles:` pictures of the content of one picture in the style of others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sightline.config.base import Positive, PositiveInt, Section
+
+_Weight = Annotated[float, Field(ge=0)]
+_LayerWeights = Annotated[dict[str, _Weight], Field(min_length=1)]
+_MODEL_FILE = "../../models/NAME/weights.safetensors"
+
+
+class Style(Section):
+    """The style of some pictures on the content of another (Gatys, Ecker and Bethge 2016)."""
+
+    content: Annotated[str, Field(min_length=1, description="the picture whose content stays")]
+    style: Annotated[str, Field(min_length=1, description="a picture, or a folder of pictures")]
+    mix: Annotated[dict[str, _Weight], Field(min_length=1)] | None = Field(
+        None, description="weights of pictures in the folder `style`, by file name; null: all of them alike"
+    )
+    architecture: str | None = Field(
+        None,
+        pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
+        description="torchvision:NAME or timm:NAME; null: weights are of a model here",
+    )
+    weights: str = Field(
+        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        description=f"a file in data/weights, pretrained, random, or {_MODEL_FILE}",
+    )
+    size: Annotated[int, Field(ge=16, le=2048)] = Field(256, description="longer side of the result, pixels")
+    style_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
+        None, description="longer side of the style's pictures, pixels: larger makes larger strokes; null: as size"
+    )
+    content_layers: _LayerWeights | None = Field(None, description="weights by layer; null: one by the structure")
+    style_layers: _LayerWeights | None = Field(None, description="weights by layer; null: many by the structure")
+    content_weight: _Weight = 1.0
+    style_weight: _Weight = Field(60.0, description="the greater, the less is left of the content")
+    tv_weight: _Weight = Field(50.0, description="of total variation: the greater, the smoother")
+    pooling: Literal["max", "average"] = Field("average", description="average: in the place of max pooling, as Gatys")
+    colours: Literal["style", "luminance", "transfer"] = Field(
+        "style", description="luminance: the content's colours stay; transfer: the style gets the content's colours"
+    )
+    start: Literal["content", "noise"] = "content"
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    learning_rate: Positive = Field(0.03, description="of adam")
+    steps: PositiveInt = 200
+    frames_every: Annotated[int, Field(ge=0)] = Field(0, description="steps between frames that are kept; 0: none")
+    animation: Literal["none", "gif", "webp"] = Field("none", description="of the frames")
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Style:
+        of_model = self.weights.startswith("../../models/")
+        if of_model and not self.weights.endswith("/weights.safetensors"):
+            raise ValueError(f"weights: {self.weights}: a model here is named by {_MODEL_FILE}")
+        if of_model and self.architecture is not None:
+            raise ValueError(f"architecture: {self.architecture}: a model has its own; leave it out")
+        if not of_model and self.architecture is None:
+            raise ValueError(f"architecture: missing, as weights is {self.weights}; e.g. torchvision:squeezenet1_0")
+        return self
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Style:
+        for name in ("mix", "content_layers", "style_layers"):
+            weights: dict[str, float] | None = getattr(self, name)
+            if weights is not None and not any(weights.values()):
+                raise ValueError(f"{name}: all weights are 0; give one a weight above 0")
+        if not self.content_weight and not self.style_weight:
+            raise ValueError("content_weight and style_weight are both 0; nothing is left to draw")
+        if self.animation != "none" and not self.frames_every:
+            raise ValueError(f"animation: {self.animation}: needs frames_every greater than 0, e.g. 10")
+        return self
