@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.explain import explain
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
 
@@ -173,6 +174,9 @@ def table(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     console.print(transfer_table(rows, title))
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
+
+
+app.command()(explain)
 
 
 NEXT = {

@@ -85,7 +85,8 @@ def _picture(
         curves(subject.task, own, target, heat, chance)
         for own, target, heat, chance in zip(pixels, targets, heats, by_chance, strict=True)
     ]
-    checks = (*similarity_checks(heats[some], random_heats), *curve_checks(measured))
+    placed = targets[0].place >= 0 or targets[0].region is not None
+    checks = (*similarity_checks(heats[some], random_heats, placed), *curve_checks(measured))
     cells = [
         HeatCell(pixels[n], targets[n], subject.truths[n], heats[n], random_heats[n] if n < COLUMNS else None, own)
         for n, own in enumerate(measured)
@@ -94,15 +95,21 @@ def _picture(
     return Picture(method, title, caption, source, checks, draw_heat_sheet(cells, f"{subject.name}: {title}", checks))
 
 
-def similarity_checks(heats: FLOAT32, random_heats: FLOAT32) -> tuple[Check, Check]:
+def similarity_checks(heats: FLOAT32, random_heats: FLOAT32, placed: bool) -> tuple[Check, Check]:
     """Compare N maps with those of random weights, by rank correlation and SSIM.
 
     What unrelated maps have in common, such as bright middles, is seen from maps of different images.
+
+    Args:
+        heats: N x S x S.
+        random_heats: N x S x S.
+        placed: whether the score belongs to a place of the image, as an object's does.
     """
     rank, rank_of_others = _mean_similarity(heats, random_heats, rank_correlation)
     alike, alike_of_others = _mean_similarity(heats, random_heats, structural_similarity)
     passes = rank < ALIKE
-    meaning = "so the map comes from what was learned" if passes else "so the map shows the image, not what was learned"
+    shown = "the image, or the place that was asked about" if placed else "the image"
+    meaning = "so the map comes from what was learned" if passes else f"so it shows {shown}, not what was learned"
     return (
         Check(
             "random_weights",

@@ -54,13 +54,13 @@ def draw_heat_sheet(cells: Sequence[HeatCell], title: str, checks: Sequence[Chec
     columns = min(COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
     with_curves = any(cell.curves is not None for cell in cells)
-    height = rows * (2.6 if with_curves else 1.6) + 0.6 + 0.3 * len(checks)
+    height = rows * (2.45 if with_curves else 1.6) + 0.6 + 0.3 * len(checks)
     width = max(6.5, _INCHES * columns)
     figure, axes = new_figure(2 * rows if with_curves else rows, columns, width=width, height=height)
     if with_curves:
         gridspec = axes[0].get_gridspec()
         assert gridspec is not None
-        gridspec.set_height_ratios([1.3, 1] * rows)
+        gridspec.set_height_ratios([1.2, 1] * rows)
     for axis in axes:
         axis.axis("off")
     for number, cell in enumerate(cells):
@@ -137,4 +137,4 @@ def _draw_curves(axis: Axes, curves: Curves, legend: bool) -> None:
     if legend:
         axis.set_xlabel("% of the image", fontsize=6.5, color=FAINT, labelpad=1)
         axis.set_ylabel("% sure", fontsize=6.5, color=FAINT, labelpad=1)
-        axis.legend(fontsize=5.5, frameon=False, labelspacing=0.2, handlelength=1.6, loc="center right")
+        axis.legend(fontsize=5.5, framealpha=0.85, edgecolor="none", labelspacing=0.2, handlelength=1.6, loc="center right")
