@@ -15,7 +15,9 @@ def stage(params: Params, name: str) -> None:
     prepared = Path("data/prepared", section.dataset)
     with new_folder(Path("reports", name, "explanations")) as folder:
         pictures = explain_model(Path("models", name), prepared, section, params.seed_of(name), folder)
-    failed = [f"{picture.method} ({check.name})" for picture in pictures for check in picture.checks if not check.passes]
+    failed = [
+        f"{picture.method} ({check.name})" for picture in pictures for check in picture.checks if not check.passes
+    ]
     told = f"; not passed: {', '.join(failed)}" if failed else "; all checks passed"
     print(f"{name}: {len(pictures)} pictures in reports/{name}/explanations{told}")
 

@@ -66,12 +66,15 @@ UNUSED_SECTIONS = {
         "trainer",
         *TASKS,
     ],
+    "explain": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
     "release": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
 }
-for stage in ("prepare", "augment", "train", "evaluate", "release"):
+for stage in ("prepare", "augment", "train", "evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["features", "heads"]
-for stage in ("evaluate", "release"):
+for stage in ("evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["augmentations"]
+for stage in set(UNUSED_SECTIONS) - {"explain"}:
+    UNUSED_SECTIONS[stage] += ["explanations"]
 UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]
 UNUSED_SECTIONS["release_head"] = UNUSED_SECTIONS["release"]
 # Packages that a stage imports and does not run.
@@ -79,6 +82,7 @@ UNUSED_PACKAGES = {
     "train": ["sightline.metrics"],  # a training takes loss and scores; it measures nothing
     "embed": ["sightline.metrics"],
     "evaluate": ["sightline.features", "sightline.heads"],  # a network is no head
+    "explain": ["sightline.metrics"],
 }
 SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release"}
 STAGES = list(UNUSED_SECTIONS)

@@ -36,22 +36,25 @@ def activations_picture(
         forward_layers(task, torch.from_numpy(np.array(pixels))[None])
         maps = {layer: numbers(found[layer][0]) for layer in layers}
     pages = [tiled([pixels], 1, _SIDE), *(_page(maps[layer]) for layer in layers)]
+    words = ["the image", *(_told(layer, own) for layer, own in answers.items())]
     checks = _checks(answers, of_random)
     inches = [len(page) / 75 + 0.32 for page in pages]
     figure, axes = new_figure(len(pages), 1, width=9.6, height=sum(inches) + 0.6 + 0.35 * len(checks))
     gridspec = axes[0].get_gridspec()
     assert gridspec is not None
     gridspec.set_height_ratios(inches)
-    for axis, page, words in zip(axes, pages, ["the image", *(_told(l, answers[l]) for l in layers)], strict=True):
+    for axis, page, told in zip(axes, pages, words, strict=True):
         axis.imshow(page, extent=(0, page.shape[1], len(page), 0))
         axis.set_xlim(0, _COLUMNS * (_SIDE + 3))
-        axis.set_title(words, loc="left", fontsize=SMALL, color=INK, pad=3)
+        axis.set_title(told, loc="left", fontsize=SMALL, color=INK, pad=3)
         axis.axis("off")
         axis.set_anchor("NW")
     title = "Activations"
     figure.suptitle(f"{name}: what each layer makes of an image", fontsize=11)
     tell_checks(figure, checks)
-    caption = "Each row shows the strongest maps that a layer makes of one image, from the finest layer to the coarsest."
+    caption = (
+        "Each row shows the strongest maps that a layer makes of one image, from the finest layer to the coarsest."
+    )
     return Picture("activations", title, caption, "Yosinski et al. 2015", checks, figure)
 
 

@@ -12,10 +12,10 @@ from torch.nn import functional as F  # noqa: N812
 from sightline.structures import UINT8
 
 Objective = Callable[[Tensor], Tensor]
-_RATE = 0.05  # of Adam
+_RATE = 0.03  # of Adam
 _SHIFT = 16  # images are moved by up to a 16th of their side in each step
-_START = 0.01  # deviation of the spectrum that the ascent begins with
-_CONTRAST = 4.0  # of the image before it is brought into 0..255
+_START = 0.05  # deviation of the spectrum that the ascent begins with
+_CONTRAST = 1.5  # of the image before it is brought into 0..255
 
 
 class Spectrum:
@@ -44,9 +44,7 @@ class Spectrum:
         return 255 * torch.sigmoid(_CONTRAST * pixels)
 
 
-def ascended(
-    objective: Objective, count: int, size: int, channels: int, steps: int, seed: int
-) -> tuple[UINT8, UINT8]:
+def ascended(objective: Objective, count: int, size: int, channels: int, steps: int, seed: int) -> tuple[UINT8, UINT8]:
     """Make one image for each of N units.
 
     In each step the images are moved a little at random (jitter) and every second time blurred (Yosinski et al. 2015),

@@ -96,9 +96,7 @@ def random_curves(task: Task, pixels: UINT8, target: Target, seed: int, number: 
     return deleted, inserted
 
 
-def curves(
-    task: Task, pixels: UINT8, target: Target, heat: FLOAT32, by_chance: tuple[FLOAT32, FLOAT32]
-) -> Curves:
+def curves(task: Task, pixels: UINT8, target: Target, heat: FLOAT32, by_chance: tuple[FLOAT32, FLOAT32]) -> Curves:
     """Measure one heat map.
 
     Args:

@@ -71,7 +71,7 @@ def filters_picture(task: Task, name: str, channels: int, size: int, seed: int) 
         checks.append(Check("smooth_filters", smooth, rough, better, told))
     shown = filters[np.argsort(-sizes, kind="stable")[:MOST]]
     page = tiled([stretched(one, around=0.0) for one in shown], _COLUMNS, _SIDE)
-    figure, (axis,) = new_figure(1, 1, width=9.0, height=9.0 * len(page) / page.shape[1] + 0.9 + 0.3 * len(checks))
+    figure, (axis,) = new_figure(1, 1, width=9.0, height=9.0 * len(page) / page.shape[1] + 0.5 + 0.3 * len(checks))
     axis.imshow(page)
     axis.axis("off")
     some = f"the {MOST} largest of " if len(filters) > MOST else ""

@@ -160,7 +160,7 @@ def curve_checks(measured: Sequence[Curves]) -> tuple[Check, Check]:
             random_insertion,
             sooner,
             f"with the hottest places alone the network finds its prediction {'sooner' if sooner else 'NOT sooner'} "
-            f"than in random order (area under the curve {insertion:.2f}, random {random_insertion:.2f}; high is good).",
+            f"than in random order (area under the curve {insertion:.2f}, random {random_insertion:.2f}; high is good)",
         ),
     )
 

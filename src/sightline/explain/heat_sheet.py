@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -88,7 +88,10 @@ def overlay(pixels: UINT8, heat: FLOAT32, side: int = _SIDE) -> UINT8:
 
 
 def _draw_images(axis: Axes, cell: HeatCell) -> None:
-    named = {"image": np.broadcast_to(scaled(cell.pixels, _SIDE)[0], (_SIDE, _SIDE, 3)), "map": cell.heat}
+    named: dict[str, Any] = {
+        "image": np.broadcast_to(scaled(cell.pixels, _SIDE)[0], (_SIDE, _SIDE, 3)),
+        "map": cell.heat,
+    }
     named |= {} if cell.random_heat is None else {"random weights": cell.random_heat}
     factor = _SIDE / len(cell.pixels)
     for place, (name, values) in enumerate(named.items()):
@@ -137,4 +140,6 @@ def _draw_curves(axis: Axes, curves: Curves, legend: bool) -> None:
     if legend:
         axis.set_xlabel("% of the image", fontsize=6.5, color=FAINT, labelpad=1)
         axis.set_ylabel("% sure", fontsize=6.5, color=FAINT, labelpad=1)
-        axis.legend(fontsize=5.5, framealpha=0.85, edgecolor="none", labelspacing=0.2, handlelength=1.6, loc="center right")
+        axis.legend(
+            fontsize=5.5, framealpha=0.85, edgecolor="none", labelspacing=0.2, handlelength=1.6, loc="center right"
+        )

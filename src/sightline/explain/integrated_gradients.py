@@ -58,4 +58,5 @@ def pixel_parts(task: Task, pixels: UINT8, target: Target, steps: int = STEPS) -
 def _drawn(sizes: FLOAT32) -> FLOAT32:
     smooth = cv2.GaussianBlur(sizes, (0, 0), max(0.5, len(sizes) / _SMOOTH))
     peak = float(np.quantile(smooth, _CAPPED))
-    return np.clip(smooth / peak, 0, 1).astype(np.float32) if peak > 0 else smooth
+    capped: FLOAT32 = np.clip(smooth / peak, 0, 1).astype(np.float32) if peak > 0 else smooth
+    return capped

@@ -128,9 +128,9 @@ def require_layers(layers: Sequence[MapLayer], names: Sequence[str]) -> None:
     known = [layer.name for layer in layers]
     for name in names:
         if name not in known:
-            raise UserError(
-                f"layers: {name}: no layer of this name puts out maps, once in a pass{nearest(name, known)}; `sightline summary` lists them"
-            )
+            near = nearest(name, known)
+            told = f"layers: {name}: no layer of this name puts out maps, once in a pass{near}"
+            raise UserError(f"{told}; `sightline summary` lists them")
 
 
 @contextmanager

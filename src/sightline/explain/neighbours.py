@@ -108,4 +108,3 @@ def neighbours_picture(
     tell_checks(figure, checks)
     caption = "Images that the network's features hold for alike lie near each other; only distances mean something."
     return Picture("neighbours", "Map of test images", caption, "van der Maaten and Hinton 2008", tuple(checks), figure)
-

@@ -1,4 +1,4 @@
-"""Occlusion: how much less sure the network is with a grey square over a place (Zeiler and Fergus 2014, section 4.2)."""
+"""Occlusion: how much less sure the network is with a grey square over a place (Zeiler and Fergus 2014, 4.2)."""
 
 from __future__ import annotations
 

@@ -91,10 +91,7 @@ def _corners(reach: tuple[Tensor, ...] | None, shape: torch.Size) -> list[list[C
     spread = [mark.expand(shape).amax((0, 1)).reshape(height, width).tolist() for mark in reach]
     top, bottom, left, right = spread
     return [
-        [
-            (round(-top[i][j]), round(-left[i][j]), round(bottom[i][j]) + 1, round(right[i][j]) + 1)
-            for j in range(width)
-        ]
+        [(round(-top[i][j]), round(-left[i][j]), round(bottom[i][j]) + 1, round(right[i][j]) + 1) for j in range(width)]
         for i in range(height)
     ]
 
@@ -135,7 +132,7 @@ def patches_picture(
     """
     layers = list(answers)
     checks = _checks(answers, of_random)
-    height = CHANNELS * 0.62 + 1.6 + 0.3 * len(checks)
+    height = CHANNELS * 0.6 + 0.9 + 0.3 * len(checks)
     figure, axes = new_figure(1, len(layers), width=max(7.0, 5.6 * len(layers)), height=height)
     for axis, layer in zip(axes, layers, strict=True):
         channels = choosy_channels(answers[layer], CHANNELS)
@@ -154,7 +151,9 @@ def patches_picture(
         axis.set_title(told, loc="left", fontsize=SMALL, color=INK, pad=4)
     figure.suptitle(f"{name}: what excites single channels most (a row per channel, {len(pixels)} test images)")
     tell_checks(figure, checks)
-    caption = "Each row holds the parts of test images to which one channel answers most: what they share is its subject."
+    caption = (
+        "Each row holds the parts of test images to which one channel answers most: what they share is its subject."
+    )
     return Picture("patches", "Most exciting patches", caption, "Zeiler and Fergus 2014", checks, figure)
 
 
@@ -172,4 +171,3 @@ def _choosiness(answers: Responses) -> float:
         return 0.0
     best = np.sort(alive, axis=0)[-PATCHES:].mean(0)
     return float(np.median(best / alive.mean(0)))
-

@@ -8,7 +8,6 @@ from typing import TypeVar
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch import nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sightline.structures import FLOAT32
@@ -49,17 +48,7 @@ def rank_correlation(first: FLOAT32, second: FLOAT32) -> float:
 
 def structural_similarity(first: FLOAT32, second: FLOAT32) -> float:
     """Return the SSIM of two S x S maps in 0..1 (Wang et al. 2004), -1..1; 1 are equal ones."""
-    pair = (torch.from_numpy(np.array(one))[None, None] for one in (first, second))
-    similar = structural_similarity_index_measure(*pair, gaussian_kernel=False, kernel_size=_WINDOW, data_range=1.0)
-    assert isinstance(similar, torch.Tensor)
-    return float(similar)
-
-
-def layers_without_rule(network: nn.Module) -> list[str]:
-    """Return the parameters that `with_random_weights` draws by their own mean and deviation."""
-    return [
-        f"{name}.{key}".lstrip(".")
-        for name, module in network.named_modules()
-        if not callable(getattr(module, "reset_parameters", None))
-        for key, _ in module.named_parameters(recurse=False)
-    ]
+    one, other = (torch.from_numpy(np.array(heat))[None, None] for heat in (first, second))
+    alike = structural_similarity_index_measure(one, other, gaussian_kernel=False, kernel_size=_WINDOW, data_range=1.0)
+    assert isinstance(alike, torch.Tensor)
+    return float(alike)

@@ -160,7 +160,8 @@ def _values(task: Task, images: Tensor, targets: Sequence[Target], chances: bool
     if isinstance(task, SemanticSegmentation):
         own = (outputs.softmax(1) if chances else outputs)[rows, labels]
         regions = torch.from_numpy(np.stack([_region(target) for target in targets])).to(own)
-        return (own * regions).sum((1, 2)) / regions.sum((1, 2)).clamp_min(1)
+        mean: Tensor = (own * regions).sum((1, 2)) / regions.sum((1, 2)).clamp_min(1)
+        return mean
     if isinstance(task, Detection):
         places = torch.tensor([target.place for target in targets], device=images.device)
         logits = outputs["cls_logits"][rows, places]
@@ -168,7 +169,8 @@ def _values(task: Task, images: Tensor, targets: Sequence[Target], chances: bool
         logits = outputs["classes"] if isinstance(task, Localization) else outputs
     if chances:
         logits = logits.sigmoid() if isinstance(task, Multilabel | Detection) else logits.softmax(1)
-    return logits[rows, labels]
+    chosen: Tensor = logits[rows, labels]
+    return chosen
 
 
 def look_through_windows(task: SlidingWindow, images: Tensor, targets: Sequence[Target]) -> Tensor:

@@ -31,13 +31,16 @@ def stretched(values: FLOAT32, around: float | None = None) -> UINT8:
     """Return values of any range as 0..255; with `around` that value becomes mid grey, and both sides one scale."""
     if around is not None:
         reach = float(np.abs(values - around).max()) or 1.0
-        return np.rint(127.5 + 127.5 * (values - around) / reach).astype(np.uint8)
+        grey: UINT8 = np.rint(127.5 + 127.5 * (values - around) / reach).astype(np.uint8)
+        return grey
     low, high = float(values.min()), float(values.max())
-    return np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
+    scaled: UINT8 = np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
+    return scaled
 
 
 def coloured(values: FLOAT32) -> UINT8:
     """Return an H x W map in 0..1 as RGB, dark to bright."""
     from matplotlib import colormaps
 
-    return np.rint(255 * colormaps["magma"](values)[..., :3]).astype(np.uint8)
+    colours: UINT8 = np.rint(255 * colormaps["magma"](values)[..., :3]).astype(np.uint8)
+    return colours

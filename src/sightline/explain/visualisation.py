@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,8 @@ def channel_images(
         raise _Reached
 
     def objective(images: Tensor) -> Tensor:
-        try:
+        with suppress(_Reached):
             forward_layers(task, images)
-        except _Reached:
-            pass
         values = kept[0].flatten(2).mean(2) if kept[0].ndim == 4 else kept[0]
         return values[torch.arange(len(channels)), torch.tensor(channels)]
 
