@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from known_networks import LABELS, SIZE, colour_finder, coloured_squares, inside
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -22,8 +23,6 @@ from sightline.explain.targets import target_chances, target_scores
 from sightline.structures import FLOAT32, LabelMap
 from sightline.tasks import build
 from sightline.tasks.base import Task
-
-from networks import LABELS, SIZE, coloured_squares, colour_finder, inside
 
 PLACES = [(2, 3, 0), (20, 20, 1), (4, 22, 2)]
 METHODS: tuple[HeatMethod, ...] = ("grad_cam", "occlusion", "integrated_gradients")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from known_networks import LABELS, colour_finder, coloured_squares
 from pydantic import TypeAdapter
 
-from networks import LABELS, coloured_squares, colour_finder
 from sightline.artifact import ModelCard, write_model
 from sightline.cli import main
 from sightline.config.explanations import Explanation
