@@ -14,6 +14,7 @@ from sightline.explain.making import HEAT_METHODS, chosen_methods
 from sightline.explain.picture import Picture, write_pictures
 from sightline.explain.targets import require_targets
 from sightline.files import new_folder
+from sightline.heads.artifact import holds_head
 
 MOST = 64  # images on a sheet
 
@@ -34,6 +35,8 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
         raise UserError(f"{len(files)} images: a sheet has room for {MOST}; name fewer")
     if out.exists() and not (out.is_dir() and all(_made_here(path) for path in out.iterdir())):
         raise UserError(f"--out: {out}: there are other files; name a new folder")
+    if holds_head(model):
+        raise UserError(f"{model}: is a head over features, and only networks are explained; name a network")
     task, card = read_model(model)
     require_targets(task)
     encoded = [_read(file) for file in files]
