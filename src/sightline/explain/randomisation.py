@@ -15,6 +15,7 @@ from sightline.tasks.base import Task
 
 ALIKE = 0.5  # mean rank correlation from which on maps count as the same; 0 are unrelated ones, 1 equal ones
 _WINDOW = 7  # pixels of SSIM's window
+_APART = 1_000_003  # so that the seed of a training does not draw its own first weights again
 AnyTask = TypeVar("AnyTask", bound=Task)
 
 
@@ -25,7 +26,7 @@ def with_random_weights(task: AnyTask, seed: int) -> AnyTask:
     """
     network = copy.deepcopy(task.network)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(_APART + seed)
         for module in network.modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
