@@ -40,7 +40,7 @@ def model_directory(folder: Path, prepared: Path, architecture: str = "mnist_cnn
 
 def test_all_pictures_are_listed_and_the_same_twice(digits: Path, tmp_path: Path) -> None:
     model = model_directory(tmp_path / "cnn", digits)
-    settings = Explanation(dataset="digits", samples=2, images=24, ascent_steps=3)
+    settings = Explanation(dataset="digits", samples=1, images=16, ascent_steps=2)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         explain_model(model, digits, settings, 0, tmp_path / name)

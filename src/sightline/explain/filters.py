@@ -17,6 +17,7 @@ MOST = 64
 _COLUMNS = 16
 _SIDE = 60  # pixels of a drawn filter
 _IDLE = 0.05  # of the median size: filters below do nothing
+_READABLE = 5  # pixels of a side from which on neighbouring weights can be smooth
 _FEW = 0.1  # share of idle filters that is no matter
 
 
@@ -61,7 +62,7 @@ def filters_picture(task: Task, name: str, channels: int, size: int, seed: int) 
     checks.append(
         Check("idle_filters", idle, 0.0, idle <= _FEW, f"{idle:.0%} of the filters are near zero and do nothing.")
     )
-    if filters.shape[1] >= 3:
+    if filters.shape[1] >= _READABLE:
         renewed = first_filters(with_random_weights(task, seed), channels, size)
         assert renewed is not None
         smooth, rough = smoothness(filters), smoothness(renewed[1])

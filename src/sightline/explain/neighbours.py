@@ -95,7 +95,8 @@ def neighbours_picture(
     """
     features = image_features(task, pixels, layer)
     checks = []
-    if len(labels) > 2 and labels.min() >= 0 and len(np.unique(labels)) > 1:
+    # a detector sorts objects, not images
+    if "label" in task.targets and len(labels) > 2 and labels.min() >= 0 and len(np.unique(labels)) > 1:
         share = share_of_like_neighbours(features, labels)
         random = share_of_like_neighbours(image_features(renewed, pixels, layer), labels)
         better = share > random
