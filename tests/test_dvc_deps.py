@@ -79,14 +79,17 @@ UNUSED_SECTIONS = {
         "trainer",
         *TASKS,
     ],
+    "explain": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
     "release": ["datasets", "detector", "models", "network", "optimizers", "trainer", "evaluation", *TASKS],
 }
-for stage in ("prepare", "augment", "train", "evaluate", "release"):
+for stage in ("prepare", "augment", "train", "evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["features", "heads"]
-for stage in ("evaluate", "release"):
+for stage in ("evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["augmentations"]
 for stage in set(UNUSED_SECTIONS) - {"stylize"}:
     UNUSED_SECTIONS[stage] += ["styles"]
+for stage in set(UNUSED_SECTIONS) - {"explain"}:
+    UNUSED_SECTIONS[stage] += ["explanations"]
 UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]
 UNUSED_SECTIONS["release_head"] = UNUSED_SECTIONS["release"]
 # Packages that a stage imports and does not run.
@@ -95,6 +98,7 @@ UNUSED_PACKAGES = {
     "embed": ["sightline.metrics"],
     "stylize": ["sightline.metrics"],
     "evaluate": ["sightline.features", "sightline.heads"],  # a network is no head
+    "explain": ["sightline.metrics"],
 }
 SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release"}
 STAGES = list(UNUSED_SECTIONS)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from sightline.commands.dream import dream
+from sightline.commands.explain import explain
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
@@ -179,6 +180,7 @@ def table(
 
 app.command()(dream)
 app.command()(stylize)
+app.command()(explain)
 
 
 NEXT = {
