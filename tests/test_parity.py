@@ -121,6 +121,7 @@ def test_what_an_exporter_cannot_write_loses_no_training(
 
 def boxes(scores: list[float], labels: list[int], shift: float = 0.0) -> Prediction:
     corners = np.array([[10 * n + shift, 0, 10 * n + 8 + shift, 8] for n in range(len(scores))], np.float32)
+    corners = corners.reshape(-1, 4)
     return Prediction(boxes=corners, box_labels=labels, box_scores=np.array(scores, np.float32))
 
 

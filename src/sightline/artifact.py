@@ -82,14 +82,14 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
 
     weights = save({key: value.detach().cpu().contiguous() for key, value in _state(task).items()})
     with new_folder(folder) as work:
-        hashes = {"weights_sha256": hashlib.sha256(weights).hexdigest(), "onnx_sha256": ""}
+        onnx_sha256 = ""
         if task.exports:
             try:
                 write_onnx(task, card.input.size, card.input.channels, work / ONNX)
-                hashes["onnx_sha256"] = _sha256(work / ONNX)
+                onnx_sha256 = _sha256(work / ONNX)
             except UserError as error:
                 print(error)
-        card = replace(card, **hashes)
+        card = replace(card, weights_sha256=hashlib.sha256(weights).hexdigest(), onnx_sha256=onnx_sha256)
         (work / "weights.safetensors").write_bytes(weights)
         write_json(work / "model.json", card.to_json())
     return card

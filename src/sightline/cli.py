@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.convert import convert
+from sightline.commands.predict import predict
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
 
@@ -174,6 +176,9 @@ def table(
     console.print(transfer_table(rows, title))
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
+
+app.command()(predict)
+app.command()(convert)
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",

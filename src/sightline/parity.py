@@ -44,7 +44,8 @@ def compare_engines(
         Plain values: `headline` of the exported network, `headline_difference`, `largest_output_difference`, `same`
         (share of samples with the same prediction), and `agrees`: headline within 1e-3 and `same` at least 0.999.
     """
-    largest, same = 0.0, []
+    largest = 0.0
+    same: list[bool] = []
 
     def predictions() -> Iterator[Prediction]:
         nonlocal largest
@@ -96,8 +97,8 @@ def _has_counterparts(one: Prediction, other: Prediction) -> bool:
     """Tell whether each sure object of one is found in the other."""
     if one.box_scores is None or one.box_labels is None:  # a single box beside its class
         return bool(np.all(np.diag(_overlaps(one, other)) >= _OVERLAP))
-    sure, nearly = one.box_scores >= _SURE, other.box_scores >= _NEARLY_SURE  # type: ignore[operator]
-    alike = np.asarray(one.box_labels)[:, None] == np.asarray(other.box_labels)[None]
+    sure, nearly = np.asarray(one.box_scores) >= _SURE, np.asarray(other.box_scores) >= _NEARLY_SURE
+    alike = np.equal.outer(np.asarray(one.box_labels), np.asarray(other.box_labels))
     found = alike & nearly[None] & (_overlaps(one, other) >= _OVERLAP)
     return bool(found.any(1)[sure].all())
 
@@ -108,6 +109,9 @@ def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
     return overlaps
 
 
-def _same_points(one: Any, other: Any) -> bool:
+def _same_points(one: FLOAT32, other: FLOAT32 | None) -> bool:
+    if other is None or one.shape != other.shape:
+        return False
     sure = (one[..., 2] >= _SURE) | (other[..., 2] >= _SURE)
-    return bool((np.abs(one[..., :2] - other[..., :2]).max(-1)[sure] < 1).all())
+    apart: FLOAT32 = np.abs(one[..., :2] - other[..., :2]).max(-1)
+    return not bool((sure & (apart >= 1)).any())
