@@ -3,12 +3,22 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 from registry_project import Project
+from typer.testing import CliRunner
 
+from sightline.artifact import ModelCard, write_model
+from sightline.cli import app
 from sightline.config import load_params
+from sightline.config.models import Input
+from sightline.config.tasks import Task as TaskConfig
+from sightline.data.store import SplitStore, load_labels
 from sightline.dvc_store import folder_md5
 from sightline.errors import UserError
+from sightline.files import write_json
 from sightline.publish import champion_version, promote, resolve_model
+from sightline.release import release
+from sightline.tasks import build
 
 GOOD, WORSE = range(0, 40, 4), range(0, 240, 4)
 
@@ -108,3 +118,25 @@ def test_the_hash_is_that_of_dvc(two: Project) -> None:
     (folder / "extractor" / "x.json").write_text("{}")
     (folder / "extractor.json").write_text("{}")
     assert folder_md5(folder) == two.store.directory_md5(folder)
+
+
+def test_a_registered_network_predicts_through_the_command_line(
+    project: Project, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.make("one", GOOD)
+    folder = project.root / "models" / "digit"
+    config = TypeAdapter(TaskConfig).validate_python({"kind": "classification", "architecture": "mnist_cnn"})
+    image = Input(size=28, channels=1)
+    task = build(config, image, load_labels(digits))
+    write_model(folder, task, ModelCard(config, image, task.labels, "32", False, 1, "0" * 64))
+    project.cache(folder)
+    write_json(project.root / "release" / "digit.json", release("digit", project.root))
+    project.register()
+    shutil.rmtree(project.root / "models")
+    (project.root / "x.png").write_bytes(bytes(SplitStore(digits / "test").image(0)))
+    monkeypatch.chdir(project.root)
+    result = CliRunner().invoke(app, ["predict", "digit@champion", "x.png"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("x.png ")
+    [kept] = (project.root / ".sightline/registry/digit").iterdir()
+    assert (kept / "model.onnx").is_file()
