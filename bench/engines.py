@@ -1,7 +1,7 @@
 """ONNX Runtime against torch on this machine's CPU, model by model: `python -m bench.engines models/NAME ...`.
 
-Both get the same random pixels in turns, so that whatever else the machine does falls on both; told is the median of the
-ratios of neighbouring calls. Decoding and what makes predictions of raw outputs are not in it: they are the same for both.
+Both get the same random pixels in turns, so that whatever else the machine does falls on both; told is the median of
+the ratios of neighbouring calls. Decoding, and what makes predictions of raw outputs, are not in it: they are the same.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from sightline.artifact import read_card
 from sightline.predict import Predictor, load_predictor
+from sightline.stage import be_quiet
 from sightline.structures import UINT8
 
 ROUNDS, BATCHES = 15, (1, 32)
@@ -44,4 +45,5 @@ def seconds(predictor: Predictor, pixels: UINT8) -> float:
 
 
 if __name__ == "__main__":
+    be_quiet()
     main([Path(name) for name in sys.argv[1:]])
