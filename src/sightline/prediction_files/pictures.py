@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from sightline.data.images import decode
-from sightline.data.overlay import class_colour, draw_truth
+from sightline.data.overlay import class_colour, draw_truth, keypoint_colour
 from sightline.prediction_files.words import counted, told
-from sightline.structures import UINT8, LabelMap, Prediction, Sample
+from sightline.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 
 _LEAST_SIDE, _MOST_SIDE = 384, 2048  # pixels of a picture's longer side: words need room, and disks are finite
 _BAR = 24  # pixels of the line of words below
-_TOP = 3
+_TOP, _RADIUS = 3, 4
 _FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 
@@ -28,22 +30,22 @@ def draw_prediction(encoded: bytes, prediction: Prediction, labels: LabelMap, le
     height, width = decode(encoded, 3).shape[:2]
     side = min(max(height, width, _LEAST_SIDE), _MOST_SIDE)
     places = counted(prediction, least)
-    sample = _as_sample(encoded, prediction, places, least)
-    picture = draw_truth(sample, side, labels.mirrored, bool(labels.semantic))
+    sample = _as_sample(encoded, prediction, places)
+    picture = draw_truth(sample, side, background=bool(labels.semantic))
     scale = side / max(height, width)
     for place, label in zip(places, sample.box_labels, strict=True):
         left, top = (np.asarray(prediction.boxes)[place, :2] * scale).round().astype(int).tolist()
         score = "" if prediction.box_scores is None else f" {prediction.box_scores[place]:.2f}"
         _write_words(picture, f"{labels.classes[label]}{score}", left, top, class_colour(label))
+    if prediction.keypoints is not None:
+        shown = prediction.keypoints if prediction.boxes is None else prediction.keypoints[places]
+        for points in shown:
+            _draw_points(picture, points * [scale, scale, 1], labels.mirrored, least)
     return _with_line(picture, told(prediction, labels, least, _TOP))
 
 
-def _as_sample(encoded: bytes, prediction: Prediction, places: list[int], least: float) -> Sample:
-    """Return what is predicted as if it were known, so that one drawing serves both."""
-    keypoints = prediction.keypoints
-    if keypoints is not None:
-        keypoints = keypoints[places] if prediction.boxes is not None else keypoints
-        keypoints = np.dstack([keypoints[..., :2], np.where(keypoints[..., 2] >= least, 2, 1)]).astype(np.float32)
+def _as_sample(encoded: bytes, prediction: Prediction, places: list[int]) -> Sample:
+    """Return boxes, masks and map as if they were known, so that one drawing serves both."""
     chosen = prediction.box_labels or [max(prediction.label, 0)] * len(places)
     instances = prediction.instances
     return Sample(
@@ -53,8 +55,15 @@ def _as_sample(encoded: bytes, prediction: Prediction, places: list[int], least:
         box_labels=[chosen[place] for place in places],
         instances=[] if instances is None else [instances[place] for place in places],
         semantic=prediction.semantic,
-        keypoints=keypoints,
     )
+
+
+def _draw_points(picture: UINT8, points: FLOAT32, mirrored: Sequence[int], least: float) -> None:
+    """Draw K x 3 points, each on a dark rim that shows it on any ground; those below `least` are rings."""
+    for place, (x, y, score) in enumerate(points.tolist()):
+        centre, colour = (round(x), round(y)), keypoint_colour(place, mirrored)
+        cv2.circle(picture, centre, _RADIUS + 1, (0, 0, 0), cv2.FILLED if score >= least else 3, cv2.LINE_AA)
+        cv2.circle(picture, centre, _RADIUS, colour, cv2.FILLED if score >= least else 1, cv2.LINE_AA)
 
 
 def _write_words(picture: UINT8, words: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
