@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.explain import explain
+from sightline.commands.predict import predict
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
@@ -182,6 +184,8 @@ app.command()(dream)
 app.command()(stylize)
 app.command()(explain)
 
+app.command()(predict)
+app.command()(convert)
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",

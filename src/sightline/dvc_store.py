@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from functools import cached_property
@@ -132,6 +133,13 @@ class DvcStore:
     def always_run(self) -> set[str]:
         """Return the groups that DVC runs even when nothing changed: those with an outside effect."""
         return {_group(stage) for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
+
+
+def folder_md5(folder: Path) -> str:
+    """Return what `DvcStore.directory_md5` does, without a repository (and so without `.dvcignore`)."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    entries = [{"md5": hashlib.md5(paths[name].read_bytes()).hexdigest(), "relpath": name} for name in sorted(paths)]
+    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest()}.dir"
 
 
 def git_sha(root: Path) -> str | None:

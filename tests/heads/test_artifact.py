@@ -58,6 +58,8 @@ def test_it_predicts_from_images_alone(model: Path, digits: Path, tmp_path: Path
     assert set(told[0]) == {"label", "label_id", "confidence", "probabilities"}
     assert sum(told[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert np.mean([one["label_id"] for one in told] == test.labels) > 0.97
+    with pytest.raises(UserError, match=r"engine onnx: this model has no model\.onnx"):
+        load_predictor(moved, engine="onnx")
     assert predictor.predict(images[:1])[0]["label"] == told[0]["label"]
 
 

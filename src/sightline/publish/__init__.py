@@ -2,5 +2,15 @@
 
 from sightline.publish.outcomes import Outcome, last_outcomes
 from sightline.publish.registration import promote, register, rollback
+from sightline.publish.resolving import ResolvedModel, champion_version, resolve_model
 
-__all__ = ["Outcome", "last_outcomes", "promote", "register", "rollback"]
+__all__ = [
+    "Outcome",
+    "ResolvedModel",
+    "champion_version",
+    "last_outcomes",
+    "promote",
+    "register",
+    "resolve_model",
+    "rollback",
+]

@@ -15,6 +15,7 @@ from sightline.tracking.connection import Connection
 from sightline.tracking.limits import TAG_LENGTH
 
 VERSION_TAG = "dvc.md5"
+_MODEL = "model"  # the name of the model directory among a version's artifacts
 # What a registered model needs to answer; sightline itself is installed from its own repository.
 _REQUIREMENTS = (
     *("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow", "pandas", "pyarrow"),
@@ -80,6 +81,41 @@ class Versions:
         made = client.create_model_version(name, source, run_id=run, tags=dict(tags), model_id=logged.model_id)
         return Version(name, str(made.version), run, dict(tags))
 
+    def get(self, name: str, number: str) -> Version | None:
+        """Return a version by its number."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._connection.client.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return Version(name, str(found.version), str(found.run_id), dict(found.tags), found.description or "")
+
+    def fetch(self, version: Version, folder: Path) -> Path:
+        """Fetch a version's files into an empty folder; return the model directory among them.
+
+        Raises:
+            FileNotFoundError: the artifact store has no such files, or they hold no model directory.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+        from mlflow.models import Model
+
+        place = self._connection.client.get_model_version_download_uri(version.name, version.number)
+        try:
+            files = Path(
+                download_artifacts(artifact_uri=place, dst_path=str(folder), tracking_uri=self._connection.uri)
+            )
+            artifacts: dict[str, Any] = Model.load(str(files)).flavors["python_function"]["artifacts"]
+            model = files / str(artifacts[_MODEL]["path"])
+        except (MlflowException, OSError, KeyError) as error:
+            raise FileNotFoundError(f"{place}: {str(error).splitlines()[0]}") from None
+        if not model.is_dir():
+            raise FileNotFoundError(f"{place}: has no {model.relative_to(files)}")
+        return model
+
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set the tags that differ."""
         for key, value in tags.items():
@@ -128,7 +164,7 @@ def _save_model(folder: Path, model: Path, run: str, logged: Any) -> None:
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(Path(__file__).parents[1] / "mlflow_model.py"),
-        artifacts={"model": str(model)},
+        artifacts={_MODEL: str(model)},
         signature=ModelSignature(Schema([ColSpec("binary", "image")]), Schema(columns)),
         input_example=pd.DataFrame({"image": [_PNG]}),
         pip_requirements=_requirements(),
