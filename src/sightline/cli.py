@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.serve import serve
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
 
@@ -174,6 +175,8 @@ def table(
     console.print(transfer_table(rows, title))
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
+
+app.command()(serve)
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",
