@@ -117,7 +117,7 @@ class ServedModel:
             "explains": self.explains,
             "input": self.predictor.card.input.model_dump(),
             "classes": _coloured(labels.classes),
-            "semantic": _coloured(labels.map_classes),
+            "semantic": _map_classes(labels),
             "keypoints": [
                 {"name": name, "colour": keypoint_colour(number, labels.mirrored)}
                 for number, name in enumerate(labels.keypoints)
@@ -142,6 +142,14 @@ def base64_png(picture: UINT8) -> str:
     """Return H x W (x 1 or 3) uint8 as PNG in base64."""
     grey = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     return base64.b64encode(encode_png(np.ascontiguousarray(grey))).decode()
+
+
+def _map_classes(labels: LabelMap) -> list[dict[str, Any]]:
+    """Return the classes of maps; those made of objects begin with background, which stays clear."""
+    if not labels.semantic:
+        return _coloured(labels.classes)
+    background, *classes = labels.semantic
+    return [{"name": background, "colour": None}, *_coloured(tuple(classes))]
 
 
 def _coloured(names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ let model = null;
 let shown = null; // {file, image, answer, map, made, heat, chosen}
 let turn = 0; // only the newest image is drawn
 
-const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 0.0995 ? 1 : 0)} %`;
+const percent = (share) =>
+  share > 0 && share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %`;
 const css = (colour, opacity = 1) => `rgb(${colour.join(" ")} / ${opacity})`;
 
 function element(tag, properties = {}, ...children) {
@@ -99,8 +100,8 @@ async function readGrey(base64) {
 
 async function readMap(base64) {
   const grey = await readGrey(base64);
-  const colours = model.semantic.map((entry) => [...entry.colour, 255]);
-  return painted(grey.width, grey.height, grey.valueAt, (value) => (value === UNKNOWN ? [0, 0, 0, 0] : colours[value]));
+  const clear = [0, 0, 0, 0], colours = model.semantic.map(({ colour }) => (colour ? [...colour, 255] : clear));
+  return painted(grey.width, grey.height, grey.valueAt, (value) => (value === UNKNOWN ? clear : colours[value]));
 }
 
 async function readHeat(base64) {
@@ -262,6 +263,7 @@ function tellObjects(objects) {
   const rows = kept.map(([object, number]) => {
     const { firstChild: name, lastChild: sure } = row(object.label ?? "object", object.confidence === undefined ? "" : percent(object.confidence), null, { colour: colourOf(object) });
     const button = element("button", { type: "button", ariaPressed: String(shown.chosen === number) }, name, sure);
+    button.dataset.number = number;
     button.addEventListener("click", () => choose(shown.chosen === number ? null : number));
     return element("li", {}, button);
   });
@@ -277,9 +279,8 @@ function tellPixels(pixels) {
 
 function choose(number) {
   shown.chosen = number;
-  for (const [place, button] of document.querySelectorAll(".objects button").entries()) {
-    const kept = shown.answer.objects.map((_, index) => index).filter((index) => sureEnough(shown.answer.objects[index]));
-    button.ariaPressed = String(kept[place] === number);
+  for (const button of document.querySelectorAll(".objects button")) {
+    button.ariaPressed = String(number !== null && button.dataset.number === String(number));
   }
   draw();
 }
