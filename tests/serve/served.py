@@ -65,11 +65,15 @@ class Running:
         files = [("image", (f"{number}.jpg", image)) for number, image in enumerate(images)]
         return self.client.post(path, files=files, params=query)
 
-    def stop(self) -> None:
-        self.client.close()
+    def end(self) -> None:
+        """Tell the server to end, and wait until it has."""
         self._server.should_exit = True
         self._thread.join(60)
         assert not self._thread.is_alive()
+
+    def stop(self) -> None:
+        self.client.close()
+        self.end()
 
 
 Start = Callable[..., Running]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,8 @@ def serve(
 
     def load() -> ServedModel:
         resolved = resolve_model(model, root)
-        return load_served(resolved.folder, resolved.name, resolved.version or "")
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        return load_served(resolved.folder, resolved.name, resolved.version or "", threads)
 
     limits = Limits(max_body_mb, megapixels=max_megapixels, queue=max_queue, seconds=timeout)
     listening = open_port(host, port)

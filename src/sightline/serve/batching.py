@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from sightline.serve.limits import MEGABYTE, Limits, Refusal, Upload
 from sightline.serve.served_model import Input, Options, ServedModel
@@ -64,6 +67,7 @@ class Batcher:
         self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._threads_each = max(1, (os.cpu_count() or 1) // workers)
         self._threads = [threading.Thread(target=self._work, name=f"batches-{number}") for number in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -100,6 +104,7 @@ class Batcher:
             self._changed.notify()
 
     def _work(self) -> None:
+        torch.set_num_threads(self._threads_each)  # counts for the thread that calls it
         while batch := self._next_batch():
             try:
                 self._predict(batch)

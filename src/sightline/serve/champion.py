@@ -37,13 +37,13 @@ class Follower:
 
     Args:
         holder: gets each new version.
-        find: returns the version that the alias names, cheaply.
+        find: returns the version that the alias names, cheaply; None where there is none.
         load: returns what the alias names, loaded and warm.
         seconds: between two looks.
     """
 
     def __init__(
-        self, holder: Holder, find: Callable[[], str], load: Callable[[], ServedModel], seconds: float
+        self, holder: Holder, find: Callable[[], str | None], load: Callable[[], ServedModel], seconds: float
     ) -> None:
         self._holder, self._find, self._load, self._seconds = holder, find, load, seconds
         self._failed: tuple[str, float] | None = None
@@ -59,7 +59,10 @@ class Follower:
         """Put a new version in its place, or tell why that fails; the present one goes on answering then."""
         version = "the registry"
         try:
-            version = self._find()
+            version = self._find() or ""
+            if not version:
+                self._holder.problem = "the registry names no champion; the old version goes on answering"
+                return
             if version == self._holder.model.version:
                 self._holder.problem, self._failed = "", None
                 return

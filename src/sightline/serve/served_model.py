@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from sightline.artifact import read_model
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, decode, fit, place
 from sightline.data.overlay import class_colour, keypoint_colour
+from sightline.errors import UserError
+from sightline.export import OnnxNetwork
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
 from sightline.serve.limits import Upload, check_whole, truncated
@@ -21,6 +25,7 @@ from sightline.structures import UINT8, LabelMap, Prediction
 from sightline.tasks.base import Task
 
 Input = tuple[UINT8, Placement]
+GRAPH = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ class ServedModel:
         name, version: of the registry, or the folder's name and "".
         folder: the model directory.
         predictor: the loaded model.
+        graph: its network for ONNX Runtime, where the folder has one.
     """
 
     name: str
     version: str
     folder: Path
     predictor: Predictor
+    graph: OnnxNetwork | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _network: Task | None = field(default=None, repr=False)
 
@@ -75,8 +82,11 @@ class ServedModel:
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
-        pixels = np.stack([pixels for pixels, _ in inputs])
-        return self.predictor.predict_pixels(pixels, [placed for _, placed in inputs])
+        pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
+        if self.graph is None:
+            return self.predictor.predict_pixels(pixels, placements)
+        with torch.inference_mode():
+            return self.predictor.task.predictions(self.graph(pixels), placements)
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
@@ -125,14 +135,24 @@ class ServedModel:
         }
 
 
-def load_served(folder: Path, name: str, version: str) -> ServedModel:
+def load_served(folder: Path, name: str, version: str, threads: int | None = None) -> ServedModel:
     """Load a model directory and let it predict once, so that the first request finds it warm.
+
+    Args:
+        folder: the model directory; where it has `model.onnx`, ONNX Runtime predicts.
+        name: to be told in answers.
+        version: the same.
+        threads: of ONNX Runtime in each batch; None for one per core.
 
     Raises:
         UserError: no model there, or damaged.
     """
-    model = ServedModel(name, version, folder, load_predictor(folder))
-    image = model.predictor.card.input
+    predictor, path = load_predictor(folder), folder / GRAPH
+    graph = OnnxNetwork(path, threads or os.cpu_count()) if path.is_file() else None
+    if graph is not None and graph.labels != predictor.card.labels:
+        raise UserError(f"{path}: has other classes than model.json beside it; train again with dvc repro")
+    model = ServedModel(name, version, folder, predictor, graph)
+    image = predictor.card.input
     blank = np.zeros((image.size, image.size, image.channels), np.uint8)
     model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
     return model

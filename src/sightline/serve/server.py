@@ -40,7 +40,7 @@ class Batching:
 class Following:
     """How a newer version is found: see `Follower`."""
 
-    find: Callable[[], str]
+    find: Callable[[], str | None]
     load: Callable[[], ServedModel]
     seconds: float = 5.0
 

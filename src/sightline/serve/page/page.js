@@ -143,7 +143,7 @@ function draw() {
   if (!shown) return;
   const { width, height } = shown.answer, ratio = window.devicePixelRatio || 1;
   const room = at("drop").clientWidth, most = Math.max(280, Math.min(window.innerHeight * 0.7, 720));
-  const scale = Math.min(room / width, most / height, Math.max(4, 280 / Math.max(width, height)));
+  const scale = Math.min(room / width, most / height, Math.max(4, 420 / Math.max(width, height)));
   canvas.style.width = `${width * scale}px`;
   canvas.style.height = `${height * scale}px`;
   canvas.width = Math.round(width * scale * ratio);
