@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
 
+from sightline.data.images import decode
 from sightline.stage import be_quiet
 
 SIZE = 224  # pixels
@@ -72,8 +73,7 @@ def bare_loop(model: Path, seconds: float, batch: int, spin: bool) -> dict[str, 
     done, began, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         chosen = [images[(done + place) % len(images)] for place in range(batch)]
-        decoded = [cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB) for image in chosen]
-        session.run(None, {"images": np.stack(decoded)})
+        session.run(None, {"images": np.stack([decode(image, 3) for image in chosen])})
         done += batch
     return {"rate": done / (time.perf_counter() - began), "per_cpu": done / (time.process_time() - used)}
 

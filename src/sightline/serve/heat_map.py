@@ -11,7 +11,7 @@ from sightline.data.encoding import encode_png
 from sightline.serve.limits import Refusal, Upload
 from sightline.serve.served_model import ServedModel
 from sightline.structures import FLOAT32, UINT8
-from sightline.tasks.base import Task
+from sightline.tasks.base import Task, numbers
 
 
 def grad_cam(task: Task, pixels: UINT8) -> tuple[int, FLOAT32]:
@@ -40,9 +40,10 @@ def grad_cam(task: Task, pixels: UINT8) -> tuple[int, FLOAT32]:
     finally:
         hook.remove()
     weighted = (slopes.mean((2, 3), keepdim=True) * found[0]).sum(1)[0]
-    evidence = torch.relu(weighted).detach().float().cpu().numpy()
-    heat: FLOAT32 = evidence / max(float(evidence.max()), 1e-12)
-    return label, cv2.resize(heat, pixels.shape[:2], interpolation=cv2.INTER_LINEAR)
+    evidence = numbers(torch.relu(weighted))
+    heat = evidence / np.float32(max(float(evidence.max()), 1e-12))
+    enlarged: FLOAT32 = cv2.resize(heat, pixels.shape[:2], interpolation=cv2.INTER_LINEAR)
+    return label, enlarged
 
 
 def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:

@@ -77,7 +77,7 @@ class ServedModel:
             pixels = decode(upload.encoded, image.channels)
         except ValueError as error:
             raise truncated(upload.name, str(error)) from None
-        placed = place(*pixels.shape[:2], image.size, image.resize)
+        placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
         return fit(pixels, image.size, image.resize), placed
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:

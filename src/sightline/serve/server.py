@@ -52,7 +52,9 @@ def build_service(model: ServedModel, limits: Limits, batching: Batching, follow
     wait = batching.max_wait_ms / 1000
     batcher = Batcher(limits, batching.max_batch, wait, batching.workers, monitoring.batch)
     holder = Holder(model, lambda present: monitoring.model(present.name, present.version))
-    follower = following and Follower(holder, following.find, following.load, following.seconds)
+    follower = None
+    if following is not None:
+        follower = Follower(holder, following.find, following.load, following.seconds)
 
     def close() -> None:
         if follower is not None:

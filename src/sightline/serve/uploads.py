@@ -77,7 +77,7 @@ async def _read_body(request: Request, query: _Query) -> tuple[list[tuple[str, b
 
 
 async def _from_form(request: Request) -> list[tuple[str, bytes]]:
-    images = []
+    images: list[tuple[str, bytes]] = []
     try:
         async with request.form() as form:
             for name, value in form.multi_items():
