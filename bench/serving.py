@@ -38,7 +38,6 @@ def write_mobilenet(folder: Path) -> None:
     from sightline.artifact import ModelCard, write_model
     from sightline.config.models import Input
     from sightline.config.tasks.classification import Classification
-    from sightline.export import write_onnx
     from sightline.structures import LabelMap
     from sightline.tasks import build
 
@@ -47,7 +46,6 @@ def write_mobilenet(folder: Path) -> None:
     config, image = Classification(kind="classification", architecture="torchvision:mobilenet_v2"), Input(size=SIZE)
     task = build(config, image, labels).eval()
     write_model(folder, task, ModelCard(config, image, labels, "float32", True, 2, "0" * 64))
-    write_onnx(task, SIZE, 3, folder / "model.onnx")
 
 
 def photographs(count: int = 64) -> list[bytes]:

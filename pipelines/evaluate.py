@@ -21,7 +21,7 @@ def stage(params: Params, name: str) -> None:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
-        draw_evaluation(folder, prepared, curves, load_predictor(Path("models", name)).predictions)
+        draw_evaluation(folder, prepared, curves, load_predictor(Path("models", name), engine="torch").predictions)
     write_json(report / "metrics.json", comparable_numbers(metrics))
     with new_folder(report / "plots" / "pictures") as folder:  # `dvc plots diff` shows them side by side
         for picture in sorted((report / "evaluation").glob("*.png")):

@@ -21,7 +21,7 @@ from sightline.data.datamodule import PreparedData
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.evaluate import _truth
-from sightline.export import OnnxNetwork, write_onnx
+from sightline.export import OnnxNetwork
 from sightline.structures import Prediction
 from sightline.tasks import build
 from sightline.tasks.base import Task
@@ -233,8 +233,7 @@ def test_eight_images_are_learned_by_heart_saved_loaded_and_exported(
     assert_alike(predicted(loaded, prepared, image, batch), before, 0)
     if not task.exports:
         return
-    write_onnx(loaded, image.size, image.channels, tmp_path / "model.onnx")
-    network = OnnxNetwork(tmp_path / "model.onnx")
+    network = OnnxNetwork(tmp_path / "model" / "model.onnx")
     assert network.labels == task.labels
     outputs = network(batch.images.numpy())
     assert_alike(predicted(task, prepared, image, batch, outputs), before, 2e-3)

@@ -1,9 +1,12 @@
-"""The model directory: `weights.safetensors` and `model.json`; written whole or not at all, read without pickle."""
+"""The model directory: `weights.safetensors`, `model.json`, and `model.onnx` where a network has one.
+
+It is written whole or not at all, and read without pickle.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.errors import UserError
+from sightline.export import OnnxNetwork, write_onnx
 from sightline.files import new_folder, read_json, write_json
 from sightline.models.weights import TASK_BUFFERS
 from sightline.structures import LabelMap
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 1
+ONNX = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class ModelCard:
         threads: CPU threads it was trained with.
         data_sha256: of the training and validation samples and the label map.
         weights_sha256: of `weights.safetensors`; set by `write_model`.
+        onnx_sha256: of `model.onnx`; empty where the network has no such file; set by `write_model`.
     """
 
     task: TaskConfig
@@ -49,6 +55,7 @@ class ModelCard:
     threads: int
     data_sha256: str
     weights_sha256: str = ""
+    onnx_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
@@ -62,16 +69,27 @@ class ModelCard:
             "threads": self.threads,
             "data_sha256": self.data_sha256,
             "weights_sha256": self.weights_sha256,
+            "onnx_sha256": self.onnx_sha256,
         }
 
 
 def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
-    """Write a model directory, in place of an earlier one; return the card with the hash of the weights."""
+    """Write a model directory, in place of an earlier one; return the card with the hashes of its files.
+
+    A network that no exporter can write has no `model.onnx`: that is printed, and no reason to lose a training.
+    """
     from safetensors.torch import save
 
     weights = save({key: value.detach().cpu().contiguous() for key, value in _state(task).items()})
-    card = ModelCard(**{**card.__dict__, "weights_sha256": hashlib.sha256(weights).hexdigest()})
     with new_folder(folder) as work:
+        onnx_sha256 = ""
+        if task.exports:
+            try:
+                write_onnx(task, card.input.size, card.input.channels, work / ONNX)
+                onnx_sha256 = _sha256(work / ONNX)
+            except UserError as error:
+                print(error)
+        card = replace(card, weights_sha256=hashlib.sha256(weights).hexdigest(), onnx_sha256=onnx_sha256)
         (work / "weights.safetensors").write_bytes(weights)
         write_json(work / "model.json", card.to_json())
     return card
@@ -106,12 +124,38 @@ def read_card(folder: Path) -> ModelCard:
             threads=values["threads"],
             data_sha256=values["data_sha256"],
             weights_sha256=values["weights_sha256"],
+            onnx_sha256=values.get("onnx_sha256", ""),  # models of the first version have none
         )
     except FileNotFoundError:
         raise UserError(f"{folder}: holds no model (model.json is missing); train one with dvc repro") from None
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
+
+
+def read_onnx(folder: Path, card: ModelCard, threads: int | None = None) -> OnnxNetwork | None:
+    """Return the exported network of a model directory, checked against its hash; None where it has none.
+
+    Args:
+        folder: the model directory.
+        card: of the model.
+        threads: as in `OnnxNetwork`.
+
+    Raises:
+        UserError: missing, or not the card's.
+    """
+    if not card.onnx_sha256:
+        return None
+    path = folder / ONNX
+    if not path.is_file():
+        raise UserError(f"{path}: missing; restore it with dvc checkout")
+    if _sha256(path) != card.onnx_sha256:
+        raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
+    return OnnxNetwork(path, threads)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_model(folder: Path) -> tuple[Task, ModelCard]:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.convert import convert
+from sightline.commands.predict import predict
 from sightline.commands.serve import serve
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
@@ -177,6 +179,8 @@ def table(
 
 
 app.command()(serve)
+app.command()(predict)
+app.command()(convert)
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sightline.artifact import read_onnx
 from sightline.config.evaluation import Evaluation
-from sightline.data.cache import counted
+from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.files import write_json
+from sightline.heads.artifact import HeadCard
+from sightline.parity import Batch, compare_engines
 from sightline.predict import Predictor, load_predictor
 from sightline.structures import FLOAT32, Prediction
 from sightline.tasks.base import Measurement, Task
@@ -24,7 +27,8 @@ RESAMPLE_CHUNK = 4_000_000  # numbers held at once while resampling
 def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> dict[str, Any]:
     """Measure a model directory on the test split of a prepared data set.
 
-    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample) and a CSV per table.
+    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample) and a CSV per table. It is torch's
+    network that is measured; `onnx` in `metrics.json` tells how the exported one compares, see `parity`.
 
     Args:
         model: the model directory.
@@ -38,13 +42,16 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
     Raises:
         UserError: the model's classes are not those of the data.
     """
-    predictor = load_predictor(model)
+    predictor = load_predictor(model, engine="torch")
     check_labels(predictor, prepared, model)
     store = SplitStore(prepared / "test")
-    measured = predictor.task.measure(
-        _predict(predictor, store, settings.batch_size), _truth(store, predictor.task), settings.calibration_bins
-    )
+    truth, bins = _truth(store, predictor.task), settings.calibration_bins
+    measured = predictor.task.measure(_predict(predictor, store, settings.batch_size), truth, bins)
     metrics = with_intervals(predictor.task, measured, settings)
+    onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
+    if onnx is not None:
+        batches = _batches(predictor, store, settings.batch_size)
+        metrics["onnx"] = compare_engines(predictor.task, onnx, batches, truth, bins, measured)
     write_json(folder / "metrics.json", metrics)
     measured.rows.to_parquet(folder / "predictions.parquet", index=False)
     for name, table in measured.tables.items():
@@ -115,12 +122,18 @@ def _resamples(count: int, resamples: int) -> Iterator[FLOAT32]:
 
 
 def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:
+    for pixels, placements in _batches(predictor, store, batch_size):
+        yield from predictor.predict_pixels(pixels, placements)
+
+
+def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Batch]:
+    image = predictor.card.input
     with counted(len(store), "predicting") as advance:
         for start in range(0, len(store), batch_size):
             images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
-            for prediction in predictor.predictions(images):
+            yield decoded(images, image.size, image.channels, image.resize)
+            for _ in images:
                 advance()
-                yield prediction
 
 
 def _truth(store: SplitStore, task: Task) -> pd.DataFrame:

@@ -47,12 +47,17 @@ def folders(name: str, root: Path) -> Folders:
 
 
 def release(name: str, root: Path) -> dict[str, Any]:
-    """Describe the model `name` of the workspace, without time, commit or run id."""
+    """Describe the model `name` of the workspace, without time, commit or run id.
+
+    Raises:
+        UserError: a file is missing, or its `model.onnx` does not say what its network says.
+    """
     import pyarrow.parquet as pq
 
     store, places = DvcStore(root), folders(name, root)
     model = _read(places.model / "model.json")
     metrics = _read(places.evaluation / "metrics.json")
+    refuse_other_onnx(name, metrics)
     ids = pq.read_table(places.evaluation / "predictions.parquet", columns=["id"])["id"].to_pylist()
     return {
         "name": name,
@@ -65,6 +70,22 @@ def release(name: str, root: Path) -> dict[str, Any]:
         "test_ids_sha256": ids_sha256(ids),
         "weights_sha256": model["weights_sha256"],
     }
+
+
+def refuse_other_onnx(name: str, metrics: Mapping[str, Any]) -> None:
+    """Refuse a model whose exported network was found to differ, by its evaluation.
+
+    Raises:
+        UserError: telling by how much.
+    """
+    onnx, headline = metrics.get("onnx"), metrics["headline"]
+    if onnx is not None and not onnx["agrees"]:
+        raise UserError(
+            f"{name}: model.onnx differs from the network it was made of: {headline['name']} {onnx['headline']:.4f} "
+            f"instead of {headline['value']:.4f}, the same prediction for {onnx['same']:.2%} of {metrics['samples']} "
+            f"test samples, outputs up to {onnx['largest_output_difference']:.2g} apart; export it again with "
+            f"`dvc repro -f train@{name} evaluate@{name}`, or choose another architecture"
+        )
 
 
 def read_release(path: Path) -> Release:

@@ -55,7 +55,7 @@ def export_coco(prepared: Path, split: SplitName, folder: Path) -> tuple[int, in
             images.append(about | _about(sample, labels))
             for annotation in _annotations(sample, ids):
                 annotations.append({"id": len(annotations) + 1, "image_id": index + 1} | annotation)
-        values = {"images": images, "annotations": annotations, "categories": _categories(labels, ids)}
+        values = {"images": images, "annotations": annotations, "categories": categories(labels, ids)}
         (work / "annotations.json").write_text(json.dumps(values, allow_nan=False) + "\n", encoding="utf-8")
     return len(images), len(annotations)
 
@@ -69,7 +69,8 @@ def category_ids(labels: LabelMap) -> list[int]:
     return list(range(1, len(labels) + 1))
 
 
-def _categories(labels: LabelMap, ids: list[int]) -> list[dict[str, Any]]:
+def categories(labels: LabelMap, ids: list[int]) -> list[dict[str, Any]]:
+    """Return the section `categories` of a COCO file."""
     keypoints = {"keypoints": list(labels.keypoints), "skeleton": []} if labels.keypoints else {}
     named = zip(ids, labels.classes, labels.source_ids, strict=True)
     return [{"id": number, "name": name, "source_id": source} | keypoints for number, name, source in named]

@@ -76,15 +76,29 @@ def window_scores(classifier: nn.Module, images: Tensor, grid: WindowGrid) -> Te
         grid: of windows.
     """
     scores = []
-    for size in grid.sizes(*images.shape[-2:]):
+    height, width = (int(side) for side in images.shape[-2:])  # numbers also where the network is traced
+    for size in grid.sizes(height, width):
         scaled = F.interpolate(images, size, mode="bilinear", align_corners=False)
-        windows = scaled.unfold(2, grid.window, grid.stride).unfold(3, grid.window, grid.stride)
-        windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
-        if torch.compiler.is_exporting():
-            scores.append(classifier(windows.flatten(0, 1)).unflatten(0, windows.shape[:2]))
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+            windows = _gathered(scaled, grid.window, grid.stride)
+            said = classifier(windows.flatten(0, 1))
+            scores.append(said.reshape(-1, int(windows.shape[1]), int(said.shape[1])))
         else:  # one image after the other, as the windows of many would fill the memory
+            windows = scaled.unfold(2, grid.window, grid.stride).unfold(3, grid.window, grid.stride)
+            windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
             scores.append(torch.stack([classifier(own) for own in windows]))
     return torch.cat(scores, 1)
+
+
+def _gathered(images: Tensor, window: int, stride: int) -> Tensor:
+    """N x C x H x W -> N x W x C x window x window, as `unfold` twice, which exporters do not know."""
+    channels, height, width = (int(side) for side in images.shape[1:])
+    rows, columns = (
+        torch.arange(0, side - window + 1, stride)[:, None] + torch.arange(window) for side in (height, width)
+    )
+    picked = images.index_select(2, rows.flatten()).index_select(3, columns.flatten())
+    windows = picked.reshape(-1, channels, len(rows), window, len(columns), window).permute(0, 2, 4, 1, 3, 5)
+    return windows.reshape(-1, len(rows) * len(columns), channels, window, window)
 
 
 def choose_windows(

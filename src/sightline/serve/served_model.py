@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sightline.artifact import read_model
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, decode, fit, place
 from sightline.data.overlay import class_colour, keypoint_colour
-from sightline.errors import UserError
-from sightline.export import OnnxNetwork
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
 from sightline.serve.limits import Upload, check_whole, truncated
@@ -25,7 +22,6 @@ from sightline.structures import UINT8, LabelMap, Prediction
 from sightline.tasks.base import Task
 
 Input = tuple[UINT8, Placement]
-GRAPH = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,12 @@ class ServedModel:
         name, version: of the registry, or the folder's name and "".
         folder: the model directory.
         predictor: the loaded model.
-        graph: its network for ONNX Runtime, where the folder has one.
     """
 
     name: str
     version: str
     folder: Path
     predictor: Predictor
-    graph: OnnxNetwork | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _network: Task | None = field(default=None, repr=False)
 
@@ -83,10 +77,7 @@ class ServedModel:
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
         pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
-        if self.graph is None:
-            return self.predictor.predict_pixels(pixels, placements)
-        with torch.inference_mode():
-            return self.predictor.task.predictions(self.graph(pixels), placements)
+        return self.predictor.predict_pixels(pixels, placements)
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
@@ -147,12 +138,8 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     Raises:
         UserError: no model there, or damaged.
     """
-    predictor, path = load_predictor(folder), folder / GRAPH
-    graph = OnnxNetwork(path, threads or os.cpu_count()) if path.is_file() else None
-    if graph is not None and graph.labels != predictor.card.labels:
-        raise UserError(f"{path}: has other classes than model.json beside it; train again with dvc repro")
-    model = ServedModel(name, version, folder, predictor, graph)
-    image = predictor.card.input
+    model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or os.cpu_count()))
+    image = model.predictor.card.input
     blank = np.zeros((image.size, image.size, image.channels), np.uint8)
     model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
     return model

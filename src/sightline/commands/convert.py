@@ -1,0 +1,37 @@
+"""`sightline convert`: a model's network as one file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copyfile
+from typing import Annotated, Literal
+
+import typer
+
+
+def convert(
+    model: Annotated[str, typer.Argument(help="a model folder, NAME, NAME@champion, NAME/3 or models:/NAME@champion")],
+    to: Annotated[Literal["onnx", "torch-export"], typer.Option(help="the format")],
+    out: Annotated[Path, typer.Option(help="the file to write: .onnx, or .pt2 for torch-export")],
+) -> None:
+    """Write a network, normalisation and label map included, as ONNX or as a program of torch.export."""
+    from sightline.artifact import ONNX, read_model
+    from sightline.errors import UserError
+    from sightline.export import write_onnx, write_torch_export
+    from sightline.files import new_file
+    from sightline.heads.artifact import holds_head
+    from sightline.publish import resolve_model
+
+    folder = resolve_model(model, Path()).folder
+    if holds_head(folder):
+        raise UserError(f"{model}: a head is no network (features and a scikit-learn classifier), so it has no graph")
+    task, card = read_model(folder)
+    match to:
+        case "onnx" if card.onnx_sha256:
+            with new_file(out) as work:  # the very file that was compared with the network
+                copyfile(folder / ONNX, work)
+        case "onnx":
+            write_onnx(task, card.input.size, card.input.channels, out)
+        case "torch-export":
+            write_torch_export(task, card.input.size, card.input.channels, out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,56 @@
+"""`sightline predict`: a model and image files in; a table, JSON lines, COCO files or pictures out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sightline.errors import UserError
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="a model folder, NAME, NAME@champion, NAME/3 or models:/NAME@champion")],
+    paths: Annotated[list[str], typer.Argument(help="files, folders, patterns such as 'in/**/*.jpg'; - reads paths")],
+    to: Annotated[Literal["table", "jsonl", "coco", "pictures"], typer.Option(help="what to write")] = "table",
+    out: Annotated[Path | None, typer.Option(help="the file (table, jsonl), or a new folder (coco, pictures)")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="images that are predicted together")] = 32,
+    engine: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="what computes")] = "auto",
+    device: Annotated[str, typer.Option(help="of torch: cpu, cuda, cuda:1, mps")] = "cpu",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="also folders within folders")] = False,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="of objects that the table counts and pictures show")
+    ] = 0.5,
+) -> None:
+    """Predict image files; bad ones are skipped and named at the end.
+
+    Exit code: 0 if every file was predicted, 2 if some were bad or the arguments are, 3 if no file was good.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from sightline.predict import load_predictor
+    from sightline.prediction_files import find_images, open_writer, predict_files
+    from sightline.publish import resolve_model
+
+    found = resolve_model(model, Path())
+    files = find_images(paths, sys.stdin if "-" in paths else [], recursive)
+    if not files:
+        raise UserError(f"{' '.join(paths)}: no images there; --recursive also looks into folders within folders")
+    predictor = load_predictor(found.folder, device, engine)
+    console = Console(stderr=True, highlight=False, markup=False)
+    columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        open_writer(to, out, predictor.card.labels, least_score) as writer,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        bar = progress.add_task("", total=len(files))
+        finished = predict_files(predictor, files, writer, batch_size, lambda count: progress.advance(bar, count))
+    for name, reason in finished.bad:
+        console.print(f"{name}: {reason}", soft_wrap=True)
+    if finished.bad:
+        console.print(f"{len(finished.bad)} of {len(files)} files skipped")
+    if finished.exit_code:
+        raise typer.Exit(finished.exit_code)

@@ -1,0 +1,117 @@
+"""Compares an exported network with its original on the same images: outputs, predictions and metric.
+
+Two predictions are the same if nobody who acts on them would notice: the same class or set of classes; of objects
+surer than 0.5 each has one of its class in the other, with an overlap of at least 0.9; of class maps 99.9 % of the
+pixels agree; sure key points are less than a pixel apart; numbers differ by a thousandth, pictures by a grey level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torchvision.ops import box_iou
+
+from sightline.data.images import Placement
+from sightline.export import OnnxNetwork
+from sightline.structures import FLOAT32, UINT8, Prediction
+from sightline.tasks.base import Measurement, Task
+
+HEADLINE_TOLERANCE, LEAST_SAME = 1e-3, 0.999
+_SURE, _NEARLY_SURE, _OVERLAP = 0.5, 0.49, 0.9
+_MOST = 1e30  # what a difference from not-a-number counts, as JSON has no infinity
+
+Batch = tuple[UINT8, Sequence[Placement]]
+
+
+def compare_engines(
+    task: Task, onnx: OnnxNetwork, batches: Iterable[Batch], truth: pd.DataFrame, bins: int, measured: Measurement
+) -> dict[str, Any]:
+    """Run both networks over the same images, batch by batch, and tell how much they differ.
+
+    Args:
+        task: with the original network, on the CPU.
+        onnx: the exported one.
+        batches: all images in the order of `truth`, as N x S x S x C pixels and where they lie.
+        truth: as `Task.measure` takes it.
+        bins: of calibration.
+        measured: the original's measurement on the same images.
+
+    Returns:
+        Plain values: `headline` of the exported network, `headline_difference`, `largest_output_difference`, `same`
+        (share of samples with the same prediction), and `agrees`: headline within 1e-3 and `same` at least 0.999.
+    """
+    largest = 0.0
+    same: list[bool] = []
+
+    def predictions() -> Iterator[Prediction]:
+        nonlocal largest
+        for pixels, placements in batches:
+            with torch.inference_mode():
+                ours, theirs = task(torch.from_numpy(pixels)), onnx(pixels)
+                largest = max(largest, output_difference(ours, theirs))
+                exported = task.predictions(theirs, placements)
+                pairs = zip(task.predictions(ours, placements), exported, strict=True)
+            same.extend(is_same(one, other) for one, other in pairs)
+            yield from exported
+
+    again = task.measure(predictions(), truth, bins)
+    headline = again.values[again.headline]
+    difference, share = abs(headline - measured.values[measured.headline]), float(np.mean(same))
+    return {
+        "headline": headline,
+        "headline_difference": difference,
+        "largest_output_difference": largest,
+        "same": share,
+        "agrees": bool(difference <= HEADLINE_TOLERANCE and share >= LEAST_SAME),
+    }
+
+
+def output_difference(ours: Any, theirs: Any) -> float:
+    """Return the largest absolute difference of raw outputs: tensors, or tensors by name."""
+    if isinstance(ours, Mapping):
+        return max(output_difference(ours[name], theirs[name]) for name in ours)
+    apart = torch.where(ours == theirs, 0.0, (ours.float() - theirs.float()).abs())
+    return float(apart.nan_to_num(_MOST, _MOST).clamp(max=_MOST).max()) if apart.numel() else 0.0
+
+
+def is_same(one: Prediction, other: Prediction) -> bool:
+    """Tell whether two predictions for an image are the same, as this module's first lines define it."""
+    if one.label != other.label or set(one.labels or []) != set(other.labels or []):
+        return False
+    if one.values is not None and not np.allclose(one.values, other.values, rtol=1e-3, atol=1e-3):  # type: ignore[arg-type]
+        return False
+    if one.semantic is not None and np.mean(one.semantic == other.semantic) < LEAST_SAME:
+        return False
+    if one.image is not None and np.abs(one.image.astype(np.int16) - other.image).mean() > 1:  # type: ignore[operator]
+        return False
+    if one.boxes is not None:
+        return _has_counterparts(one, other) and _has_counterparts(other, one)
+    return one.keypoints is None or _same_points(one.keypoints, other.keypoints)
+
+
+def _has_counterparts(one: Prediction, other: Prediction) -> bool:
+    """Tell whether each sure object of one is found in the other."""
+    if one.box_scores is None or one.box_labels is None:  # a single box beside its class
+        return bool(np.all(np.diag(_overlaps(one, other)) >= _OVERLAP))
+    sure, nearly = np.asarray(one.box_scores) >= _SURE, np.asarray(other.box_scores) >= _NEARLY_SURE
+    alike = np.equal.outer(np.asarray(one.box_labels), np.asarray(other.box_labels))
+    found = alike & nearly[None] & (_overlaps(one, other) >= _OVERLAP)
+    return bool(found.any(1)[sure].all())
+
+
+def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
+    boxes = [torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other)]
+    overlaps: FLOAT32 = box_iou(*boxes).numpy()
+    return overlaps
+
+
+def _same_points(one: FLOAT32, other: FLOAT32 | None) -> bool:
+    if other is None or one.shape != other.shape:
+        return False
+    sure = (one[..., 2] >= _SURE) | (other[..., 2] >= _SURE)
+    apart: FLOAT32 = np.abs(one[..., :2] - other[..., :2]).max(-1)
+    return not bool((sure & (apart >= 1)).any())

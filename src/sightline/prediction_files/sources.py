@@ -1,0 +1,58 @@
+"""Which images a user means: files, folders, patterns, and paths read from a stream."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.data.formats.source import is_image
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image to predict.
+
+    Attributes:
+        path: of the file, which may turn out not to be there or no image.
+        name: `/`-separated, how results call it: the path as it was given, below a given folder with that folder.
+        output: the path below a folder of results: below the folder that was given, or the file's name alone.
+    """
+
+    path: Path
+    name: str
+    output: str
+
+
+def find_images(arguments: Sequence[str], lines: Iterable[str], recursive: bool) -> list[ImageFile]:
+    """Return every image that is meant, each once, in the order of the arguments and sorted within each.
+
+    Args:
+        arguments: files (whatever their suffix), folders, patterns such as `data/**/*.jpg`, or `-`.
+        lines: paths, one a line, that take the place of `-`.
+        recursive: whether folders within folders are searched too. Hidden files are left out.
+    """
+    named = [line.strip() for line in lines if line.strip()] if "-" in arguments else []
+    texts = [text for argument in arguments for text in (named if argument == "-" else [argument])]
+    found: dict[Path, ImageFile] = {}
+    for text in texts:
+        for image in _meant(text, recursive):
+            found.setdefault(image.path.absolute(), image)
+    return list(found.values())
+
+
+def _meant(text: str, recursive: bool) -> Iterator[ImageFile]:
+    path = Path(text)
+    if path.is_dir():
+        for below in sorted(path.rglob("*") if recursive else path.iterdir()):
+            inside = below.relative_to(path)
+            if is_image(below.name) and below.is_file() and not any(part.startswith(".") for part in inside.parts):
+                yield ImageFile(below, below.as_posix(), inside.as_posix())
+    elif not path.exists() and glob.has_magic(text):
+        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - also absolute ones
+        yield from (ImageFile(match, match.as_posix(), match.name) for match in matches if match.is_file())
+        if not matches:
+            yield ImageFile(path, text, path.name)
+    else:
+        yield ImageFile(path, path.as_posix(), path.name)

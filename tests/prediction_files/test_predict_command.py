@@ -1,0 +1,226 @@
+"""`sightline predict` on real files: every form, bad files, folders and patterns, and the engines."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pydantic import TypeAdapter
+from typer.testing import CliRunner, Result
+
+from sightline.artifact import ModelCard, write_model
+from sightline.cli import app
+from sightline.config.models import Input
+from sightline.config.tasks import Task as TaskConfig
+from sightline.data.encoding import encode_rle
+from sightline.data.store import SplitStore, load_labels
+from sightline.errors import UserError
+from sightline.export import OnnxNetwork
+from sightline.predict import load_predictor
+from sightline.prediction_files import Form, find_images, open_writer
+from sightline.prediction_files.sources import ImageFile
+from sightline.prediction_files.words import told
+from sightline.structures import LabelMap, Prediction
+from sightline.tasks import build
+
+LABELS = LabelMap(("cat", "dog"), ("7", "9"), keypoints=("nose", "tail"), mirrored=(0, 1))
+MAPS = LabelMap(("cat", "dog"), ("7", "9"), semantic=("background", "cat", "dog"))
+MASK = np.zeros((60, 80), bool)
+MASK[5:30, 10:40] = True
+OBJECTS = Prediction(
+    boxes=np.array([[10, 5, 40, 30], [50, 20, 70, 50], [0, 0, 9, 9]], np.float32),
+    box_labels=[0, 1, 0],
+    box_scores=np.array([0.9, 0.75, 0.1], np.float32),
+    instances=[encode_rle(MASK)] * 3,
+)
+POSES = Prediction(keypoints=np.array([[[20, 20, 0.9], [60, 40, 0.2]]], np.float32))
+SEMANTIC = np.where(MASK, 2, 0).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained classifier of digits, with its ONNX file."""
+    torch.manual_seed(0)
+    config, image = (
+        TypeAdapter(TaskConfig).validate_python({"kind": "classification", "architecture": "mnist_cnn"}),
+        (Input(size=28, channels=1)),
+    )
+    task = build(config, image, load_labels(digits)).eval()
+    folder = tmp_path_factory.mktemp("models") / "digit"
+    write_model(folder, task, ModelCard(config, image, task.labels, "32", False, 1, "0" * 64))
+    return folder
+
+
+@pytest.fixture
+def images(digits: Path, tmp_path: Path) -> Path:
+    """a.png, b.png, deep/c.png, and what is none."""
+    test, folder = SplitStore(digits / "test"), tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+    for index, name in enumerate(("a.png", "b.png", "deep/c.png")):
+        (folder / name).write_bytes(bytes(test.image(index)))
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+def run(*arguments: object, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)], input=given)
+
+
+def names(found: list[ImageFile]) -> list[str]:
+    return [image.output for image in found]
+
+
+def test_files_folders_patterns_and_a_list(images: Path) -> None:
+    folder = str(images)
+    assert names(find_images([folder], [], recursive=False)) == ["a.png", "b.png"]
+    assert names(find_images([folder], [], recursive=True)) == ["a.png", "b.png", "deep/c.png"]
+    assert names(find_images([f"{folder}/**/*.png"], [], recursive=False)) == ["a.png", "b.png", "c.png"]
+    assert names(find_images([f"{folder}/b.png", folder], [], recursive=False)) == ["b.png", "a.png"]
+    assert names(find_images(["-"], io.StringIO(f"{folder}/b.png\n\n{folder}\n"), recursive=False)) == [
+        "b.png",
+        "a.png",
+    ]
+    assert names(find_images([f"{folder}/notes.txt"], [], recursive=False)) == ["notes.txt"]
+    assert names(find_images([f"{folder}/*.gif"], [], recursive=False)) == ["*.gif"]  # to be told as missing
+
+
+def test_a_table_and_the_same_as_lines(model: Path, images: Path, tmp_path: Path) -> None:
+    table = run(model, images, "-r", "--batch-size", 2)
+    assert table.exit_code == 0, table.output
+    lines = table.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [str(images / name) for name in ("a.png", "b.png", "deep/c.png")]
+    written = run(model, "-", "--to", "jsonl", "--out", tmp_path / "out.jsonl", given=f"{images}\n{images}/deep\n")
+    assert written.exit_code == 0, written.output
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["file"] for row in rows] == [line.split()[0] for line in lines]
+    for row, line in zip(rows, lines, strict=True):
+        assert line.split("  ")[-1].startswith(f"{row['label']} {row['confidence']:.1%}, ")
+    own = load_predictor(model, engine="torch").predict([(images / "a.png").read_bytes()])[0]
+    assert rows[0]["label_id"] == own["label_id"]
+    assert rows[0]["probabilities"] == pytest.approx(own["probabilities"], abs=1e-5)
+
+
+def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
+    (images / "cut.png").write_bytes((images / "a.png").read_bytes()[:40])
+    (images / "empty.jpg").write_bytes(b"")
+    result = run(model, images, images / "gone.png")
+    assert result.exit_code == 2
+    assert len(result.stdout.splitlines()) == 2
+    told_at_end = result.stderr.splitlines()
+    assert told_at_end == [
+        f"{images / 'cut.png'}: not a readable image",
+        f"{images / 'empty.jpg'}: empty file",
+        f"{images / 'gone.png'}: no such file",
+        "3 of 5 files skipped",
+    ]
+    assert run(model, images / "gone.png").exit_code == 3
+
+
+def test_what_cannot_be_is_told_in_a_line(model: Path, images: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        ((model, images / "deep" / "nothing*"), None),
+        ((model, tmp_path, "--to", "table"), "no images there"),
+        (("nowhere", images), "nowhere: no model there"),
+        ((model, images, "--to", "pictures"), "--to pictures: writes a folder; name it with --out"),
+        ((model, images, "--to", "coco", "--out", images), "is there already and not empty"),
+        ((model, images, "--to", "coco", "--out", tmp_path / "coco"), "finds no boxes, masks or key points"),
+        ((model, images, "--engine", "onnx", "--device", "cuda"), "engine onnx runs on the CPU, not on cuda"),
+    ):
+        result = run(*arguments)
+        if words is None:
+            assert result.exit_code == 3
+            continue
+        assert isinstance(result.exception, UserError), result.output
+        assert len(result.exception.lines) == 1
+        assert words in result.exception.lines[0]
+    assert not (tmp_path / "coco").exists()
+
+
+def test_engines(model: Path, images: Path) -> None:
+    encoded = [(images / "a.png").read_bytes()]
+    auto, ours, theirs = (load_predictor(model, engine=engine) for engine in ("auto", "torch", "onnx"))
+    assert isinstance(auto.onnx, OnnxNetwork)
+    assert ours.onnx is None
+    one, other = ours.predictions(encoded)[0], theirs.predictions(encoded)[0]
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_model_is_converted(model: Path, tmp_path: Path) -> None:
+    for to, name in (("onnx", "x.onnx"), ("torch-export", "x.pt2")):
+        result = CliRunner().invoke(app, ["convert", str(model), "--to", to, "--out", str(tmp_path / name)])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "x.onnx").read_bytes() == (model / "model.onnx").read_bytes()
+    program = torch.export.load(tmp_path / "x.pt2").module()
+    pixels = torch.randint(0, 256, (3, 28, 28, 1), dtype=torch.uint8)
+    [said] = program(pixels)
+    torch.testing.assert_close(said, load_predictor(model, engine="torch").outputs(pixels.numpy()))
+
+
+def written(form: Form, labels: LabelMap, prediction: Prediction, folder: Path) -> Path:
+    """Write the same prediction for two images of one name."""
+    noise = np.random.default_rng(0).integers(100, 156, (60, 80, 3), dtype=np.uint8)
+    encoded = cv2.imencode(".png", noise)[1].tobytes()
+    with open_writer(form, folder, labels, 0.5) as writer:
+        for place in ("one", "two"):
+            writer.add(ImageFile(Path(place, "x.png"), f"{place}/x.png", "x.png"), encoded, (60, 80), prediction)
+    return folder
+
+
+def test_coco_files_are_read_by_its_own_tools(tmp_path: Path) -> None:
+    folder = written("coco", LABELS, OBJECTS, tmp_path / "coco")
+    truth = COCO(str(folder / "images.json"))
+    found = truth.loadRes(str(folder / "results.json"))
+    assert [image["file_name"] for image in truth.loadImgs(truth.getImgIds())] == ["one/x.png", "two/x.png"]
+    assert [category["name"] for category in truth.loadCats([7, 9])] == ["cat", "dog"]
+    results = found.loadAnns(found.getAnnIds(imgIds=[2]))
+    assert [result["category_id"] for result in results] == [7, 9, 7]
+    assert results[1]["score"] == pytest.approx(0.75)
+    np.testing.assert_array_equal(found.annToMask(results[0]), MASK)
+    values: list[dict[str, Any]] = json.loads((folder / "results.json").read_text())
+    assert values[0]["bbox"] == [10, 5, 30, 25]
+    poses = json.loads((written("coco", LABELS, POSES, tmp_path / "poses") / "results.json").read_text())
+    assert poses[0]["keypoints"] == pytest.approx([20, 20, 0.9, 60, 40, 0.2], abs=1e-3)
+    maps = json.loads(
+        (written("coco", MAPS, Prediction(semantic=SEMANTIC), tmp_path / "m") / "results.json").read_text()
+    )
+    assert [result["category_id"] for result in maps] == [9, 9]
+
+
+def test_pictures_show_objects_maps_points_and_made_images(tmp_path: Path) -> None:
+    folder = written("pictures", LABELS, OBJECTS, tmp_path / "objects")
+    assert sorted(path.name for path in folder.iterdir()) == ["x-2.png", "x.png"]
+    drawn = cv2.imread(str(folder / "x.png"))
+    assert drawn.shape == (288 + 24, 384, 3)
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 100
+    folder = written("pictures", MAPS, Prediction(semantic=SEMANTIC), tmp_path / "maps")
+    assert sorted(path.name for path in folder.iterdir()) == ["x-2.classes.png", "x-2.png", "x.classes.png", "x.png"]
+    np.testing.assert_array_equal(cv2.imread(str(folder / "x.classes.png"), cv2.IMREAD_UNCHANGED), SEMANTIC)
+    made = np.arange(60 * 80, dtype=np.uint32).reshape(60, 80, 1).astype(np.uint8)
+    folder = written("pictures", LABELS, Prediction(image=made), tmp_path / "made")
+    np.testing.assert_array_equal(cv2.imread(str(folder / "x.png"), cv2.IMREAD_UNCHANGED), made[..., 0])
+    assert written("pictures", LABELS, POSES, tmp_path / "poses").is_dir()
+
+
+def test_words() -> None:
+    assert told(OBJECTS, LABELS, 0.5, 3) == "2 objects: 1 x cat, 1 x dog"
+    assert told(OBJECTS, LABELS, 0.95, 3) == "0 objects"
+    assert told(Prediction(semantic=SEMANTIC), MAPS, 0.5, 3) == "background 84.4%, dog 15.6%"
+    assert told(POSES, LABELS, 0.5, 3) == "1 of 2 key points"
+    assert told(Prediction(labels=[1]), LABELS, 0.5, 3) == "dog"
+    assert told(Prediction(labels=[]), LABELS, 0.5, 3) == "nothing"
+    numbers = Prediction(values=np.array([1.5], np.float32))
+    assert told(numbers, LabelMap((), (), values=("size",)), 0.5, 3) == "size 1.5"
+
+
+def test_a_stopped_run_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_writer("coco", tmp_path / "coco", LABELS, 0.5):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    shutil.rmtree(tmp_path, ignore_errors=True)
