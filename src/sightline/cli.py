@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from sightline.commands.convert import convert
+from sightline.commands.explain import explain
 from sightline.commands.predict import predict
 from sightline.commands.serve import serve
 from sightline.errors import UserError
@@ -181,6 +182,8 @@ def table(
 app.command()(serve)
 app.command()(predict)
 app.command()(convert)
+app.command()(explain)
+
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",

@@ -14,7 +14,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from served import Running, Start, encoded, photograph
+from served import Running, Start, encoded, photograph, write_random_model
 
 from sightline.predict import load_predictor
 from sightline.serve import Batching, Limits, ServedModel, load_served
@@ -199,14 +199,20 @@ def test_a_failing_model_answers_500_and_goes_on(
     assert server.send(image).status_code == 200
 
 
-def test_a_heat_map_shows_where_the_classifier_looks(classifier: Path, segmenter: Path, start: Start) -> None:
+def test_a_heat_map_shows_where_the_classifier_looks(
+    classifier: Path, segmenter: Path, start: Start, tmp_path: Path
+) -> None:
     server, image = start(classifier), encoded(photograph(), ".png")
     answer = server.send(image, path="/explain").json()
     heat = cv2.imdecode(np.frombuffer(base64.b64decode(answer["heat_png"]), np.uint8), cv2.IMREAD_UNCHANGED)
     assert heat.shape == (40, 60)
     assert heat.max() > 200
     assert answer["label"] == server.send(image).json()["predictions"][0]["label"]
-    assert "scene-map: no heat map" in told(start(segmenter).send(image, path="/explain"), 422)
+    assert start(segmenter).send(image, path="/explain").json()["label"] in ("ground", "water")
+    numbers = write_random_model(
+        tmp_path / "numbers", {"kind": "regression", "architecture": "mnist_cnn"}, values=("x",), classes=()
+    )
+    assert "numbers: no heat map: task.kind: regression" in told(start(numbers).send(image, path="/explain"), 422)
 
 
 def test_the_server_tells_of_itself(classifier: Path, start: Start) -> None:

@@ -1,1 +1,1 @@
-"""The commands of the command line, one file each; heavy libraries are imported when a command runs."""
+"""The longer commands of the command line, one per file."""

@@ -12,6 +12,7 @@ from sightline.config.base import Name, Section
 from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes, nearest
 from sightline.config.evaluation import Evaluation, Gate
+from sightline.config.explanations import Explanation, find_explanation_mistakes
 from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
@@ -31,6 +32,7 @@ class Params(Section):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     features: dict[Name, Features] = Field({}, description="vectors of images, by name")
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
+    explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
 
@@ -78,6 +80,14 @@ class Params(Section):
             ConfigError: there is no such head.
         """
         return _entry(self.heads, "heads", name)
+
+    def explanation(self, name: str) -> Explanation:
+        """Return the section of a model's explanations.
+
+        Raises:
+            ConfigError: there is no such entry.
+        """
+        return _entry(self.explanations, "explanations", name)
 
     def registered(self) -> dict[str, Model | Head]:
         """Return everything that is evaluated, released and registered, by its name."""
@@ -145,6 +155,7 @@ def load_params(path: Path) -> Params:
         f"{path}: {line}"
         for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads)
     ]
+    unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
     if unknown:
         raise ConfigError(unknown)
     return params

@@ -49,6 +49,13 @@ class ReceptiveFields:
         height, width = float((top + bottom).max()), float((left + right).max())
         return None if height < 0 or width < 0 else (round(height) + 1, round(width) + 1)
 
+    def edges(self, tensor: Tensor) -> Reach | None:
+        """Return what each value of a tensor depends on, in shapes that expand to its own; None: nothing is known.
+
+        Positions are in pixels and lie beyond the image where padding is seen.
+        """
+        return self._reaches.get(tensor)
+
     def follow(self, call: Call, outputs: Any) -> None:
         """Work out what the outputs of an operation depend on."""
         results = [value for value in tree_iter(outputs) if isinstance(value, Tensor)]

@@ -15,6 +15,8 @@ from sightline.artifact import read_model
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, decode, fit, place
 from sightline.data.overlay import class_colour, keypoint_colour
+from sightline.errors import UserError
+from sightline.explain.targets import has_targets
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
 from sightline.serve.limits import Upload, check_whole, truncated
@@ -92,17 +94,17 @@ class ServedModel:
 
     @property
     def explains(self) -> bool:
-        """Whether it is a classifier that learned by gradients, unlike a head over features."""
-        return self.predictor.task.kind == "classification" and not holds_head(self.folder)
+        """Whether it has scores of classes with gradients, which heads over features have not."""
+        return has_targets(self.predictor.task) and not holds_head(self.folder)
 
     def network(self) -> Task:
-        """Return the classifier with its gradients, loaded when first asked for.
+        """Return the network with its gradients, loaded when first asked for: batches do not wait for it.
 
         Raises:
-            ValueError: the model has no gradients, or is no classifier.
+            UserError: it has none.
         """
-        if not self.explains:
-            raise ValueError("it is no network that classifies")
+        if holds_head(self.folder):
+            raise UserError("a head over features has no gradients; networks have")
         with self._lock:
             if self._network is None:
                 self._network = read_model(self.folder)[0]

@@ -159,8 +159,9 @@ function draw() {
   context.fillRect(0, 0, canvas.width, canvas.height);
   if (shown.image) over(shown.image, 1, scale < 3);
   if (shown.made) over(shown.made, opacity, scale < 3);
-  if (shown.map) over(shown.map, opacity, false);
-  if (shown.heat && at("heat").checked) over(shown.heat, opacity, true);
+  const hot = shown.heat && at("heat").checked;
+  if (shown.map && !hot) over(shown.map, opacity, false);
+  if (hot) over(shown.heat, opacity, true);
   const objects = shown.answer.objects ?? [];
   const order = objects.map((object, number) => [object, number]).filter(([object]) => sureEnough(object)).reverse();
   for (const [object, number] of order) drawObject(context, object, number, scale * ratio, ratio, over);

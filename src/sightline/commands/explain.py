@@ -1,0 +1,23 @@
+"""`sightline explain`: heat maps of one's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="a model of params.yaml, or the folder of one")],
+    images: Annotated[list[Path], typer.Argument(help="image files")],
+    out: Annotated[Path, typer.Option(help="the folder to make")],
+) -> None:
+    """Draw heat maps of what a network is surest of in images, with the checks of whether to believe them."""
+    from sightline.explain.own_images import explain_images
+
+    folder = Path(model) if Path(model, "model.json").is_file() else Path("models", model)
+    pictures = explain_images(folder, images, out)
+    for picture in pictures:
+        failed = [check.name for check in picture.checks if not check.passes]
+        print(f"{out / picture.file}: {picture.title}{': not passed: ' + ', '.join(failed) if failed else ''}")

@@ -1,0 +1,54 @@
+"""`explanations:` pictures of what a network sees, by the name of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sightline.config.base import PositiveInt, Section
+from sightline.config.errors import nearest
+from sightline.config.models import Model
+
+ExplainMethod = Literal[
+    "filters",
+    "activations",
+    "patches",
+    "visualisation",
+    "neighbours",
+    "grad_cam",
+    "occlusion",
+    "integrated_gradients",
+]
+
+
+class Explanation(Section):
+    """What is made of one model, from images of the test split."""
+
+    dataset: str = Field(description="the data set of the model")
+    methods: Annotated[list[ExplainMethod], Field(min_length=1)] | None = Field(
+        None, description="null: all that the network takes"
+    )
+    samples: Annotated[int, Field(ge=1, le=32)] = Field(8, description="images with heat maps")
+    images: Annotated[int, Field(ge=16, le=10_000)] = Field(
+        128, description="whose activations are looked at: patches, silent channels, the map of images"
+    )
+    layers: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="of activations, as `sightline summary` names them; null: the last of each size of map"
+    )
+    heat_layer: str | None = Field(None, description="of grad_cam; null: the last with 7 x 7 places or more")
+    ascent_steps: PositiveInt = Field(40, description="of the images made to excite")
+
+
+def find_explanation_mistakes(models: Mapping[str, Model], explanations: Mapping[str, Explanation]) -> list[str]:
+    """Return one line per entry that names no model, or not its data set; without the file's name."""
+    told = []
+    for name, section in explanations.items():
+        if name not in models:
+            near = nearest(name, models, otherwise=f" ({', '.join(models)})")
+            told.append(f"explanations.{name}: not among models{near}; networks are explained, heads are not")
+        elif section.dataset != models[name].dataset:
+            own = models[name].dataset
+            told.append(f"explanations.{name}.dataset: {section.dataset!r}, but the model learns {own!r}; use that")
+    return told
