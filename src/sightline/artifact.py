@@ -133,8 +133,13 @@ def read_card(folder: Path) -> ModelCard:
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
 
 
-def read_onnx(folder: Path, card: ModelCard) -> OnnxNetwork | None:
+def read_onnx(folder: Path, card: ModelCard, threads: int | None = None) -> OnnxNetwork | None:
     """Return the exported network of a model directory, checked against its hash; None where it has none.
+
+    Args:
+        folder: the model directory.
+        card: of the model.
+        threads: as in `OnnxNetwork`.
 
     Raises:
         UserError: missing, or not the card's.
@@ -146,7 +151,7 @@ def read_onnx(folder: Path, card: ModelCard) -> OnnxNetwork | None:
         raise UserError(f"{path}: missing; restore it with dvc checkout")
     if _sha256(path) != card.onnx_sha256:
         raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
-    return OnnxNetwork(path)
+    return OnnxNetwork(path, threads)
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.explain import explain
 from sightline.commands.predict import predict
+from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
@@ -180,12 +181,9 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-app.command()(dream)
-app.command()(stylize)
-app.command()(explain)
+for command in (convert, dream, explain, predict, serve, stylize):
+    app.command()(command)
 
-app.command()(predict)
-app.command()(convert)
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",

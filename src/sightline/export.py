@@ -125,15 +125,21 @@ class OnnxNetwork:
 
     Args:
         path: the file.
+        threads: for each call, which then sleep while they wait, so that the processor can be shared; None: one per
+            core, which spin.
 
     Attributes:
         labels: the label map in the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         import onnxruntime
 
-        self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._names = [output.name for output in self._session.get_outputs()]
         self.labels = LabelMap.from_json(json.loads(self._session.get_modelmeta().custom_metadata_map[LABELS]))
 

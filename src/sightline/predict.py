@@ -69,7 +69,7 @@ class Predictor:
             return self.task(torch.from_numpy(pixels).to(self.device))
 
 
-def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto") -> Predictor:
+def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", threads: int | None = None) -> Predictor:
     """Load a model directory, of a network or of a head.
 
     Args:
@@ -77,6 +77,7 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto") -
         device: of torch, such as `cpu`, `cuda` or `cuda:1`.
         engine: `torch`; `onnx`, which is ONNX Runtime on the CPU; or `auto`, ONNX Runtime where the model has a
             `model.onnx` and the device is the CPU.
+        threads: of ONNX Runtime, as in `OnnxNetwork`.
 
     Raises:
         UserError: no model there, or damaged; or it has no ONNX where that was asked for.
@@ -91,7 +92,7 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto") -
     else:
         task, card = read_model(folder)
         if _wants_onnx(device, engine):
-            onnx = read_onnx(folder, card)
+            onnx = read_onnx(folder, card, threads)
     if engine == "onnx" and onnx is None:
         raise UserError(f"{folder}: engine onnx: this model has no model.onnx, as its kind has none; use engine torch")
     return Predictor(task.to(device), card, torch.device(device), onnx)

@@ -1,0 +1,49 @@
+"""`sightline serve`: a model behind HTTP, and its page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[str, typer.Argument(help="a model's folder or name, NAME@champion, NAME@challenger or NAME/3")],
+    host: Annotated[
+        str, typer.Option(help="address to listen at; 0.0.0.0 for every one of this machine")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one")] = 8080,
+    max_batch: Annotated[int, typer.Option(min=1, help="images predicted together")] = 8,
+    max_wait_ms: Annotated[float, typer.Option(min=0, help="milliseconds that an image waits for others")] = 2.0,
+    max_queue: Annotated[int, typer.Option(min=1, help="images that wait; more are answered with 503")] = 512,
+    max_body_mb: Annotated[float, typer.Option(min=0.001, help="megabytes of a request")] = 32.0,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, help="of an image, by its header")] = 50.0,
+    timeout: Annotated[float, typer.Option(min=0.001, help="seconds until a request is given up with 504")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="threads that decode and predict, each its own batches")] = 1,
+    poll: Annotated[float, typer.Option(min=0.1, help="seconds between two looks for a new champion")] = 5.0,
+) -> None:
+    """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
+    from sightline.publish import champion_version, resolve_model
+    from sightline.serve import Batching, Following, Limits, build_service, load_served, open_port, run_server
+    from sightline.serve.served_model import ServedModel
+
+    root = Path()
+
+    def load() -> ServedModel:
+        resolved = resolve_model(model, root)
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        return load_served(resolved.folder, resolved.name, resolved.version or "", threads)
+
+    limits = Limits(max_body_mb, megapixels=max_megapixels, queue=max_queue, seconds=timeout)
+    listening = open_port(host, port)
+    first = load()
+    following = None
+    if model.endswith("@champion"):
+        following = Following(lambda: champion_version(first.name, root), load, poll)
+    app = build_service(first, limits, Batching(max_batch, max_wait_ms, workers), following)
+    version = f" version {first.version}" if first.version else ""
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    print(f"{first.name}{version}: {address} (page), {address}/predict; ctrl-c ends it", flush=True)
+    run_server(app, listening)

@@ -1,0 +1,127 @@
+"""What a request may ask for, and the refusal of one that asks for more: status code and one line with the remedy."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+MEGABYTE = 1_000_000
+# Those that data sets may hold too; others are not even tried.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "JPEG2000", "PPM")
+Image.init()  # else Pillow does not know all of them
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of its own, beside that of the server
+_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that keep one request, or many, from taking the server down.
+
+    Attributes:
+        body_megabytes: of a request, all its images together.
+        images: of a request.
+        megapixels: of an image, and of all images of a batch together unless there is one; told by their headers
+            before any pixel is decoded, so the memory for decoded images is bounded.
+        queue: images that wait at the same time; more are refused with 503.
+        queue_megabytes: of the encoded images that wait.
+        seconds: from the first byte of a request to its answer.
+    """
+
+    body_megabytes: float = 32.0
+    images: int = 32
+    megapixels: float = 50.0
+    queue: int = 512
+    queue_megabytes: float = 256.0
+    seconds: float = 30.0
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the program
+    """An answer with another status than 200.
+
+    Attributes:
+        status: the HTTP status code.
+        line: what was wrong, and the remedy.
+        headers: further ones of the answer.
+    """
+
+    def __init__(self, status: int, line: str, headers: dict[str, str] | None = None) -> None:
+        self.status, self.line, self.headers = status, line, headers or {}
+        super().__init__(line)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image as it was sent.
+
+    Attributes:
+        name: for messages: the file's name, or its place in the request.
+        encoded: the bytes.
+        pixels: height x width, by the header.
+        format: as Pillow calls it.
+    """
+
+    name: str
+    encoded: bytes = field(repr=False)
+    pixels: int
+    format: str
+
+
+def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
+    """Read the header of an image, decoding nothing.
+
+    Raises:
+        Refusal: 422 for no bytes, 415 for what is no image, 413 for too many pixels.
+    """
+    if not encoded:
+        raise Refusal(422, f"{name}: has 0 bytes; send the file's content")
+    try:
+        with Image.open(BytesIO(encoded), formats=FORMATS) as image:
+            (width, height), kind = image.size, str(image.format)
+    except UnidentifiedImageError:
+        begins = encoded[:4].hex()
+        raise Refusal(415, f"{name}: not an image (begins with {begins}); send JPEG, PNG, WebP, TIFF or BMP") from None
+    except Image.DecompressionBombError as error:
+        size = str(error).partition(" exceeds")[0]  # Image size (N pixels)
+        raise Refusal(413, f"{name}: {size} is {_too_large(limits)}") from None
+    except Exception as error:  # damaged headers raise nearly anything
+        raise Refusal(422, f"{name}: its header cannot be read ({first_line(error)}); send it anew") from None
+    if width * height > limits.megapixels * MEGABYTE:
+        raise Refusal(413, f"{name}: {width} x {height} pixels are {_too_large(limits)}")
+    return Upload(name, encoded, width * height, kind)
+
+
+def check_whole(upload: Upload) -> None:
+    """Find that an image ends too early, where OpenCV would fill what is missing with grey.
+
+    Raises:
+        Refusal: 422.
+    """
+    if upload.format in (
+        "JPEG",
+        "MPO",
+    ):  # MPO is a phone's JPEG with a second picture; entropy-coded data hold no markers, so this needs no decoding
+        if upload.encoded.rfind(_END_OF_IMAGE) < upload.encoded.rfind(_START_OF_SCAN):
+            raise truncated(upload.name, "JPEG without its end marker")
+        return
+    try:
+        with Image.open(BytesIO(upload.encoded), formats=FORMATS) as image:
+            image.load()
+    except Exception as error:  # damaged files raise nearly anything
+        raise truncated(upload.name, first_line(error)) from None
+
+
+def truncated(name: str, reason: str) -> Refusal:
+    """Return the refusal of an image that cannot be decoded to its end."""
+    return Refusal(422, f"{name}: cannot be read to its end ({reason}); was it sent whole?")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without further lines."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _too_large(limits: Limits) -> str:
+    return f"more than {limits.megapixels:g} megapixels; send it smaller (or start with --max-megapixels)"

@@ -1,0 +1,173 @@
+"""The page in a real browser, light and dark, wide and narrow."""
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from served import DIGITS, Start, encoded, photograph, write_random_model
+
+from sightline.serve import load_served
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+LOOKS = [("light", 1440), ("dark", 1440), ("light", 375), ("dark", 375)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is found: apt-get install chromium"),
+]
+# Pixels of the canvas whose colour is near one that is asked for.
+NEAR = """colour => {
+  const canvas = document.querySelector("canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let count = 0;
+  for (let place = 0; place < data.length; place += 4)
+    if (colour.every((value, axis) => Math.abs(value - data[place + axis]) < 12)) count++;
+  return count;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Errors of the page, and addresses beyond this machine that it asked for."""
+    return []
+
+
+def visit(browser: Any, address: str, complaints: list[str], scheme: str = "light", width: int = 1440) -> Any:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on(
+        "request", lambda request: request.url.startswith((address, "data:", "blob:")) or complaints.append(request.url)
+    )
+    page.goto(address)
+    page.locator("#model strong").wait_for()
+    return page
+
+
+def drop(page: Any, image: bytes, name: str) -> None:
+    """Drop a file on the page, as a hand does."""
+    page.evaluate(
+        """([text, name]) => {
+          const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+          const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+          document.getElementById("drop").dispatchEvent(event);
+        }""",
+        [base64.b64encode(image).decode(), name],
+    )
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_a_dropped_image_is_classified(
+    classifier: Path, start: Start, browser: Any, complaints: list[str], tmp_path: Path, scheme: str, width: int
+) -> None:
+    server, image = start(load_served(classifier, "digit", "3")), encoded(photograph(), ".png")
+    page = visit(browser, server.address, complaints, scheme, width)
+    page.screenshot(path=tmp_path / "empty.png", full_page=True)
+    drop(page, image, "photo's.png")
+    page.locator("#result h2").wait_for()
+    [answer] = server.send(image).json()["predictions"]
+    assert page.locator("#result h2").inner_text() == answer["label"]
+    assert page.locator("#result .row").count() == 8
+    assert "version 3" in page.locator("#model").inner_text()
+    page.get_by_label("Heat map").check()
+    page.locator("#busy").wait_for(state="hidden")
+    page.get_by_label("Opacity").wait_for()
+    page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 23, 26)"
+    assert dark == (scheme == "dark")
+    assert "image=@photo'\\''s.png" in page.locator("#code").inner_text()
+    page.get_by_role("tab", name="Python").click()
+    assert 'open("photo\'s.png", "rb")' in page.locator("#code").inner_text()
+    assert complaints == []
+
+
+def test_it_is_used_with_the_keyboard(classifier: Path, start: Start, browser: Any, complaints: list[str]) -> None:
+    page = visit(browser, start(classifier).address, complaints)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "file"
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    image = encoded(photograph(), ".png")
+    chooser.value.set_files([{"name": "a.png", "mimeType": "image/png", "buffer": image}])
+    page.locator("#result h2").wait_for()
+    assert "a.png with the model's answer" in page.locator("canvas").get_attribute("aria-label")
+    page.get_by_label("Heat map").focus()
+    page.keyboard.press("Space")
+    page.locator("#busy").wait_for(state="hidden")
+    page.get_by_role("tab", name="curl").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-python"
+    assert complaints == []
+
+
+def test_a_bad_file_is_told_and_the_next_one_works(
+    classifier: Path, start: Start, browser: Any, complaints: list[str]
+) -> None:
+    page = visit(browser, start(classifier).address, complaints)
+    drop(page, b"no image", "notes.png")
+    page.get_by_role("alert").filter(has_text="notes.png: not an image").wait_for()
+    drop(page, encoded(photograph(), ".tif"), "scan.tif")  # browsers do not show it, the model reads it
+    page.get_by_text("40 pixels; browsers do not show this format").wait_for()
+    assert page.get_by_role("alert").count() == 0
+
+
+def test_a_map_has_the_colours_of_its_legend(
+    segmenter: Path, start: Start, browser: Any, complaints: list[str], tmp_path: Path
+) -> None:
+    server = start(segmenter)
+    page = visit(browser, server.address, complaints)
+    image = encoded(photograph(), ".png")
+    drop(page, image, "scene.png")
+    page.locator("#result h2").wait_for()
+    page.get_by_label("Opacity").fill("100")
+    [answer] = server.send(image).json()["predictions"]
+    drawn = page.evaluate("document.querySelector('canvas').width * document.querySelector('canvas').height") / 2400
+    for entry in server.client.get("/model").json()["semantic"]:
+        shown = page.evaluate(NEAR, entry["colour"])
+        assert shown == pytest.approx(answer["pixels"][entry["name"]] * drawn, rel=0.05, abs=200)
+    page.screenshot(path=tmp_path / "map.png", full_page=True)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("kind", ["instance_segmentation", "keypoints", "multilabel", "regression", "autoencoder"])
+def test_every_kind_of_answer_is_shown(
+    kind: str, start: Start, browser: Any, complaints: list[str], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    body = {"backbone": "timm:resnet10t"}
+    points = {"keypoints": ("left eye", "right eye", "nose"), "mirrored": (1, 0, 2)}
+    tasks: dict[str, tuple[dict[str, Any], int, dict[str, Any]]] = {
+        "instance_segmentation": ({**body, "width": 32, "head_convs": 1}, 96, {}),
+        "keypoints": (body, 64, points),
+        "multilabel": ({"architecture": "mnist_cnn"}, 28, {}),
+        "regression": ({"architecture": "mnist_cnn"}, 28, {"values": ("x", "y")}),
+        "autoencoder": ({"architecture": "conv_autoencoder"}, 32, {}),
+    }
+    task, size, names = tasks[kind]
+    folder = write_random_model(tmp_path / kind, {"kind": kind, **task}, size, 3, DIGITS, **names)
+    page = visit(browser, start(folder).address, complaints)
+    drop(page, encoded(photograph(120, 160), ".png"), "a.png")
+    page.locator("#result h2").wait_for()
+    if page.locator("#least").is_visible():
+        page.locator("#least").fill("0")
+    page.wait_for_timeout(300)
+    page.screenshot(path=tmp_path / f"{kind}.png", full_page=True)
+    assert complaints == []
