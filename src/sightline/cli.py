@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.report import report
 from sightline.errors import UserError
 from sightline.stage import be_quiet, fail
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
 ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
+
+
+app.command()(report)
 
 
 @app.callback()

@@ -1,10 +1,11 @@
-"""Scores of parts of the test split: rows of an evaluation and columns of what is known of each image in, a table out."""
+"""Scores of parts of the test split: rows of an evaluation and what is known of each image in, a table out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,9 +110,10 @@ def cut(values: pd.Series[Any]) -> pd.Categorical:
         distinct = np.unique(known.to_numpy(np.float64))
         if len(distinct) > MOST_VALUES:
             edges = np.unique(np.quantile(known.to_numpy(np.float64), np.linspace(0, 1, PARTS + 1)))
-            names = [f"{low:.4g} to {high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+            names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges.tolist())]
             places = np.searchsorted(edges, values.to_numpy(np.float64), side="left").clip(1, len(names)) - 1
-            return pd.Categorical.from_codes(np.where(values.notna(), places, -1), _unique(names))
+            codes = np.where(values.notna(), places, -1).tolist()
+            return pd.Categorical.from_codes(codes, pd.Index(_unique(names)))
         named = values.map("{:g}".format, na_action="ignore")
         return pd.Categorical(named, categories=list(dict.fromkeys(f"{value:g}" for value in distinct)))
     named = values.map(str, na_action="ignore")
