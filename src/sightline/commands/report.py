@@ -9,7 +9,9 @@ import typer
 
 
 def report(
-    names: Annotated[list[str] | None, typer.Argument(help="models and heads; all that are evaluated if left out")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="models and heads; all that are evaluated if left out")
+    ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="write also pages whose sources have not changed")] = False,
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
 ) -> None:

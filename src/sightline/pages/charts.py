@@ -43,6 +43,7 @@ class Chart:
 
     Attributes:
         title: above it.
+        note: beside the title, "" for none.
         alt: what there is to see, for those who do not.
         svg: an element, safe to be put into a page.
         width: its own width, CSS pixels.
@@ -50,6 +51,7 @@ class Chart:
     """
 
     title: str
+    note: str
     alt: str
     svg: str
     width: int
@@ -72,8 +74,9 @@ def chart(name: str, title: str, alt: str, figure: Figure) -> Chart:
         name: of letters, digits, - and _, unique on the page: its ids begin with it.
         title: above it.
         alt: what there is to see.
-        figure: with or without a title of its own.
+        figure: its own title goes into the page.
     """
+    title, note = _titled(figure, title)
     written = io.StringIO()
     with page_style():
         figure.savefig(written, format="svg", transparent=True, metadata=_NO_METADATA)
@@ -83,7 +86,26 @@ def chart(name: str, title: str, alt: str, figure: Figure) -> Chart:
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" focusable="false" aria-hidden="true">'
     svg = opening + svg[svg.index(">") + 1 :]
     pixels = round(width * _PIXELS)
-    return Chart(title, alt, _small(_own_ids(_own_colours(svg), name)), pixels, round(pixels * _SMALLEST))
+    return Chart(title, note, alt, _adapted(svg, name), pixels, round(pixels * _SMALLEST))
+
+
+def _titled(figure: Figure, title: str) -> tuple[str, str]:
+    """Take the title of a figure with one plot out of it; return the page's title and what goes beside it."""
+    figure.suptitle("")
+    own = [axis for axis in figure.axes if axis.get_title()]
+    if len(own) != 1:
+        return title, ""
+    words = own[0].get_title()
+    own[0].set_title("")
+    return (words[0].upper() + words[1:], "") if words.lower().startswith(title.lower()) else (title, words)
+
+
+def _adapted(svg: str, name: str) -> str:
+    """Bring the marks of an SVG into a page, and leave its texts, which hold names of classes, as they are."""
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
+    adapted = re.sub(r"<[^>]*>", lambda found: _small(_own_ids(_own_colours(found[0]), name, used)), svg)
+    return re.sub(r">\s*\n\s*<", "><", adapted)
 
 
 def _own_colours(svg: str) -> str:
@@ -91,15 +113,13 @@ def _own_colours(svg: str) -> str:
     return re.sub(r"font-family: [^;\"]*;? ?|font: (?=\d)", "", svg)
 
 
-def _own_ids(svg: str, name: str) -> str:
+def _own_ids(svg: str, name: str, used: set[str]) -> str:
     """Keep the ids that are referred to, prefixed with the figure's name: figures of one page share names else."""
-    svg = re.sub(r"<style.*?</style>|xlink:", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
+    svg = svg.replace("xlink:", "")
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     return re.sub(r'(url\(#|href="#)', lambda found: f"{found[1]}{name}-", svg)
 
 
 def _small(svg: str) -> str:
     """Cut coordinates to hundredths of a point, and white space."""
-    svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
-    return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg)).strip()
+    return re.sub(r"\s*\n\s*", " ", re.sub(r"(\d+\.\d{2})\d+", r"\1", svg))

@@ -74,8 +74,10 @@ def _first(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     samples = card["samples"]
-    sides = [f"{size['min']}" if size["min"] == size["max"] else f"{size['min']} to {size['max']}"
-             for size in (card["sizes"]["width"], card["sizes"]["height"])]
+    sides = [
+        f"{size['min']}" if size["min"] == size["max"] else f"{size['min']} to {size['max']}"
+        for size in (card["sizes"]["width"], card["sizes"]["height"])
+    ]
     colours = {"1": "grey", "3": "colour"}
     channels = ", ".join(f"{count:,} {colours.get(number, number)}" for number, count in card["channels"].items())
     bad = f"{card['quarantined']:,} images" + (f", {card['dropped']:,} annotations" if card["dropped"] else "")

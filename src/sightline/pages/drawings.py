@@ -47,7 +47,9 @@ CHARTS = {
         ("confidence", "accuracy", "samples"),
     ),
     "scatter": _Words("Predicted over actual values", "Predicted over actual values", ("value", "actual", "predicted")),
-    "per_class": _Words("Scores by class", "A bar for each class, the worst above; the table has the numbers", ("class",)),
+    "per_class": _Words(
+        "Scores by class", "A bar for each class, the worst above; the table has the numbers", ("class",)
+    ),
     "per_joint": _Words("Scores by key point", "A bar for each key point; the table has the numbers", ("joint",)),
 }
 MATRICES = {"confusion": ("actual", "predicted"), "pixels": ("actual",)}
@@ -57,9 +59,14 @@ def evaluation_charts(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
     """Return the charts of an evaluation's tables, those that it has."""
     found = []
     if "confidence" in metrics and "interval" in metrics:
-        found.append(_chart("average_precision", "Average precision by overlap and size of objects",
-                            "Mean average precision with intervals; the table of metrics has the numbers",
-                            lambda: average_precisions(dict(metrics))))
+        found.append(
+            _chart(
+                "average_precision",
+                "Mean average precision",
+                "Mean average precision with intervals; the table of metrics has the numbers",
+                lambda: average_precisions(dict(metrics)),
+            )
+        )
     for name, words in CHARTS.items():
         path = folder / f"{name}.csv"
         if not path.is_file() or (name == "reliability" and "calibration_error" not in metrics):
@@ -67,7 +74,9 @@ def evaluation_charts(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
         draw, names = TABLES[name]
         table = read_table(path, names)
         if set(words.needs) <= set(table.columns) and not table.empty:
-            found.append(_chart(name, words.title, words.alt, lambda draw=draw, table=table: draw(table, dict(metrics))))
+            found.append(
+                _chart(name, words.title, words.alt, lambda draw=draw, table=table: draw(table, dict(metrics)))
+            )
     return [one for one in found if one is not None]
 
 
@@ -89,15 +98,15 @@ def training_charts(path: Path) -> list[Chart]:
         panels = training_panels(curves)
     charts = []
     for place, (title, figure) in enumerate(panels.items()):
-        for axis in figure.axes:
-            axis.set_title("")
         charts.append(chart(f"training-{place}", title.capitalize(), _ends(title, curves), figure))
     return charts
 
 
 def _ends(title: str, curves: pd.DataFrame) -> str:
     """Tell where a curve begins and ends."""
-    name = {"loss": "val_loss", "learning rate": "lr"}.get(title, title.replace("validation ", "val_").replace(" ", "_"))
+    name = {"loss": "val_loss", "learning rate": "lr"}.get(
+        title, title.replace("validation ", "val_").replace(" ", "_")
+    )
     values = curves[name] if name in curves else pd.Series(dtype=float)
     if values.empty:
         return f"{title} over epochs"
@@ -123,7 +132,7 @@ def judged_samples(folder: Path, headline: str) -> tuple[pd.DataFrame, Quality, 
 def quality_chart(quality: Quality, worst: Worst) -> Chart | None:
     """Return how many samples are how good."""
     alt = f"Number of test images by {quality.name}"
-    return _chart("quality", "How good single images are", alt, lambda: distribution(quality, worst))
+    return _chart("quality", "Quality of single images", alt, lambda: distribution(quality, worst))
 
 
 def _chart(name: str, title: str, alt: str, draw: Callable[[], Figure | None]) -> Chart | None:
@@ -131,5 +140,4 @@ def _chart(name: str, title: str, alt: str, draw: Callable[[], Figure | None]) -
         figure = draw()
     if figure is None:
         return None
-    figure.suptitle("")  # the page has the title
     return chart(name.replace("_", "-"), title, alt, figure)

@@ -177,7 +177,7 @@ def unit_range(headline: Mapping[str, Any]) -> Range | None:
 def _architecture(model: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     task = model.get("task", {})
     parts = [task.get("architecture") or settings.get("kind", ""), task.get("backbone") or ""]
-    return " over ".join(str(part).replace("_", " ") for part in parts if part)
+    return " over ".join(str(part) for part in parts if part)
 
 
 def _confusion(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Matrix | None, list[Chart]]:
@@ -212,7 +212,9 @@ def _slices(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Table | None,
         return None, []
     worse = table[table["verdict"] == "worse"].sort_values("score")
     rows = worse[["column", "value", "score", "samples"]].head(3).itertuples(index=False, name=None)
-    told = [f"{column} {value} ({number(float(score))} on {samples:,} images)" for column, value, score, samples in rows]
+    told = [
+        f"{column} {value} ({number(float(score))} on {samples:,} images)" for column, value, score, samples in rows
+    ]
     return slices_table(table, metrics["headline"], metrics["confidence"]), told
 
 

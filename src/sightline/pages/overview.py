@@ -54,5 +54,5 @@ def _row(sources: Sources) -> list[Cell]:
         Cell(number(own["value"]), own["value"]),
         Cell(headline.interval or "–", own["value"] if low is None else low, range=unit_range(own)),
         Cell(standing.version.replace("version ", "") or "–", standing.version),
-        Cell(standing.word, standing.word, tone=standing.tone, note=standing.sentences[0]),
+        Cell(standing.word, standing.word, tone=standing.tone, note=standing.short),
     ]

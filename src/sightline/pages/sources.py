@@ -111,7 +111,10 @@ def code_digest() -> str:
     """Return the hash of the code and the templates that make pages."""
     parts = [files("sightline") / package for package in ("pages", "pages/templates", "report")]
     found = sorted(
-        (str(place), place) for part in parts for place in part.iterdir() if place.name.endswith((".py", ".html", ".css", ".js"))
+        (str(place), place)
+        for part in parts
+        for place in part.iterdir()
+        if place.name.endswith((".py", ".html", ".css", ".js"))
     )
     digest = hashlib.sha256()
     for _, place in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,19 +23,21 @@ class Standing:
         word: champion, challenger, or neither of them yet.
         version: of the registry, "" where it is not registered.
         tone: good or faint.
+        short: why, in a few words.
         sentences: what was decided, and why.
     """
 
     word: str
     version: str
     tone: str
+    short: str
     sentences: list[str]
 
 
 def standing_of(sources: Sources, release: Release | None) -> Standing:
     """Tell where the released model stands."""
     if release is None:
-        return Standing("not released", "", "faint", [f"Run dvc repro {sources.stage} to release it."])
+        return Standing("not released", "", "faint", "", [f"Run dvc repro {sources.stage} to release it."])
     own = [e for e in sources.history if release.model_md5 in (e.model_md5, e.champion_md5)]
     version = ""
     if sources.outcome is not None and sources.outcome.model_md5 == release.model_md5:
@@ -42,17 +45,20 @@ def standing_of(sources: Sources, release: Release | None) -> Standing:
     judged = [entry for entry in own if entry.model_md5 == release.model_md5]
     champion = _champion(sources.history)
     if not judged or champion is None:
-        return Standing("not judged yet", version, "faint", ["The gate has not judged this model: dvc repro register."])
+        return Standing(
+            "not judged yet", version, "faint", "", ["The gate has not judged this model: dvc repro register."]
+        )
     last = judged[-1]
     if champion.model_md5 == release.model_md5:
-        return Standing("champion", version, "good", [_promoted(last), *_tests(last)])
+        return Standing("champion", version, "good", _short(last), [_promoted(last), *_tests(last)])
     replaced = own[-1].champion_md5 == release.model_md5 and own[-1].model_md5 != release.model_md5
     if replaced and own[-1].decision != "refuse":
         told = f"It was champion until {_day(own[-1])}: {_sentence(own[-1].reason)}"
+        last = own[-1]
     else:
         told = f"The gate refused it: {_sentence(last.reason)}"
     leads = f"The champion is model {champion.model_md5[:8]}, {headline_text(champion.headline)}."
-    return Standing("challenger", version, "bad", [told, leads])
+    return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {_short(last)}", [told, leads])
 
 
 def history_table(history: Sequence[Entry], present: str | None) -> Table:
@@ -94,6 +100,11 @@ def _tests(entry: Entry) -> list[str]:
     if count < 2:
         return []
     return [f"The same test images decided {count} promotions before it: their scores flatter by and by."]
+
+
+def _short(entry: Entry) -> str:
+    """Return the words of a reason that come before its figures."""
+    return re.split(r"[:;]| from [0-9a-f]{8}", entry.reason, maxsplit=1)[0]
 
 
 def _sentence(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightline.pages.words import VERDICTS, interval, metric_title, metric_words, number
+from sightline.pages.words import VERDICTS, column_title, interval, metric_title, metric_words, number
 
 _APART = ("headline", "interval", "confidence", "samples", "task", "onnx")
 _COUNTS = ("samples", "objects", "images", "pixels", "points")
@@ -121,7 +121,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]
 
 def names_table(table: pd.DataFrame, caption: str) -> Table:
     """Return a table whose first column are names, and the others numbers or words."""
-    columns = [(str(name).replace("_", " "), place > 0) for place, name in enumerate(table.columns)]
+    columns = [(column_title(str(name)), place > 0) for place, name in enumerate(table.columns)]
     counts = [str(name) in _COUNTS for name in table.columns]
     rows = []
     for values in table.itertuples(index=False, name=None):
@@ -186,5 +186,11 @@ def settings_rows(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _setting(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+    text = (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
     return text if len(text) <= 200 else text[:199] + "…"

@@ -62,6 +62,12 @@ def metric_words(name: str) -> str:
     return METRICS[bare][1] if bare in METRICS else ""
 
 
+def column_title(name: str) -> str:
+    """Return what a column of a table is called."""
+    short = {"iou": "IoU", "dice": "Dice", "f1": "F1", "mae": "mean error", "rmse": "RMSE", "r2": "R2", "pck": "PCK"}
+    return short.get(name, name.replace("_", " "))
+
+
 def _divided(name: str) -> tuple[str, str]:
     for prefix in _PREFIXES:
         if name.startswith(prefix):

@@ -63,7 +63,9 @@ class Registry:
             self.store.restore(entry.training_md5, places.training, f"{entry.name}'s training report")
             self.store.restore(entry.evaluation_md5, places.evaluation, f"{entry.name}'s evaluation")
             run = self._run(entry.name, places, entry.evaluation_md5)
-            return self._create(entry.name, run, places, entry.model_md5, MadeBy(entry.git_sha, entry.lock_md5, entry.git_dirty))
+            return self._create(
+                entry.name, run, places, entry.model_md5, MadeBy(entry.git_sha, entry.lock_md5, entry.git_dirty)
+            )
 
     def point(self, name: str, aliases: dict[str, str]) -> None:
         """Set `champion` and `challenger` to these versions, removing what is not named."""
