@@ -274,16 +274,16 @@ def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
     assert "failed random weights 0.750 shows <edges>" in text
     assert "agrees yes largest difference of an output 1.25e-06" in text
     (folder / "explanations.json").write_text('{"pictures": [{}]}')
-    with pytest.raises(UserError, match="explanations.json: damaged"):
+    with pytest.raises(UserError, match=r"explanations\.json: damaged"):
         make_pages(params, root, [])
 
 
 def test_names_that_cannot_be_reported_are_told(one: tuple[Path, Params]) -> None:
     root, params = one
-    with pytest.raises(ConfigError, match="models.classificatio: no such entry"):
+    with pytest.raises(ConfigError, match=r"models\.classificatio: no such entry"):
         make_pages(params, root, [], ["classificatio"])
     shutil.rmtree(root / "reports/classification/evaluation")
-    with pytest.raises(UserError, match="not evaluated yet, .* run `dvc repro evaluate@classification`"):
+    with pytest.raises(UserError, match=r"not evaluated yet, .* run `dvc repro evaluate@classification`"):
         make_pages(params, root, [], ["classification"])
     assert make_pages(params, root, []) == []
     assert "Not evaluated yet: classification." in (root / "reports/index.html").read_text()

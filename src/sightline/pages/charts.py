@@ -1,4 +1,4 @@
-"""Figures as SVG within a page: drawn by matplotlib, in the colours and letters of the page, the same bytes each time."""
+"""Figures as SVG within a page: drawn by matplotlib, in the colours and letters of the page."""
 
 from __future__ import annotations
 

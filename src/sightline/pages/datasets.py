@@ -50,7 +50,7 @@ def data_card(prepared: Path) -> DataCard | None:
     card = read_json(prepared / "card.json")
     if not card.get("samples"):
         return None
-    kinds: Mapping[str, Any] = KINDS
+    kinds = {str(code): kind for code, kind in KINDS.items()}
     findings = [
         Found(kinds[code].title, own["count"], _FATES[own["left_out"]], kinds[code].remedy, _first(own))
         for code, own in card["findings"].items()
@@ -88,7 +88,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("images", " · ".join(f"{samples[split]:,} {split}" for split in SPLITS)),
         ("format", card["format"]),
-        ("width × height", f"{sides[0]} × {sides[1]} pixels, {channels}"),
+        ("width by height", f"{sides[0]} by {sides[1]} pixels, {channels}"),
         ("left out as bad", bad),
         *values,
     ]

@@ -60,5 +60,5 @@ def _explanation(folder: Path, one: Mapping[str, Any]) -> Explanation:
 
 def _check(own: Mapping[str, Any]) -> Check:
     name = str(own["name"]).replace("_", " ")
-    values = (number(own.get(key)) for key in ("value", "of_random"))
-    return Check(name, *values, bool(own["passes"]), own.get("told", ""))
+    value, of_random = number(own.get("value")), number(own.get("of_random"))
+    return Check(name, value, of_random, bool(own["passes"]), own.get("told", ""))

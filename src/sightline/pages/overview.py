@@ -10,7 +10,7 @@ from sightline.pages.rendering import render
 from sightline.pages.sources import Sources
 from sightline.pages.standing import standing_of
 from sightline.pages.tables import Cell, Table, text_cell
-from sightline.pages.words import metric_title, number, task_words
+from sightline.pages.words import DASH, metric_title, number, task_words
 
 
 def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def _row(sources: Sources) -> list[Cell]:
         Cell(sources.dataset, sources.dataset, link=f"#data-{sources.dataset}"),
         text_cell(metric_title(own["name"])),
         Cell(number(own["value"]), own["value"]),
-        Cell(headline.interval or "–", own["value"] if low is None else low, range=unit_range(own)),
-        Cell(standing.version.replace("version ", "") or "–", standing.version),
+        Cell(headline.interval or DASH, own["value"] if low is None else low, range=unit_range(own)),
+        Cell(standing.version.replace("version ", "") or DASH, standing.version),
         Cell(standing.word, standing.word, tone=standing.tone, note=standing.short),
     ]

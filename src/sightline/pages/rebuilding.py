@@ -38,7 +38,7 @@ def rebuilding(sources: Sources, release: Release | None, model: Mapping[str, An
     checkout = [f"git checkout {sha}"] if sha else []
     commands = [*checkout, "make setup", f"dvc repro {sources.stage}", f"grep model_md5 release/{sources.name}.json"]
     words = (
-        "The last line must show the md5 above. It does on the same type of machine, with the same lock file of packages "
-        "and the same number of threads."
+        "The last line must show the md5 of the model below. It does on the same type of machine, with the same "
+        "lock file of packages and the same number of threads."
     )
     return Rebuilding(facts, commands, words)

@@ -30,6 +30,6 @@ def _environment() -> Environment:
     templates = files("sightline.pages") / "templates"
     # The package's own style sheet and script, and nothing else, go into a page as they are.
     for name, file in (("style", "style.css"), ("script", "page.js")):
-        environment.globals[name] = Markup((templates / file).read_text(encoding="utf-8"))  # noqa: S704
+        environment.globals[name] = Markup((templates / file).read_text(encoding="utf-8"))
     environment.filters["drawn"] = Markup  # of charts, whose texts matplotlib has escaped
     return environment

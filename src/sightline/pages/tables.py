@@ -140,22 +140,24 @@ def slices_table(slices: pd.DataFrame, headline: Mapping[str, Any], confidence: 
     ends = [headline["value"], *known["low"], *known["high"]]
     scale = (min(ends), max(ends))
     rows = []
-    for row in slices.itertuples():
-        tone = {"worse": "bad", "better": "good", "few": "faint", "unmeasured": "faint"}.get(str(row.verdict), "")
-        bounds = (float(row.low), float(row.score), float(row.high))  # type: ignore[arg-type]
-        measured = row.verdict != "unmeasured"
-        drawn = range_cell(bounds, scale, headline["value"]) if measured else Cell(number(None), -1e300)
-        verdict = Cell(VERDICTS[str(row.verdict)], str(row.verdict), tone=tone)
-        cells = [figure_cell(int(row.samples)), figure_cell(bounds[1]), drawn]  # type: ignore[call-overload]
-        faint = "faint" if tone == "faint" else ""
-        rows.append([text_cell(f"{row.column}: {row.value}", tone=faint), *cells, verdict])
+    for row in slices.to_dict("records"):
+        verdict, score = str(row["verdict"]), float(row["score"])
+        tone = {"worse": "bad", "better": "good", "few": "faint", "unmeasured": "faint"}.get(verdict, "")
+        bounds = (float(row["low"]), score, float(row["high"]))
+        drawn = range_cell(bounds, scale, headline["value"]) if verdict != "unmeasured" else Cell(number(None), -1e300)
+        first = text_cell(f"{row['column']}: {row['value']}", tone="faint" if tone == "faint" else "")
+        judged = Cell(VERDICTS[verdict], verdict, tone=tone)
+        rows.append([first, figure_cell(int(row["samples"])), figure_cell(score), drawn, judged])
     caption = f"{metric_title(headline['name'])} by what is known of the images, with {confidence:.0%} intervals"
     columns = [("slice", False), ("images", True), ("score", True), ("interval", False), ("beside all images", False)]
     return Table(caption, columns, rows)
 
 
 def confusion_matrix(table: pd.DataFrame, what: str) -> Matrix | None:
-    """Return the matrix of `confusion.csv` or `pixels.csv` (`what`: samples, pixels); None without or of many classes."""
+    """Return the matrix of `confusion.csv` (`what` is samples) or `pixels.csv` (pixels).
+
+    None without a class, or with more than `MOST_NAMES`.
+    """
     if what == "samples":
         names = list(dict.fromkeys([*table["actual"].sort_values(), *table["predicted"].sort_values()]))
         crossed = pd.crosstab(table["actual"], table["predicted"]).reindex(index=names, columns=names, fill_value=0)

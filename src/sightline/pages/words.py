@@ -39,6 +39,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "ssim": ("SSIM", "structural similarity of the images"),
     "top5": ("top 5", "share of images whose class is among the five surest"),
 }
+DASH = "\N{EN DASH}"  # where there is no number
 _PREFIXES = ("mask_", "box_")
 _WORSE, _BETTER = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK UP-POINTING TRIANGLE}"
 VERDICTS = {
@@ -83,7 +84,7 @@ def task_words(kind: str) -> str:
 def number(value: Any) -> str:
     """Return a number with three decimals, or three figures where it is large; a dash where there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "\N{EN DASH}"
+        return DASH
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     size = abs(value)
@@ -93,5 +94,5 @@ def number(value: Any) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Return the ends of an interval; a dash where there are none."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return "\N{EN DASH}"
+        return DASH
     return f"{number(low)} to {number(high)}"
