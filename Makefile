@@ -12,7 +12,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro retrain test test-all lint format ui clean
+.PHONY: help setup demo repro report retrain test test-all lint format ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ demo: setup ## run the pipeline on the embedded data, register the models, show 
 repro: setup ## check params.yaml, then run what has changed
 	@sightline check
 	@dvc repro
+
+report: setup ## pages of all evaluated models, reports/index.html
+	@sightline report
 
 retrain: setup ## run the pipeline once as a Prefect flow
 	@python pipelines/retrain.py

@@ -15,18 +15,28 @@ def stage(params: Params, name: str) -> None:
     from sightline.evaluate import comparable_numbers, evaluate_model
     from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
+    from sightline.slices import chosen_columns, measure_slices, read_columns
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
-        draw_evaluation(folder, prepared, curves, load_predictor(Path("models", name), engine="torch").predictions)
+        predictor = load_predictor(Path("models", name), engine="torch")
+        draw_evaluation(folder, prepared, curves, predictor.predictions)
+        settings = params.evaluation
+        known = read_columns(prepared, Path("data/slices", settings.slices_file) if settings.slices_file else None)
+        columns, missing = chosen_columns(known, settings.slices)
+        rows = pd.read_parquet(folder / "predictions.parquet")
+        slices = measure_slices(predictor.task, rows, metrics["headline"], known[columns], settings)
+        slices.to_csv(folder / "slices.csv", index=False, float_format="%.6g")
     write_json(report / "metrics.json", comparable_numbers(metrics))
     with new_folder(report / "plots" / "pictures") as folder:  # `dvc plots diff` shows them side by side
         for picture in sorted((report / "evaluation").glob("*.png")):
             copyfile(picture, folder / picture.name)
     headline = metrics["headline"]
+    for line in missing:
+        print(f"{name}: {line}")
     print(
         f"{name}: {headline['name']} {headline['value']:.4f} "
         f"({metrics['confidence']:.0%} interval {headline['low']:.4f} to {headline['high']:.4f}) "

@@ -1,4 +1,4 @@
-"""DVC stage `register`: brings the registry in line with release/, and prints what became of each model."""
+"""DVC stage `register`: brings registry and pages in line with release/, and prints what became of each model."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ from rich.console import Console
 
 from sightline.config import Params
 from sightline.config.evaluation import Evaluation
-from sightline.publish import register
+from sightline.pages import make_pages
+from sightline.publish import log_pages, register
 from sightline.stage import run_stage
 from sightline.summary import registry_table
 
@@ -22,9 +23,17 @@ def evaluate_champion(model: Path, prepared: Path, settings: Evaluation, folder:
 def main(params: Params) -> None:
     """Register what is released."""
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 100)  # logs have no width
-    outcomes = register(params, Path(), evaluate_champion, lambda line: console.print(line, soft_wrap=True))
-    if outcomes:
+
+    def tell(line: str) -> None:
+        console.print(line, soft_wrap=True)
+
+    outcomes = register(params, Path(), evaluate_champion, tell)
+    if outcomes:  # none in an experiment
         console.print(registry_table(outcomes))
+        made = make_pages(params, Path(), outcomes)
+        if made:
+            log_pages(made, params, Path(), tell)
+            tell(f"pages: reports/index.html, and of {', '.join(made)}")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Project:
             "data/embedded",
             "data/weights",
             "data/augmented",
+            "data/slices",
         ):
             source, target = ROOT / name, root / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.errors import UserError
-from sightline.evaluate import _resamples, evaluate_model, with_intervals
+from sightline.evaluate import evaluate_model, resampled_counts, with_intervals
 from sightline.files import read_json
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement
@@ -94,7 +94,7 @@ def test_calibration_error_is_the_mean_gap() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     labels, probabilities = some(60)
     rows = measured(labels, probabilities).rows
-    counts = np.concatenate(list(_resamples(60, 20)))
+    counts = np.concatenate(list(resampled_counts(60, 20)))
     assert (counts.sum(1) == 60).all()
     fast = task().statistics(rows, counts)
     for index, drawn in enumerate(counts.astype(int)):

@@ -12,6 +12,7 @@ from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.explain import explain
 from sightline.commands.predict import predict
+from sightline.commands.report import report
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
@@ -181,7 +182,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, predict, serve, stylize):
+for command in (convert, dream, explain, predict, report, serve, stylize):
     app.command()(command)
 
 

@@ -149,6 +149,17 @@ def git_sha(root: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
+def git_dirty(root: Path) -> bool | None:
+    """Return whether code, settings or small data differ from the commit checked out; None before the first one.
+
+    `dvc.lock` and the registry may differ: the run that made a model writes them.
+    """
+    making = ("params.yaml", "dvc.yaml", "requirements.lock", "pipelines", "src", "data")
+    command = ["git", "-C", str(root), "status", "--porcelain", "--", *making]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    return bool(answer.stdout.strip()) if git_sha(root) is not None and answer.returncode == 0 else None
+
+
 def lock_md5(root: Path) -> str | None:
     """Return the md5 of `dvc.lock`, None where there is none."""
     path = root / "dvc.lock"

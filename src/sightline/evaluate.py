@@ -90,7 +90,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         settings: number of resamples and confidence.
     """
     draws: dict[str, list[FLOAT32]] = {}
-    for counts in _resamples(len(measured.rows), settings.resamples):
+    for counts in resampled_counts(len(measured.rows), settings.resamples):
         for name, values in task.statistics(measured.rows, counts).items():
             draws.setdefault(name, []).append(values)
     tail = (1 - settings.confidence) / 2
@@ -110,7 +110,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     }
 
 
-def _resamples(count: int, resamples: int) -> Iterator[FLOAT32]:
+def resampled_counts(count: int, resamples: int) -> Iterator[FLOAT32]:
     """Yield R' x N counts of how often each sample is drawn, `resamples` rows in all."""
     generator = np.random.Generator(np.random.Philox(key=[0, 0]))
     per_chunk = max(1, RESAMPLE_CHUNK // count)

@@ -36,6 +36,7 @@ class Entry(BaseModel):
         gain, low, high: of the headline metric, challenger minus champion; null where nothing was compared.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
         git_sha, lock_md5: the commit and `dvc.lock` that made the model.
+        git_dirty: whether what makes a model differed from that commit; null where this was not looked at.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
@@ -56,6 +57,7 @@ class Entry(BaseModel):
     promotions_on_test_set: Annotated[int, Field(ge=0)]
     git_sha: str | None = None
     lock_md5: str | None = None
+    git_dirty: bool | None = None
 
 
 def now() -> str:

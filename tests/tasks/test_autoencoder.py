@@ -15,7 +15,7 @@ from sightline.config.tasks.autoencoder import Autoencoder as Config
 from sightline.data.images import place
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
-from sightline.evaluate import _resamples
+from sightline.evaluate import resampled_counts
 from sightline.metrics.images import mean_squared_error, peak_signal_to_noise, structural_similarity
 from sightline.models.autoencoders import autoencoder_network
 from sightline.predict import load_predictor
@@ -167,7 +167,7 @@ def test_rows_carry_the_headline() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     images, outputs = some()
     rows = measured(images, outputs).rows
-    counts = np.concatenate(list(_resamples(len(images), 8)))
+    counts = np.concatenate(list(resampled_counts(len(images), 8)))
     fast = task().statistics(rows, counts)
     for index, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(len(images)), drawn)

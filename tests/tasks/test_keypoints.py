@@ -16,7 +16,7 @@ from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import place
 from sightline.data.preparation import prepare
 from sightline.errors import UserError
-from sightline.evaluate import _resamples, evaluate_model
+from sightline.evaluate import evaluate_model, resampled_counts
 from sightline.models.heatmaps import draw_heatmaps, read_heatmaps
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks import build
@@ -163,7 +163,7 @@ def test_the_headline_is_the_mean_of_the_scores() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     said, truth = some()
     rows = measured(said, truth).rows
-    counts = np.concatenate(list(_resamples(len(rows), 12)))
+    counts = np.concatenate(list(resampled_counts(len(rows), 12)))
     fast = task().statistics(rows, counts)
     assert set(fast) == {"pck", "mean_error", "oks_ap", "oks_ap50"}
     for index, drawn in enumerate(counts.astype(int)):

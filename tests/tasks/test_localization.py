@@ -15,7 +15,7 @@ from sightline.config.models import Input, Model
 from sightline.config.tasks.localization import Localization as Config
 from sightline.data.images import place
 from sightline.errors import UserError
-from sightline.evaluate import _resamples, evaluate_model
+from sightline.evaluate import evaluate_model, resampled_counts
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks import build
 from sightline.tasks.base import Measurement
@@ -154,7 +154,7 @@ def test_metrics_equal_a_slow_loop() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     said, truth = some()
     rows = measured(said, truth).rows
-    counts = np.concatenate(list(_resamples(len(rows), 12)))
+    counts = np.concatenate(list(resampled_counts(len(rows), 12)))
     fast = task().statistics(rows, counts)
     for index, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(len(rows)), drawn)

@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics as oracle
 from torch import nn
 
-from sightline.evaluate import _resamples
+from sightline.evaluate import resampled_counts
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement
 from sightline.tasks.multilabel import Multilabel, best_threshold
@@ -52,7 +52,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     actual, probabilities = some(40)
     rows = measured(actual, probabilities).rows
-    counts = np.concatenate(list(_resamples(40, 15)))
+    counts = np.concatenate(list(resampled_counts(40, 15)))
     fast = task().statistics(rows, counts)
     for index, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(40), drawn)

@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics as oracle
 from torch import nn
 
-from sightline.evaluate import _resamples
+from sightline.evaluate import resampled_counts
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement
 from sightline.tasks.regression import Regression
@@ -50,7 +50,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     actual, predicted = some()
     rows = measured(actual[:, :2], predicted[:, :2]).rows
-    counts = np.concatenate(list(_resamples(60, 15)))
+    counts = np.concatenate(list(resampled_counts(60, 15)))
     fast = task(2).statistics(rows, counts)
     for index, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(60), drawn)

@@ -18,7 +18,7 @@ from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
-from sightline.evaluate import _resamples, evaluate_model
+from sightline.evaluate import evaluate_model, resampled_counts
 from sightline.models.dense_networks import pool_with_places, unpool
 from sightline.models.fcos import build_fcos
 from sightline.models.segmenters import build_segmenter
@@ -209,7 +209,7 @@ def test_rows_carry_the_headline_and_tables_the_classes() -> None:
 def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     truth, predicted = some_maps()
     rows = measured(truth, predicted).rows
-    counts = np.concatenate(list(_resamples(len(truth), 10)))
+    counts = np.concatenate(list(resampled_counts(len(truth), 10)))
     fast = task().statistics(rows, counts)
     assert set(fast) == {"mIoU", "dice", "pixel_accuracy"}
     for index, drawn in enumerate(counts.astype(int)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,12 @@ class Evaluation(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     calibration_bins: Annotated[int, Field(ge=2, le=100)] = 15
     batch_size: PositiveInt = 64
+    slices: Literal["auto"] | list[Annotated[str, Field(min_length=1)]] = Field(
+        "auto", description="columns by which the test images are divided, e.g. [photograph]; auto takes all that fit"
+    )
+    slices_file: Annotated[str, Field(pattern=r"^[^/\\\\]+\.csv$")] | None = Field(
+        None, description="a CSV file in data/slices with a column id or source, and further ones to slice by"
+    )
 
 
 class Gate(Section):

@@ -57,7 +57,7 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
 
 def new_entry(release: Release, champion: Entry | None, registry: Registry, reason: str) -> Entry:
     """Return the ledger's line that promotes a release."""
-    sha, lock = registry.made_by(release)
+    made = registry.made_by(release)
     return Entry(
         time=now(),
         name=release.name,
@@ -70,8 +70,9 @@ def new_entry(release: Release, champion: Entry | None, registry: Registry, reas
         test_ids=release.test_ids_sha256,
         headline=release.headline,
         promotions_on_test_set=registry.ledger.promotions(release.name, release.test_ids_sha256),
-        git_sha=sha,
-        lock_md5=lock,
+        git_sha=made.git_sha,
+        lock_md5=made.lock_md5,
+        git_dirty=made.git_dirty,
     )
 
 

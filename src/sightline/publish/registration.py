@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +95,18 @@ def promote(name: str, params: Params, root: Path, report: Report, reason: str =
         registry.tag(version)
         report(f"{name}: promoted {told}: version {version.number} is champion")
         return version
+
+
+def log_pages(names: Sequence[str], params: Params, root: Path, report: Report) -> None:
+    """Put `reports/NAME/index.html` into the runs of the released models `names`; reading a run changes no database."""
+    root = root.resolve()
+    with _alone(root):
+        registry = Registry(params, root, report)
+        for name in names:
+            released = root / "release" / f"{name}.json"
+            run = registry.runs.find(name, read_release(released).weights_sha256) if released.exists() else None
+            if run is not None:
+                registry.runs.add_page(run, root / "reports" / name / "index.html")
 
 
 def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcome:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.dvc_store import DvcStore, git_sha, lock_md5
+from sightline.dvc_store import DvcStore, git_dirty, git_sha, lock_md5
 from sightline.errors import UserError
 from sightline.files import read_json
 from sightline.ledger import Entry, Ledger
@@ -17,6 +18,15 @@ from sightline.release import Folders, Release, folders, headline_text
 from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
 
 Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """The commit and `dvc.lock` that made a model, and whether what makes it differed from the commit."""
+
+    git_sha: str | None
+    lock_md5: str | None
+    git_dirty: bool | None
 
 
 class Registry:
@@ -53,7 +63,9 @@ class Registry:
             self.store.restore(entry.training_md5, places.training, f"{entry.name}'s training report")
             self.store.restore(entry.evaluation_md5, places.evaluation, f"{entry.name}'s evaluation")
             run = self._run(entry.name, places, entry.evaluation_md5)
-            return self._create(entry.name, run, places, entry.model_md5, (entry.git_sha, entry.lock_md5))
+            return self._create(
+                entry.name, run, places, entry.model_md5, MadeBy(entry.git_sha, entry.lock_md5, entry.git_dirty)
+            )
 
     def point(self, name: str, aliases: dict[str, str]) -> None:
         """Set `champion` and `challenger` to these versions, removing what is not named."""
@@ -74,10 +86,12 @@ class Registry:
             own = next(e for e in reversed(self.ledger.of(version.name)) if e.model_md5 == model_md5)
             self.versions.describe(version, f"{headline_text(own.headline)}; {entry.decision}: {reason}")
 
-    def made_by(self, release: Release) -> tuple[str | None, str | None]:
+    def made_by(self, release: Release) -> MadeBy:
         """Return commit and lock of the model: those of its first decision, else the present ones."""
         known = next((e for e in self.ledger.of(release.name) if e.model_md5 == release.model_md5), None)
-        return (known.git_sha, known.lock_md5) if known else (git_sha(self.root), lock_md5(self.root))
+        if known:
+            return MadeBy(known.git_sha, known.lock_md5, known.git_dirty)
+        return MadeBy(git_sha(self.root), lock_md5(self.root), git_dirty(self.root))
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
@@ -94,11 +108,10 @@ class Registry:
         self.runs.add_evaluation(run, evaluation_md5, places.evaluation, data)
         return run
 
-    def _create(
-        self, name: str, run: str, places: Folders, model_md5: str, made_by: tuple[str | None, str | None]
-    ) -> Version:
+    def _create(self, name: str, run: str, places: Folders, model_md5: str, made_by: MadeBy) -> Version:
         tags = {VERSION_TAG: model_md5}
-        tags |= {key: value for key, value in zip(("git.sha", "dvc.lock.md5"), made_by, strict=True) if value}
+        named = {"git.sha": made_by.git_sha, "dvc.lock.md5": made_by.lock_md5}
+        tags |= {key: value for key, value in named.items() if value}
         version = self.versions.create(name, run, places.model, tags)
         self.report(f"{name}: registered version {version.number}")
         return version

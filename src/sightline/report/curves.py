@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,23 +25,54 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     Args:
         curves: the columns epoch, lr, train_loss, val_loss, and val_* scores.
     """
-    from matplotlib.ticker import MaxNLocator
+    panels = _training_panels(curves)
+    figure, axes = new_figure(1, len(panels), width=3.6 * len(panels), height=3.0)
+    for axis, (title, draw) in zip(axes, panels, strict=True):
+        draw(axis)
+        _finish_panel(axis, title)
+    return figure
+
+
+def training_panels(curves: pd.DataFrame) -> dict[str, Figure]:
+    """Draw the same, each panel as a figure of its own; return them by their titles."""
+    figures = {}
+    for title, draw in _training_panels(curves):
+        figures[title], (axis,) = new_figure(1, 1, width=4.2, height=3.0)
+        draw(axis)
+        _finish_panel(axis, title)
+    return figures
+
+
+def _training_panels(curves: pd.DataFrame) -> list[tuple[str, Callable[[Axes], None]]]:
+    """Return the title of each panel, and what draws its lines."""
+    epochs = curves["epoch"] + 1
+
+    def losses(axis: Axes) -> None:
+        for name, colour in (("train_loss", BLUE), ("val_loss", ORANGE)):
+            axis.plot(epochs, curves[name], color=colour, label=name.removesuffix("_loss"), marker=".")
+        axis.set(ylim=(0, None))
+        axis.legend(frameon=False)
+
+    def score(name: str) -> Callable[[Axes], None]:
+        def draw(axis: Axes) -> None:
+            axis.plot(epochs, curves[name], color=ORANGE, marker=".")
+
+        return draw
+
+    def rate(axis: Axes) -> None:
+        axis.plot(epochs, curves["lr"], color=GREY, marker=".")
+        axis.set(ylim=(0, None))
 
     scores = [name for name in curves.columns if name.startswith("val_") and name != "val_loss"]
-    figure, axes = new_figure(1, 2 + len(scores), width=3.6 * (2 + len(scores)), height=3.0)
-    epochs = curves["epoch"] + 1
-    for name, colour in (("train_loss", BLUE), ("val_loss", ORANGE)):
-        axes[0].plot(epochs, curves[name], color=colour, label=name.removesuffix("_loss"), marker=".")
-    axes[0].set(title="loss", xlabel="epoch", ylim=(0, None))
-    axes[0].legend(frameon=False)
-    for axis, name in zip(axes[1:], scores, strict=False):
-        axis.plot(epochs, curves[name], color=ORANGE, marker=".")
-        axis.set(title=f"validation {name.removeprefix('val_').replace('_', ' ')}", xlabel="epoch")
-    axes[-1].plot(epochs, curves["lr"], color=GREY, marker=".")
-    axes[-1].set(title="learning rate", xlabel="epoch", ylim=(0, None))
-    for axis in axes:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
+    told = [(f"validation {name.removeprefix('val_').replace('_', ' ')}", score(name)) for name in scores]
+    return [("loss", losses), *told, ("learning rate", rate)]
+
+
+def _finish_panel(axis: Axes, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set(title=title, xlabel="epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def precision_recall(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:

@@ -71,6 +71,10 @@ class Runs:
         client.set_tag(run, EVALUATION_TAG, md5)
         return True
 
+    def add_page(self, run: str, page: Path) -> None:
+        """Put the page of a model beside its evaluation, in place of an earlier one."""
+        self._connection.client.log_artifact(run, str(page), "report")
+
     def _log_metrics(self, run: str, values: Iterator[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
 

@@ -1,0 +1,98 @@
+"""What names and numbers of evaluations are called on a page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+# Metrics by their names in metrics.json, without a prefix such as mask_: their title, and what they tell.
+METRICS: dict[str, tuple[str, str]] = {
+    "accuracy": ("accuracy", "share of images whose class is right"),
+    "balanced_accuracy": ("balanced accuracy", "mean of the classes' recalls"),
+    "calibration_error": ("calibration error", "how far confidence is from accuracy; 0 is best"),
+    "class_accuracy": ("class right", "share of images whose class is right"),
+    "dice": ("Dice", "mean over classes of twice the overlap over both areas"),
+    "exact_match": ("exact matches", "share of images whose classes are all right, and no other told"),
+    "localization_accuracy": ("class and box right", "class right and overlap at least 0.5"),
+    "log_loss": ("log loss", "mean of -log of the true class's probability; 0 is best"),
+    "macro_f1": ("macro F1", "mean of the classes' F1"),
+    "mAP": ("mAP", "mean average precision at overlaps from 0.5 to 0.95"),
+    "mAP50": ("mAP50", "mean average precision at an overlap of 0.5"),
+    "mAP75": ("mAP75", "mean average precision at an overlap of 0.75"),
+    "mAP_small": ("mAP of small objects", "below 32 x 32 pixels"),
+    "mAP_medium": ("mAP of medium objects", "32 x 32 to 96 x 96 pixels"),
+    "mAP_large": ("mAP of large objects", "above 96 x 96 pixels"),
+    "mAR": ("mAR", "mean recall at overlaps from 0.5 to 0.95"),
+    "mae": ("mean absolute error", "in the values' own unit; 0 is best"),
+    "mean_average_precision": ("mean average precision", "over classes"),
+    "mean_error": ("mean distance", "of predicted from true points, pixels; 0 is best"),
+    "mean_iou": ("mean box IoU", "overlap of the predicted and the true box"),
+    "micro_f1": ("micro F1", "F1 of all labels together"),
+    "mIoU": ("mIoU", "mean over classes of intersection over union"),
+    "oks_ap": ("OKS AP", "average precision by key point similarity from 0.5 to 0.95"),
+    "oks_ap50": ("OKS AP50", "average precision at a key point similarity of 0.5"),
+    "pck": ("PCK at 0.2", "share of points within a fifth of the torso's length"),
+    "pixel_accuracy": ("pixel accuracy", "share of pixels whose class is right"),
+    "psnr": ("PSNR", "peak signal-to-noise ratio, dB"),
+    "r2": ("R2", "share of the variance that is explained"),
+    "rmse": ("root mean squared error", "in the values' own unit; 0 is best"),
+    "ssim": ("SSIM", "structural similarity of the images"),
+    "top5": ("top 5", "share of images whose class is among the five surest"),
+}
+DASH = "\N{EN DASH}"  # where there is no number
+_PREFIXES = ("mask_", "box_")
+_WORSE, _BETTER = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK UP-POINTING TRIANGLE}"
+VERDICTS = {
+    "worse": f"{_WORSE} worse than all",
+    "better": f"{_BETTER} better than all",
+    "alike": "like all",
+    "few": "too few to judge",
+    "unmeasured": "nothing to measure",
+}
+
+
+def metric_title(name: str) -> str:
+    """Return what a metric is called."""
+    prefix, bare = _divided(name)
+    return f"{METRICS[bare][0]}{prefix}" if bare in METRICS else name.replace("_", " ").replace(".", ", ")
+
+
+def metric_words(name: str) -> str:
+    """Return what a metric tells, "" where this is not known."""
+    bare = _divided(name)[1]
+    return METRICS[bare][1] if bare in METRICS else ""
+
+
+def column_title(name: str) -> str:
+    """Return what a column of a table is called."""
+    short = {"iou": "IoU", "dice": "Dice", "f1": "F1", "mae": "mean error", "rmse": "RMSE", "r2": "R2", "pck": "PCK"}
+    return short.get(name, name.replace("_", " "))
+
+
+def _divided(name: str) -> tuple[str, str]:
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return f", {prefix.removesuffix('_')}", name.removeprefix(prefix)
+    return "", name
+
+
+def task_words(kind: str) -> str:
+    """Return the kind of a task as words."""
+    return kind.replace("_", " ")
+
+
+def number(value: Any) -> str:
+    """Return a number with three decimals, or three figures where it is large; a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return DASH
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    size = abs(value)
+    return f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return the ends of an interval; a dash where there are none."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return DASH
+    return f"{number(low)} to {number(high)}"

@@ -1,0 +1,297 @@
+"""Pages of real evaluations of every kind of task: complete, escaped, without a network, the same bytes each time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_project import MODEL_MD5, OLD_MD5, entry, make_project, outcome, write_ledger
+from PIL import Image
+
+from sightline.config import Params, load_params
+from sightline.config.errors import ConfigError
+from sightline.errors import UserError
+from sightline.files import read_json, write_json
+from sightline.pages import make_pages
+from sightline.pages.pictures import picture
+
+DETECTOR = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 32, "head_convs": 1}
+CNN = {"architecture": "mnist_cnn"}
+KINDS: dict[str, tuple[dict[str, Any], str, int, int]] = {
+    "classification": (CNN, "digits", 28, 1),
+    "multilabel": (CNN, "scenes", 32, 3),
+    "regression": (CNN, "scenes", 32, 3),
+    "localization": (CNN, "scenes", 32, 3),
+    "detection": ({"architecture": "fcos", **DETECTOR}, "scenes", 64, 3),
+    "sliding_window": ({**CNN, "window": 32, "stride": 16}, "scenes", 64, 3),
+    "instance_segmentation": (DETECTOR, "scenes", 64, 3),
+    "semantic_segmentation": ({"depth": 1}, "scenes", 32, 3),
+    "keypoints": ({"backbone": "timm:test_resnet", "width": 32}, "figures", 64, 3),
+    "autoencoder": ({}, "digits", 28, 1),
+}
+
+
+FAST = ("classification", "detection", "semantic_segmentation")
+
+
+class Parsed(HTMLParser):
+    """Elements and texts of a page, and whether its elements nest."""
+
+    VOID = frozenset(("meta", "link", "img", "br", "input", "hr"))
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.texts.append(" ".join(data.split()))
+
+    def text(self) -> str:
+        return " ".join(filter(None, self.texts))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, digits: Path, scenes: Path, figures: Path) -> tuple[Path, Params]:
+    """A project with a model of some kinds, evaluated once; tests copy what they change."""
+    data = {"digits": digits, "scenes": scenes, "figures": figures}
+    return some_project(tmp_path_factory.mktemp("pages") / "project", FAST, data)
+
+
+def some_project(root: Path, kinds: Iterable[str], data: dict[str, Path]) -> tuple[Path, Params]:
+    models = {}
+    for kind in kinds:
+        task, name, size, channels = KINDS[kind]
+        models[kind.replace("_", "-")] = ({"kind": kind, **task}, data[name], size, channels)
+    return root, make_project(root, models)
+
+
+@pytest.fixture(scope="module")
+def pages(project: tuple[Path, Params]) -> Path:
+    root, params = project
+    write_ledger(root, entry("classification", "promote", "first version"))
+    assert make_pages(params, root, [outcome(root, "classification")]) == list(params.models)
+    return root
+
+
+@pytest.fixture
+def one(project: tuple[Path, Params], tmp_path: Path) -> tuple[Path, Params]:
+    """A copy of the project with its classifier alone."""
+    root = tmp_path / "one"
+    for part in ("models/classification", "reports/classification", "data/prepared/digits"):
+        shutil.copytree(project[0] / part, root / part)
+    (root / "release").mkdir()
+    shutil.copy(project[0] / "release/classification.json", root / "release")
+    text = (project[0] / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text)
+    params = load_params(root / "params.yaml")
+    return root, params.model_copy(update={"models": {"classification": params.models["classification"]}})
+
+
+def page_of(root: Path, name: str = "classification") -> str:
+    return (root / "reports" / name / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", FAST)
+def test_a_page_is_complete_and_well_formed(pages: Path, kind: str) -> None:
+    check(pages, kind)
+
+
+@pytest.mark.slow
+def test_a_page_of_every_other_kind_is_complete_and_well_formed(
+    tmp_path: Path, digits: Path, scenes: Path, figures: Path
+) -> None:
+    kinds = [kind for kind in KINDS if kind not in FAST]
+    root, params = some_project(tmp_path / "project", kinds, {"digits": digits, "scenes": scenes, "figures": figures})
+    make_pages(params, root, [])
+    for kind in kinds:
+        check(root, kind)
+
+
+def check(pages: Path, kind: str) -> None:
+    """Assert that a page has its parts, and that its elements nest, are named and refer to what is there."""
+    name = kind.replace("_", "-")
+    page = page_of(pages, name)
+    parsed = Parsed(page)
+    text = parsed.text()
+    metrics = read_json(pages / "reports" / name / "evaluation" / "metrics.json")
+    for wanted in (
+        name,
+        "Results",
+        "By slice",
+        "Worst images",
+        "Training",
+        "Data",
+        "Rebuild",
+        f"{metrics['samples']} test",
+    ):
+        assert wanted in text
+    assert f"{metrics['headline']['value']:.3f}"[:5] in text or f"{metrics['headline']['value']:.1f}" in text
+    tags = [tag for tag, _ in parsed.elements]
+    assert tags.count("h1") == tags.count("main") == 1
+    assert {"nav", "header", "footer", "caption"} <= set(tags)
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = re.findall(r'(?:url\(|href=")#([^")]+)', page)
+    assert set(targets) <= set(ids)
+    assert all(attributes["alt"] for tag, attributes in parsed.elements if tag == "img")
+    assert all("scope" in attributes for tag, attributes in parsed.elements if tag == "th")
+    assert len(page) < 2_000_000
+
+
+def test_nothing_is_loaded_from_elsewhere(pages: Path) -> None:
+    for path in pages.glob("reports/**/index.html"):
+        page = path.read_text(encoding="utf-8")
+        assert "http:" not in page
+        assert "https:" not in page
+        for _, attributes in Parsed(page).elements:
+            for name in ("src", "href", "action", "data"):
+                assert (attributes.get(name) or "#").startswith(("#", "data:image/", "../index", "evaluation/")) or (
+                    path.parent.name == "reports"
+                )
+
+
+def test_the_overview_has_every_model_and_data_set(pages: Path, project: tuple[Path, Params]) -> None:
+    parsed = Parsed((pages / "reports/index.html").read_text(encoding="utf-8"))
+    links = {attributes.get("href") for tag, attributes in parsed.elements if tag == "a"}
+    assert {f"{name}/index.html" for name in project[1].models} <= links
+    assert {f"#data-{name}" for name in ("digits", "scenes")} <= links
+    assert "champion first version" in parsed.text()
+
+
+def test_the_same_bytes_twice_and_only_what_changed(one: tuple[Path, Params]) -> None:
+    root, params = one
+    assert make_pages(params, root, []) == ["classification"]
+    first, overview = page_of(root), (root / "reports/index.html").read_bytes()
+    assert make_pages(params, root, []) == []
+    assert make_pages(params, root, [], anew=True) == ["classification"]
+    assert page_of(root) == first
+    assert (root / "reports/index.html").read_bytes() == overview
+    curves = root / "reports/classification/training/curves.csv"
+    curves.write_text(curves.read_text() + "2,0.0001,0.5,0.9,1\n")
+    assert make_pages(params, root, []) == ["classification"]
+    write_ledger(root, entry("classification", "promote", "first version"))
+    assert make_pages(params, root, [outcome(root, "classification")]) == ["classification"]
+    assert make_pages(params, root, [outcome(root, "classification")]) == []
+    assert "version 3" in Parsed(page_of(root)).text()
+
+
+def test_names_are_escaped_everywhere(one: tuple[Path, Params]) -> None:
+    root, params = one
+    bad = '<b>&"0.98765 #2563eb'
+    folder = root / "reports/classification/evaluation"
+    for name in ("per_class.csv", "confusion.csv"):
+        lines = (folder / name).read_text().splitlines()
+        quoted = '"' + bad.replace('"', '""') + '"'
+        lines = [lines[0], *(re.sub(r"(^|,)3(?=,|$)", rf"\g<1>{quoted}", line) for line in lines[1:])]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    card = root / "data/prepared/digits/card.json"
+    values = read_json(card)
+    left_out = {"left_out": "sample", "count": 7, "first": [{"source": "<script>x</script>", "reason": bad}]}
+    write_json(card, {**values, "findings": {"truncated": left_out}})
+    (root / "data/prepared/digits/quarantine.csv").write_text("source,reason\n<i>a</i>,<u>b</u>\n")
+    write_ledger(root, entry("classification", "promote", "by hand: <em>because</em>"))
+    make_pages(params, root, [])
+    page = page_of(root)
+    for tag in ("<b>", "<i>", "<u>", "<em>", "<script>x"):
+        assert tag not in page
+    text = Parsed(page).text()
+    assert text.count(bad) >= 4  # table, matrix, chart, finding
+    assert "<script>x</script>" in text
+    assert "by hand, whatever the gate said: <em>because</em>." in text
+
+
+def test_missing_parts_are_left_out(one: tuple[Path, Params]) -> None:
+    root, params = one
+    folder = root / "reports/classification/evaluation"
+    for path in folder.iterdir():
+        if path.name != "metrics.json":
+            path.unlink()
+    for part in ("release", "models", "data", "reports/classification/training"):
+        shutil.rmtree(root / part)
+    metrics = read_json(folder / "metrics.json")
+    metrics["headline"] = {"name": "accuracy", "value": 0.5}
+    write_json(folder / "metrics.json", {name: metrics[name] for name in ("task", "headline", "samples")})
+    make_pages(params, root, [])
+    text = Parsed(page_of(root)).text()
+    assert "not released" in text
+    for part in ("Training", "Worst images", "Rebuild", "Decisions", "Export"):
+        assert part not in text
+
+
+def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
+    root, params = one
+    first = entry("classification", "promote", "first version", model_md5=OLD_MD5)
+    changes = {"champion_md5": OLD_MD5, "gain": -0.125, "low": -0.2, "high": 0.01}
+    write_ledger(root, first, entry("classification", "refuse", "worse: gain -0.1250", **changes))
+    make_pages(params, root, [])
+    text = Parsed(page_of(root)).text()
+    assert "challenger The gate refused it: worse: gain -0.1250. The champion is model bbbbbbbb, accuracy 0.500" in text
+    assert "-0.125" in text
+    assert f"git checkout {'c' * 40}" in text
+    back = entry("classification", "rollback", "rolled back by hand", model_md5=OLD_MD5, champion_md5=MODEL_MD5)
+    write_ledger(root, first, entry("classification", "promote", "better", champion_md5=OLD_MD5), back)
+    make_pages(params, root, [])
+    assert "It was champion until 2026-01-02: rolled back by hand." in Parsed(page_of(root)).text()
+
+
+def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
+    root, params = one
+    folder = root / "reports/classification/explanations"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    checks = [
+        {"name": "deletion", "value": 0.125, "of_random": 0.5, "passes": True, "told": "falls"},
+        {"name": "random_weights", "value": 0.75, "of_random": None, "passes": False, "told": "shows <edges>"},
+    ]
+    shown = {"file": "a.png", "title": "Grad-CAM", "caption": "Where.", "source": "Selvaraju et al. 2017"}
+    write_json(folder / "explanations.json", {"pictures": [{**shown, "method": "grad_cam", "checks": checks}]})
+    metrics = root / "reports/classification/evaluation/metrics.json"
+    write_json(metrics, {**read_json(metrics), "onnx": {"largest_difference": 1.25e-6, "agrees": True}})
+    make_pages(params, root, [])
+    text = Parsed(page_of(root)).text()
+    assert "passed deletion 0.125, random 0.500 falls" in text
+    assert "failed random weights 0.750 shows <edges>" in text
+    assert "agrees yes largest difference of an output 1.25e-06" in text
+    (folder / "explanations.json").write_text('{"pictures": [{}]}')
+    with pytest.raises(UserError, match=r"explanations\.json: damaged"):
+        make_pages(params, root, [])
+
+
+def test_names_that_cannot_be_reported_are_told(one: tuple[Path, Params]) -> None:
+    root, params = one
+    with pytest.raises(ConfigError, match=r"models\.classificatio: no such entry"):
+        make_pages(params, root, [], ["classificatio"])
+    shutil.rmtree(root / "reports/classification/evaluation")
+    with pytest.raises(UserError, match=r"not evaluated yet, .* run `dvc repro evaluate@classification`"):
+        make_pages(params, root, [], ["classification"])
+    assert make_pages(params, root, []) == []
+    assert "Not evaluated yet: classification." in (root / "reports/index.html").read_text()
+
+
+def test_pictures_are_small_and_opaque(tmp_path: Path) -> None:
+    Image.new("RGBA", (2000, 100), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    shown = picture(tmp_path / "a.png", "nothing")
+    assert (shown.width, shown.height) == (1400, 70)
+    assert shown.uri.startswith("data:image/webp;base64,")
+    assert len(shown.uri) < 1000
