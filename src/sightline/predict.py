@@ -16,7 +16,6 @@ from sightline.data.images import Placement
 from sightline.errors import UserError
 from sightline.export import OnnxNetwork
 from sightline.heads.artifact import HeadCard, holds_head
-from sightline.heads.task import read_head
 from sightline.structures import UINT8, Prediction
 from sightline.tasks.base import Task
 
@@ -86,6 +85,8 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
     card: ModelCard | HeadCard
     onnx: OnnxNetwork | None = None
     if holds_head(folder):
+        from sightline.heads.task import read_head  # scikit-learn takes seconds to import
+
         head, card = read_head(folder)
         head.features.extractor.to(device)
         task = head
