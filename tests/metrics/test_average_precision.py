@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sightline.data.encoding import encode_rle
-from sightline.evaluate import _resamples
+from sightline.evaluate import resampled_counts
 from sightline.metrics import detection, detection_tables
 from sightline.metrics.matching import Matches, joined, match
 
@@ -147,7 +147,7 @@ def test_resampling_equals_a_loop_that_repeats_images(shapes: str) -> None:
     for own in said:  # ties between images, none within
         own["scores"] = np.round(own["scores"] * 5) / 5 - np.arange(len(own["scores"]), dtype=np.float32) / 1000
     rows = pd.DataFrame(detection.match_columns(matched(truth, said, shapes), "box_"))
-    counts = np.concatenate(list(_resamples(30, 12)))
+    counts = np.concatenate(list(resampled_counts(30, 12)))
     counts[0] = np.arange(30) == 4  # an image without objects, alone
     fast = detection.resampled(rows, counts, "box_")
     for place, drawn in enumerate(counts.astype(int)):
