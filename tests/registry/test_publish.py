@@ -236,7 +236,8 @@ def test_the_stage_prints_a_table_and_needs_no_mlflow_when_nothing_is_new(projec
     blocked.parent.mkdir()
     blocked.write_text("raise ImportError('not needed')")
     command = [sys.executable, str(STAGE)]
-    path = {**os.environ, "PYTHONPATH": str(blocked.parent), "COLUMNS": "200"}
+    paths = os.pathsep.join(filter(None, (str(blocked.parent), os.environ.get("PYTHONPATH"))))
+    path = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"}
     second = subprocess.run(command, cwd=project.root, env=path, check=False, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
     assert "v1 champion  kept: first version" in second.stdout

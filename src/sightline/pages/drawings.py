@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,25 +59,18 @@ MATRICES = {"confusion": ("actual", "predicted"), "pixels": ("actual",)}
 def evaluation_charts(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
     """Return the charts of an evaluation's tables, those that it has."""
     found = []
-    if "confidence" in metrics and "interval" in metrics:
-        found.append(
-            _chart(
-                "average_precision",
-                "Mean average precision",
-                "Mean average precision with intervals; the table of metrics has the numbers",
-                lambda: average_precisions(dict(metrics)),
-            )
-        )
+    values = dict(metrics)
+    if {"confidence", "interval"} <= set(values):
+        alt = "Mean average precision with intervals; the table of metrics has the numbers"
+        found.append(_chart("average_precision", "Mean average precision", alt, partial(average_precisions, values)))
     for name, words in CHARTS.items():
         path = folder / f"{name}.csv"
-        if not path.is_file() or (name == "reliability" and "calibration_error" not in metrics):
+        if not path.is_file() or (name == "reliability" and "calibration_error" not in values):
             continue
         draw, names = TABLES[name]
         table = read_table(path, names)
         if set(words.needs) <= set(table.columns) and not table.empty:
-            found.append(
-                _chart(name, words.title, words.alt, lambda draw=draw, table=table: draw(table, dict(metrics)))
-            )
+            found.append(_chart(name, words.title, words.alt, partial(draw, table, values)))
     return [one for one in found if one is not None]
 
 

@@ -23,13 +23,13 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
     rows = [_row(sources) for sources in models]
     columns = [
         ("model", False),
-        ("task", False),
-        ("data set", False),
-        ("metric", False),
+        ("metric", False),  # first what a phone has room for
         ("score", True),
         ("interval, from 0 to 1", False),
         ("version", False),
         ("decision", False),
+        ("task", False),
+        ("data set", False),
     ]
     table = Table("All models, their headline metric on the test images and their place in the registry", columns, rows)
     prepared = {sources.dataset: sources for sources in models}
@@ -48,11 +48,11 @@ def _row(sources: Sources) -> list[Cell]:
     low = own.get("low")
     return [
         Cell(sources.name, sources.name, link=f"{sources.name}/index.html"),
-        text_cell(task_words(metrics["task"])),
-        Cell(sources.dataset, sources.dataset, link=f"#data-{sources.dataset}"),
         text_cell(metric_title(own["name"])),
         Cell(number(own["value"]), own["value"]),
         Cell(headline.interval or DASH, own["value"] if low is None else low, range=unit_range(own)),
         Cell(standing.version.replace("version ", "") or DASH, standing.version),
         Cell(standing.word, standing.word, tone=standing.tone, note=standing.short),
+        text_cell(task_words(metrics["task"])),
+        Cell(sources.dataset, sources.dataset, link=f"#data-{sources.dataset}"),
     ]
