@@ -38,7 +38,7 @@ class DenseNetwork(nn.Module, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """N x C x H x W -> N x K x H x W."""
-        height, width = images.shape[-2:]
+        height, width = map(int, images.shape[-2:])  # a graph has one size, and divides negative numbers otherwise
         padded = F.pad(images, (0, self._fitting(width) - width, 0, self._fitting(height) - height))
         scores = self.scores(F.pixel_unshuffle(padded, self.stride))
         scores = F.pixel_shuffle(scores, self.stride)

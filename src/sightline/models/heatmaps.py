@@ -45,7 +45,7 @@ class HeatmapNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """N x C x S x S -> N x K x H x H, H = S / `stride` rounded up."""
         maps: Tensor = self.head(self.body(images)[0])
-        height, width = (-(-side // self.stride) for side in images.shape[-2:])
+        height, width = (-(-int(side) // self.stride) for side in images.shape[-2:])
         # Odd sides make more cells than the image has: those beyond its edge are cut off.
         return F.pad(maps, (0, width - maps.shape[-1], 0, height - maps.shape[-2]))
 
