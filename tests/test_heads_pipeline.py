@@ -9,7 +9,7 @@ import pytest
 from dvc_project import Project
 from ruamel.yaml import YAML
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 NETWORK = {
     "dataset": "digits",
     "weights": "random",

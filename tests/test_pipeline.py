@@ -126,6 +126,7 @@ def made_in(project: Project, folder: str) -> dict[str, bytes]:
     return {path: content for path, content in project.files(folder).items() if not path.endswith("index.html")}
 
 
+@pytest.mark.slow
 def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
     """A box without DVC and MLflow trains by the stage's own command; `dvc commit` takes its files in."""
     params = YAML(typ="safe").load(project.root / "params.yaml")

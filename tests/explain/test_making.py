@@ -38,6 +38,7 @@ def model_directory(folder: Path, prepared: Path, architecture: str = "mnist_cnn
     return folder
 
 
+@pytest.mark.slow
 def test_all_pictures_are_listed_and_the_same_twice(digits: Path, tmp_path: Path) -> None:
     model = model_directory(tmp_path / "cnn", digits)
     settings = Explanation(dataset="digits", samples=1, images=16, ascent_steps=2)
