@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -275,3 +276,30 @@ def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pyte
     assert len(inner.predict(None, [png(), png()])) == 2
     with pytest.raises(TypeError, match="str"):
         inner.predict(None, ["/etc/passwd"])
+
+
+def test_a_model_whose_onnx_file_differs_is_not_released(project: Project) -> None:
+    project.make("one", GOOD)
+    released = project.root / "release" / "digit.json"
+    before = released.read_bytes()
+    file = project.root / "reports/digit/evaluation/metrics.json"
+    metrics = json.loads(file.read_text())
+    apart = {
+        "headline": 0.5,
+        "headline_difference": 0.35,
+        "largest_output_difference": 7.0,
+        "same": 0.6,
+        "agrees": False,
+    }
+    file.unlink()  # a link into DVC's cache
+    file.write_text(json.dumps(metrics | {"onnx": apart}))
+    script = STAGE.with_name("release.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "digit"], cwd=project.root, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "digit: model.onnx differs from the network it was made of: accuracy 0.5000 instead of"
+    )
+    assert len(done.stderr.splitlines()) == 1
+    assert released.read_bytes() == before
