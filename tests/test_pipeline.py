@@ -129,6 +129,7 @@ def made_in(project: Project, folder: str) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
     """A box without DVC and MLflow trains by the stage's own command; `dvc commit` takes its files in."""
+    before = project.versions("small")
     params = YAML(typ="safe").load(project.root / "params.yaml")
     params["models"]["small"]["optimizer"]["lr"] = 0.003
     project.write_params(params)
@@ -148,7 +149,7 @@ def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
     assert project.dvc("commit", "--force", "train@small").returncode == 0
     assert project.repro() == ["evaluate@small", "release@small", "register"]
     assert project.files("models/small") == trained
-    assert project.versions("small") == 3
+    assert project.versions("small") == before + 1
 
 
 @pytest.mark.slow
