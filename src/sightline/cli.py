@@ -1,4 +1,4 @@
-"""The command line: check a params file, show the models, promote one or roll one back by hand."""
+"""The command line: look at params, networks and models, judge them by hand, predict, explain and serve."""
 
 from __future__ import annotations
 
