@@ -1,5 +1,6 @@
 """Prepared data sets that many tests read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from sightline.data.preparation import prepare
 from sightline.stage import be_quiet
 
 be_quiet()
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

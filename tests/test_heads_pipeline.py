@@ -102,7 +102,7 @@ def test_mlflow_serves_a_head_without_pickle(project: Project, monkeypatch: pyte
 
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     monkeypatch.chdir(project.root)
-    mlflow.set_tracking_uri(f"sqlite:///{project.root / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
     test = SplitStore(project.root / "data/prepared/digits/test")
     images = [bytes(test.image(index)) for index in range(40)]
     for name in ("deep-svm", "near"):

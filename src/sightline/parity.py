@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torchvision.ops import box_iou
 
 from sightline.data.images import Placement
 from sightline.export import OnnxNetwork
@@ -104,6 +103,8 @@ def _has_counterparts(one: Prediction, other: Prediction) -> bool:
 
 
 def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
+    from torchvision.ops import box_iou  # seconds of imports that only boxes need
+
     boxes = [torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other)]
     overlaps: FLOAT32 = box_iou(*boxes).numpy()
     return overlaps

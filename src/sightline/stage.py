@@ -37,8 +37,10 @@ def fail(error: UserError) -> int:
     return 2
 
 
-def run_stage(stage: Callable[..., None], root: Path = Path()) -> None:
+def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = True) -> None:
     """Run `stage(params, *arguments)` with the checked params of `root/params.yaml`, and exit.
+
+    Stages that augment nothing leave `policies` out of the check and save the import of Albumentations.
 
     DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache.
     """
@@ -46,7 +48,7 @@ def run_stage(stage: Callable[..., None], root: Path = Path()) -> None:
     from sightline.config import load_params
 
     try:
-        stage(load_params(root / "params.yaml"), *sys.argv[1:])
+        stage(load_params(root / "params.yaml", policies), *sys.argv[1:])
     except UserError as error:
         code = fail(error)
         _restore_outputs()

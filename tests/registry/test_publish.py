@@ -264,7 +264,7 @@ def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pyte
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     project.make("one", GOOD)
     project.register()
-    mlflow.set_tracking_uri(f"sqlite:///{project.root / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/digit@champion")
     table = pd.DataFrame({"image": [png(), png()]})
     answer = model.predict(table)

@@ -141,8 +141,8 @@ def _entry(section: dict[str, T], path: str, name: str) -> T:
     return section[name]
 
 
-def load_params(path: Path) -> Params:
-    """Read and check a params file.
+def load_params(path: Path, policies: bool = True) -> Params:
+    """Read and check a params file; the transforms of policies only on demand, as that takes a second or two.
 
     Raises:
         ConfigError: with one line per mistake, naming file, path, value and what is allowed.
@@ -159,7 +159,8 @@ def load_params(path: Path) -> Params:
         if model.dataset not in params.datasets
     ]
     unknown += [
-        f"{path}: {line}" for line in find_variation_mistakes(params.datasets, params.augmentations, params.models)
+        f"{path}: {line}"
+        for line in find_variation_mistakes(params.datasets, params.augmentations, params.models, policies)
     ]
     unknown += [
         f"{path}: {line}"

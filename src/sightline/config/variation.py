@@ -33,9 +33,15 @@ _WITH_OBJECTS = ("detection", "instance_segmentation", "semantic_segmentation")
 
 
 def find_variation_mistakes(
-    datasets: Mapping[str, object], augmentations: Mapping[str, Augmentation], models: Mapping[str, Model]
+    datasets: Mapping[str, object],
+    augmentations: Mapping[str, Augmentation],
+    models: Mapping[str, Model],
+    policies: bool = True,
 ) -> list[str]:
-    """Return one line per mistake in policies, and in what models make of them, without the file's name."""
+    """Return one line per mistake in augmentations, and in what models make of them, without the file's name.
+
+    `policies`: whether to look at the transforms as well.
+    """
     told: list[str] = []
     for name, own in augmentations.items():
         if name in READY_POLICIES:
@@ -44,7 +50,7 @@ def find_variation_mistakes(
             otherwise = f" ({', '.join(datasets)})"
             near = nearest(own.dataset, datasets, otherwise)
             told.append(f"augmentations.{name}.dataset: {own.dataset!r} is not among datasets{near}")
-        if isinstance(own.policy, list):
+        if policies and isinstance(own.policy, list):
             told += [f"augmentations.{name}.policy{place}: {what}" for place, what in find_mistakes(own.policy)]
     if told:
         return told

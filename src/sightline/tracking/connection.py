@@ -37,7 +37,7 @@ class Connection:
 
         for talker in ("mlflow", "alembic"):  # a line per migration, and per example checked
             logging.getLogger(talker).setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(self.uri)
+        # Not `set_tracking_uri`: it leaves MLFLOW_TRACKING_URI in the environment, where every other project finds it.
         return mlflow.MlflowClient(self.uri)
 
     @cached_property
