@@ -1,4 +1,5 @@
 # Sightline. `make help` lists the targets.
+SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: setup ## run the pipeline on the embedded data, register the models, show the table
 	@sightline check
+	@dvc repro train@digit-cnn
+	@# What needs only that runs side by side, a core each: DVC locks its files, not while a stage runs.
+	@set -o pipefail; side() { dvc --wait-for-lock repro $$2 2>&1 | sed -u "s/^/$$1 | /"; }; \
+	side scenes "evaluate@scene-detector evaluate@scene-segmenter" & \
+	side digits "evaluate@digit-cnn explain@digit-cnn evaluate_head evaluate@digit-mlp"; digits=$$?; wait $$! && exit $$digits
 	@dvc repro
 	@sightline models --next
 
@@ -43,8 +49,8 @@ report: setup ## pages of all evaluated models, reports/index.html
 retrain: setup ## run the pipeline once as a Prefect flow
 	@python pipelines/retrain.py
 
-test: setup ## the fast tests
-	@python -m pytest
+test: setup ## the fast tests, a process per core
+	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 test-all: setup ## also the slow, real and browser tests
 	@python -m pytest -m "not gpu"
