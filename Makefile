@@ -1,5 +1,4 @@
 # Sightline. `make help` lists the targets.
-SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,12 +30,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: setup ## run the pipeline on the embedded data, register the models, show the table
 	@sightline check
-	@dvc repro train@digit-cnn
-	@# What needs only that runs side by side, a core each: DVC locks its files, not while a stage runs.
-	@set -o pipefail; side() { dvc --wait-for-lock repro $$2 2>&1 | sed -u "s/^/$$1 | /"; }; \
-	side scenes "evaluate@scene-detector evaluate@scene-segmenter" & \
-	side digits "evaluate@digit-cnn explain@digit-cnn evaluate_head evaluate@digit-mlp"; digits=$$?; wait $$! && exit $$digits
-	@dvc repro
+	@sightline repro
 	@sightline models --next
 
 repro: setup ## check params.yaml, then run what has changed

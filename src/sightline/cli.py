@@ -13,6 +13,7 @@ from sightline.commands.dream import dream
 from sightline.commands.explain import explain
 from sightline.commands.predict import predict
 from sightline.commands.report import report
+from sightline.commands.repro import repro
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
@@ -182,7 +183,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, predict, report, serve, stylize):
+for command in (convert, dream, explain, predict, report, repro, serve, stylize):
     app.command()(command)
 
 

@@ -130,6 +130,22 @@ class DvcStore:
             order.append(ready[0])
         return order
 
+    def stage_needs(self) -> dict[str, set[str]]:
+        """Return stage -> the stages that make what it reads, in DVC's own order."""
+        from dvc.repo.reproduce import plan_repro
+
+        graph = self._repo.index.graph
+        stages = [stage for stage in plan_repro(graph) if getattr(stage, "name", None)]
+        return {
+            stage.addressing: {other.addressing for other in graph.successors(stage) if getattr(other, "name", None)}
+            for stage in stages
+        }
+
+    def changed_stages(self) -> set[str]:
+        """Return the stages whose own files, params or command are not as in dvc.lock, or that always run."""
+        always = {stage.addressing for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
+        return always | set(self._repo.status())
+
     def always_run(self) -> set[str]:
         """Return the groups that DVC runs even when nothing changed: those with an outside effect."""
         return {_group(stage) for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
