@@ -137,14 +137,15 @@ class DvcStore:
         graph = self._repo.index.graph
         stages = [stage for stage in plan_repro(graph) if getattr(stage, "name", None)]
         return {
-            stage.addressing: {other.addressing for other in graph.successors(stage) if getattr(other, "name", None)}
+            stage.name: {other.name for other in graph.successors(stage) if getattr(other, "name", None)}
             for stage in stages
         }
 
     def changed_stages(self) -> set[str]:
         """Return the stages whose own files, params or command are not as in dvc.lock, or that always run."""
-        always = {stage.addressing for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
-        return always | set(self._repo.status())
+        stages = [stage for stage in self._repo.index.stages if getattr(stage, "name", None)]
+        status = self._repo.status()  # by address, which depends on the present folder
+        return {stage.name for stage in stages if stage.always_changed or stage.addressing in status}
 
     def always_run(self) -> set[str]:
         """Return the groups that DVC runs even when nothing changed: those with an outside effect."""

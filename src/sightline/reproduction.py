@@ -30,7 +30,7 @@ _HINTS = re.compile(
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a stage: `ran`, `restored` (from DVC's cache), `unchanged`, `failed`, `skipped`; in how many seconds."""
+    """What became of a stage: `ran`, `restored` (from DVC's cache), `unchanged`, `failed` or `skipped`; after how long."""
 
     stage: str
     outcome: str
