@@ -30,7 +30,7 @@ _HINTS = re.compile(
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a stage: `ran`, `restored` (from DVC's cache), `unchanged`, `failed` or `skipped`; after how long."""
+    """A stage and what became of it: `ran`, `restored` (from DVC's cache), `unchanged`, `failed` or `skipped`."""
 
     stage: str
     outcome: str
