@@ -119,6 +119,6 @@ def test_tables_sort_and_colours_are_remembered(reports: Path, browser: Any) -> 
     page.get_by_role("button", name="Dark colours").click()
     page.get_by_role("link", name="All models").click()
     page.get_by_role("heading", name="Models").wait_for()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
+    page.wait_for_function("getComputedStyle(document.body).backgroundColor == 'rgb(20, 22, 26)'")
     assert page.get_by_role("link", name="digit", exact=True).count() == 1
     page.close()
