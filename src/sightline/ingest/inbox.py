@@ -1,0 +1,59 @@
+"""The inbox: new files of a data set, copied as they are now, and removed once they have been taken."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.data.formats.source import visible_files
+
+INBOX = Path("data/inbox")
+QUARANTINE = INBOX / "quarantine"
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A file as it was copied: hash of its bytes, and size and time by which a later change is seen."""
+
+    sha256: str
+    size: int
+    modified: int
+
+
+def copy_inbox(inbox: Path, folder: Path) -> dict[str, Delivered]:
+    """Copy the visible files below `inbox` to `folder`; return them by their paths.
+
+    Hidden files and folders are left alone, so a copy in progress is best made under a name that begins with a dot.
+    """
+    files = {}
+    for path in visible_files(inbox):
+        state = (inbox / path).stat()
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(inbox / path, target)
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path] = Delivered(digest, state.st_size, state.st_mtime_ns)
+    return files
+
+
+def content_hash(files: Mapping[str, Delivered]) -> str:
+    """Return 8 hexadecimal digits that name these files, by their paths and bytes."""
+    joined = "\n".join(f"{path}\0{file.sha256}" for path, file in sorted(files.items()))
+    return hashlib.sha256(joined.encode()).hexdigest()[:8]
+
+
+def empty_inbox(inbox: Path, files: Mapping[str, Delivered]) -> None:
+    """Remove the files that were copied and have not changed since, and the folders that this leaves empty."""
+    for path, file in files.items():
+        with suppress(FileNotFoundError):
+            state = (inbox / path).stat()
+            if (state.st_size, state.st_mtime_ns) == (file.size, file.modified):
+                (inbox / path).unlink()
+    for folder in sorted((path for path in inbox.rglob("*") if path.is_dir()), reverse=True):
+        if not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
