@@ -173,7 +173,7 @@ def class_changes(champion: Scores, challenger: Scores, rules: Gate, names: Sequ
 def sign_test(losses: int, gains: int) -> float:
     """Return the probability of at least so many losses among fair coin tosses: the one-sided exact McNemar test."""
     tosses = losses + gains
-    return sum(comb(tosses, count) for count in range(losses, tosses + 1)) / 2**tosses
+    return float(sum(comb(tosses, count) for count in range(losses, tosses + 1)) / 2**tosses)
 
 
 def _worst(classes: Sequence[ClassChange]) -> list[ClassChange]:

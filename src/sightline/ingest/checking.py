@@ -63,7 +63,8 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
     classes = first.labels.classes
     known = _known(whole, {record.sha256 for record in records})
     findings += find_conflicts(records, classes)
-    findings += [found for record in records if (found := _contradiction(record, known, classes))]
+    contradictions = (_contradiction(record, known, classes) for record in records)
+    findings += [contradiction for contradiction in contradictions if contradiction is not None]
     strict = dataset.on_bad_sample == "fail"
     bad = {finding.source for finding in findings if finding.bad or (strict and finding.fate == "annotation")}
     good = [record for record in records if record.source not in bad]

@@ -6,7 +6,7 @@ own evaluation tells which samples were there before, and with which labels; bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,17 +50,17 @@ def compare(champion: Entry, release: Release, registry: Registry, evaluate: Eva
     with registry.work_folder() as work:
         registry.store.restore(champion.evaluation_md5, work / "then", f"the evaluation of {name}'s champion")
         theirs = read_scores(work / "then")
+        same_metric = champion.headline["name"] == release.headline["name"]
         shared, told = _shared(theirs, ours), "those that the champion was tested on, with the same labels"
+        if same_metric and len(shared) == len(theirs.ids) == len(ours.ids):
+            return Compared(theirs, ours)
         if not shared:
             shared, told = _before(prepared, ours, champion, release), "those of no batch that is new to the champion"
         if not shared:
             return None
-        whole = len(shared) == len(ours.ids)
-        if whole and len(theirs.ids) == len(ours.ids) and champion.headline["name"] == release.headline["name"]:
-            return Compared(theirs, ours)
         registry.report(f"{name}: test samples or metric have changed: the champion predicts anew")
         registry.store.restore(champion.model_md5, work / "model", f"{name}'s champion")
-        if whole:
+        if len(shared) == len(ours.ids):
             return Compared(_champion_anew(name, work, prepared, registry, evaluate), ours)
         write_subset(prepared, shared, work / "prepared")
         anew = _champion_anew(name, work, work / "prepared", registry, evaluate)
@@ -88,10 +88,10 @@ def _shared(champion: Scores, challenger: Scores) -> set[str]:
     return set(common.tolist())
 
 
-def _before(prepared: Path, challenger: Scores, champion: Entry, release: Release) -> Collection[str]:
+def _before(prepared: Path, challenger: Scores, champion: Entry, release: Release) -> set[str]:
     """Return the ids of the test samples that no batch has brought which is new to the champion."""
     fresh = set(release.batches) - set(champion.batches)
     if not fresh:
-        return challenger.ids.tolist()  # type: ignore[no-any-return]
+        return set(challenger.ids.tolist())
     store = SplitStore(prepared / "test")
-    return [one for one, batch in zip(store.ids, store.column("batch"), strict=True) if batch not in fresh]
+    return {one for one, batch in zip(store.ids, store.column("batch"), strict=True) if batch not in fresh}

@@ -49,9 +49,13 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     except ValueError as error:
         raise UserError(f"{error}; run `dvc repro`, so that data and evaluation belong together") from None
     figures = {"gain": decision.gain, "low": decision.low, "high": decision.high}
-    told = {"reason": decision.reason + compared.told, "compared": len(compared.champion.ids)}
-    blamed = _blamed(decision, release, champion, registry)
-    return entry.model_copy(update={"decision": decision.outcome, "blamed_batches": blamed, **told, **figures})
+    changes = {
+        "decision": decision.outcome,
+        "reason": decision.reason + compared.told,
+        "compared": len(compared.champion.ids),
+        "blamed_batches": _blamed(decision, release, champion, registry),
+    }
+    return entry.model_copy(update={**changes, **figures})
 
 
 def _blamed(decision: Decision, release: Release, champion: Entry, registry: Registry) -> tuple[str, ...]:
