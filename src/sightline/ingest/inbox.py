@@ -6,10 +6,11 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sightline.data.formats.source import visible_files
+from sightline.files import read_json, write_json
 
 INBOX = Path("data/inbox")
 QUARANTINE = INBOX / "quarantine"
@@ -48,12 +49,29 @@ def content_hash(files: Mapping[str, Delivered]) -> str:
 
 
 def empty_inbox(inbox: Path, files: Mapping[str, Delivered]) -> None:
-    """Remove the files that were copied and have not changed since, and the folders that this leaves empty."""
-    for path, file in files.items():
+    """Remove the files that were copied and have not changed since, and the folders that this leaves empty.
+
+    The list of what is to be removed is written first, so that a killed run can be completed: a delivery of which a
+    part is gone would look like another one.
+    """
+    write_json(_taken(inbox), {path: asdict(file) for path, file in files.items()})
+    complete_emptying(inbox)
+
+
+def complete_emptying(inbox: Path) -> None:
+    """Remove what the last run has taken, if it was killed before it could."""
+    if not _taken(inbox).is_file():
+        return
+    for path, values in read_json(_taken(inbox)).items():
         with suppress(FileNotFoundError):
             state = (inbox / path).stat()
-            if (state.st_size, state.st_mtime_ns) == (file.size, file.modified):
+            if (state.st_size, state.st_mtime_ns) == (values["size"], values["modified"]):
                 (inbox / path).unlink()
     for folder in sorted((path for path in inbox.rglob("*") if path.is_dir()), reverse=True):
         if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
+    _taken(inbox).unlink()
+
+
+def _taken(inbox: Path) -> Path:
+    return inbox.parent / f".{inbox.name}.taken.json"

@@ -25,7 +25,7 @@ from sightline.data.formats.source import visible_files
 from sightline.data.formats.yolo import NAME_FILES
 from sightline.errors import UserError
 from sightline.ingest.checking import Checked, check_delivery
-from sightline.ingest.inbox import INBOX, QUARANTINE, content_hash, copy_inbox, empty_inbox
+from sightline.ingest.inbox import INBOX, QUARANTINE, complete_emptying, content_hash, copy_inbox, empty_inbox
 from sightline.ingest.pointer import update_pointer
 from sightline.ingest.quarantine import divide_files, quarantine_files
 from sightline.ingest.record import BatchRecord
@@ -87,8 +87,8 @@ def ingest(params: Params, root: Path, report: Report, datasets: Sequence[str] |
 
 def heal(name: str, place: Path, root: Path, report: Report) -> None:
     """Finish what an earlier run was killed in: what lies below the raw folder `place` is what counts."""
-    for leftover in (place / BATCHES).glob(".*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    _clear(place, root / QUARANTINE / name)
+    complete_emptying(root / INBOX / name)
     record, changed = BatchRecord(root), False
     present = {folder.name: manifest for folder, manifest in batch_folders(place).items()}
     for batch, manifest in present.items():
@@ -107,6 +107,17 @@ def heal(name: str, place: Path, root: Path, report: Report) -> None:
             changed = True
     if changed:
         report(f"{name}: {record.path.relative_to(root)} follows what an interrupted run had done")
+
+
+def _clear(place: Path, quarantine: Path) -> None:
+    """Remove what killed runs were writing."""
+    unfinished = [*quarantine.glob(".*"), *quarantine.glob("*/.*")]  # see `sightline.files`
+    folders = [path for path in unfinished if path.name.endswith((".new", ".old"))]
+    for leftover in [*(place / BATCHES).glob(".*"), *folders]:
+        shutil.rmtree(leftover, ignore_errors=True)
+    inbox = quarantine.parents[1]
+    for leftover in [*quarantine.glob("*/.*.new.txt"), *inbox.glob(f"..{quarantine.name}.*.new.json")]:
+        leftover.unlink()
 
 
 def _delivered(params: Params, root: Path, report: Report) -> list[str]:
@@ -175,7 +186,11 @@ def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str
     """Put the bad files into quarantine and the good ones to the batches."""
     place, quarantine = Path(dataset.root), root / QUARANTINE / name
     batch = Batch(
-        name, _batch_name(place, quarantine, code), len(checked.accepted), len(checked.bad), len(checked.known)
+        name,
+        _batch_name(place, quarantine, code, bool(checked.accepted)),
+        len(checked.accepted),
+        len(checked.bad),
+        len(checked.known),
     )
     kept, left_out, findings = divide_files(dataset, work, checked)
     if left_out or any(finding.fate != "kept" for finding in findings):
@@ -195,11 +210,15 @@ def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str
     return batch
 
 
-def _batch_name(place: Path, quarantine: Path, code: str) -> str:
-    """Return the name of a delivery, that of the same content if it came before and was not taken."""
-    before = sorted(path.name for path in quarantine.glob(f"????????-{code}*"))
+def _batch_name(place: Path, quarantine: Path, code: str, taken: bool) -> str:
+    """Return the name of a delivery: that of the same content if it came before, else one of today.
+
+    A name is not given twice to a batch: where an equal delivery is a batch and something of it is `taken` now, it is
+    lengthened.
+    """
+    before = sorted(path.name for folder in (place / BATCHES, quarantine) for path in folder.glob(f"????????-{code}*"))
     name = before[0] if before else f"{datetime.now(UTC):%Y%m%d}-{code}"
-    while (place / BATCHES / name).exists():
+    while taken and (place / BATCHES / name).exists():
         name += "a"
     return name
 

@@ -59,9 +59,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**read_json(file))
     except (OSError, ValueError, TypeError) as error:
         problem = next(iter(str(error).splitlines()), "")
-        raise UserError(
-            f"{file}: damaged ({problem}); get it back with `dvc checkout`, or remove it"
-        ) from None
+        raise UserError(f"{file}: damaged ({problem}); get it back with `dvc checkout`, or remove it") from None
 
 
 def batch_folders(root: Path) -> dict[Path, Manifest]:
