@@ -143,6 +143,17 @@ def test_files_in_progress_and_folders_of_no_data_set_are_left_alone(site: Site)
     assert site.told == ["data/inbox/tiny2: left alone: no data set that grows has this name (did you mean tiny?)"]
 
 
+def test_a_linked_folder_loses_its_link_alone(site: Site, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "camera").mkdir(exist_ok=True)
+        (tmp_path / "camera" / f"{name}.png").write_bytes(png(ord(name)))
+    site.inbox.mkdir(parents=True)
+    (site.inbox / "class0").symlink_to(tmp_path / "camera", target_is_directory=True)
+    assert site.ingest()[0].samples == 2
+    assert sorted(path.name for path in (tmp_path / "camera").iterdir()) == ["a.png", "b.png"]
+    assert list(site.inbox.iterdir()) == []
+
+
 def test_a_made_data_set_takes_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, format="digits", root="data/embedded")
     with pytest.raises(UserError, match=r"^datasets.tiny.format: digits is made, not read; it takes no new files$"):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # Forks a child per file operation that an ingest makes; the child is killed at that operation, its parent goes on.
 DRIVER = """
 import os, shutil, signal, sys
@@ -86,6 +88,7 @@ for act, begin in ((Site.ingest, fresh), (out, taken)):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_file_operation_loses_and_doubles_nothing(tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     helpers = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1] / "data")))

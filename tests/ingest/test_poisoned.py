@@ -1,4 +1,4 @@
-"""The whole way with real DVC and MLflow: a good batch leads to a better champion, a poisoned one is thrown out again."""
+"""With real DVC and MLflow: a good batch leads to a better champion, a poisoned one is thrown out again."""
 
 import json
 import random

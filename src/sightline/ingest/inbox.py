@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sightline.data.formats.source import visible_files
 from sightline.files import read_json, write_json
@@ -66,11 +66,18 @@ def complete_emptying(inbox: Path) -> None:
         with suppress(FileNotFoundError):
             state = (inbox / path).stat()
             if (state.st_size, state.st_mtime_ns) == (values["size"], values["modified"]):
-                (inbox / path).unlink()
+                _linked(inbox, path).unlink()
     for folder in sorted((path for path in inbox.rglob("*") if path.is_dir()), reverse=True):
         if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     _taken(inbox).unlink()
+
+
+def _linked(inbox: Path, path: str) -> Path:
+    """Return what may be removed for a file: the link by which its folder is in the inbox, else the file itself."""
+    above = [inbox / parent for parent in PurePosixPath(path).parents if parent.name]
+    links = [folder for folder in above if folder.is_symlink()]
+    return links[-1] if links else inbox / path
 
 
 def _taken(inbox: Path) -> Path:
