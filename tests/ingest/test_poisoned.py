@@ -22,11 +22,11 @@ PARAMS: dict[str, Any] = {
         "photos": {
             "format": "image_folder",
             "root": "data/photos",
-            "split": {"train": 0.5, "val": 0.1, "test": 0.4},
+            "split": {"train": 0.1, "val": 0.1, "test": 0.8},
             "checks": {"near_duplicate_bits": -1},
         }
     },
-    "trainer": {"max_epochs": 12, "batch_size": 32},
+    "trainer": {"max_epochs": 20, "batch_size": 16},
     "models": {
         "net": {
             "dataset": "photos",
@@ -40,7 +40,7 @@ PARAMS: dict[str, Any] = {
     "evaluation": {"resamples": 500},
     "gate": {"min_class_samples": 10},
 }
-FIRST, GOOD, POISONED = range(150), range(150, 600), range(600, 1700)
+FIRST, GOOD, POISONED = range(200), range(200, 700), range(700, 1700)
 
 
 def write(folder: Path, numbers: range, shuffled: bool = False) -> None:
@@ -77,7 +77,9 @@ class Plant:
 
     def clean(self) -> bool:
         """Tell whether the pointer names the files that are there."""
-        return self.project.dvc("status", "data/photos.dvc").stdout.strip() == "Data and pipelines are up to date."
+        return bool(
+            self.project.dvc("status", "data/photos.dvc").stdout.strip() == "Data and pipelines are up to date."
+        )
 
     def run(self) -> dict[str, Any]:
         """Run the pipeline and return the last decision."""
