@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.files import write_json
+from sightline.files import read_json, write_json
 from sightline.release import release
 from sightline.stage import run_stage
 
 
 def main(params: Params, name: str) -> None:
     """Write the release of one model."""
-    del params  # checked, not needed
-    write_json(Path("release") / f"{name}.json", release(name, Path()))
+    card = read_json(Path("data/prepared", params.dataset_of(name), "card.json"))
+    write_json(Path("release") / f"{name}.json", release(name, Path(), list(card["batches"])))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import typer
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.explain import explain
+from sightline.commands.ingest import ingest
 from sightline.commands.predict import predict
 from sightline.commands.report import report
 from sightline.commands.repro import repro
@@ -183,7 +184,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, predict, report, repro, serve, stylize):
+for command in (convert, dream, explain, ingest, predict, report, repro, serve, stylize):
     app.command()(command)
 
 

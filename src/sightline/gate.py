@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """Recall of one class under both models; `vetoes` when it falls by more than the rules allow."""
+    """Recall of one class under both models; `vetoes` when it falls by more than the rules allow.
+
+    `chance` is the probability of so many more losses than gains if both models were alike (McNemar 1947, exact).
+    """
 
     label: int
     name: str
@@ -64,11 +68,22 @@ class ClassChange:
     champion: float
     challenger: float
     vetoes: bool
+    chance: float = 1.0
+
+    @property
+    def told(self) -> str:
+        """Tell the change in words."""
+        return (
+            f"recall of {self.name} falls from {self.champion:.3f} to {self.challenger:.3f} on {self.samples} samples"
+        )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger replaces the champion; gain and interval are of challenger minus champion."""
+    """Whether the challenger replaces the champion; gain and interval are of challenger minus champion.
+
+    `harmful` tells that the challenger is measurably worse, as a whole or in a class, beyond what chance explains.
+    """
 
     outcome: Literal["promote", "refuse"]
     reason: str
@@ -76,6 +91,7 @@ class Decision:
     low: float
     high: float
     per_class: tuple[ClassChange, ...] = ()
+    harmful: bool = False
 
 
 def decide(
@@ -106,19 +122,17 @@ def decide(
     low, high = gain_interval(difference, resamples, confidence, seed)
     classes = class_changes(old, new, rules, names)
     told = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}] at {confidence:.0%} confidence on {count} samples"
-    vetoes = [
-        f"recall of {c.name} falls from {c.champion:.3f} to {c.challenger:.3f} on {c.samples} samples"
-        for c in classes
-        if c.vetoes
-    ]
+    vetoes = [c.told for c in classes if c.vetoes]
+    harmful = high < 0 or any(c.vetoes and c.chance < (1 - confidence) / len(classes) for c in classes)
     limit = f", more than {rules.max_class_drop:g} allowed" if vetoes else ""
     if low <= rules.min_gain:
         word = "worse" if high < 0 else "within noise" if low <= 0 else "too small a gain"
         reason = f"{word}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
-        return Decision("refuse", "; ".join([reason, *vetoes]) + limit, gain, low, high, classes)
+        losses = vetoes or ([c.told for c in _worst(classes)] if high < 0 else [])
+        return Decision("refuse", "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
     if vetoes:
         reason = f"vetoed: {'; '.join(vetoes)}{limit}, although the gain is {told}"
-        return Decision("refuse", reason, gain, low, high, classes)
+        return Decision("refuse", reason, gain, low, high, classes, harmful)
     return Decision("promote", f"better: gain {told}", gain, low, high, classes)
 
 
@@ -150,5 +164,19 @@ def class_changes(champion: Scores, challenger: Scores, rules: Gate, names: Sequ
         new = float((challenger.predicted[members] == label).mean())
         vetoes = samples >= rules.min_class_samples and old - new > rules.max_class_drop + _ROUNDING
         name = f"class {names[label] if 0 <= label < len(names) else label}"
-        changes.append(ClassChange(label, name, samples, old, new, vetoes))
+        right, still = champion.predicted[members] == label, challenger.predicted[members] == label
+        chance = sign_test(int((right & ~still).sum()), int((still & ~right).sum()))
+        changes.append(ClassChange(label, name, samples, old, new, vetoes, chance))
     return tuple(changes)
+
+
+def sign_test(losses: int, gains: int) -> float:
+    """Return the probability of at least so many losses among fair coin tosses: the one-sided exact McNemar test."""
+    tosses = losses + gains
+    return float(sum(comb(tosses, count) for count in range(losses, tosses + 1)) / 2**tosses)
+
+
+def _worst(classes: Sequence[ClassChange]) -> list[ClassChange]:
+    """Return the three classes that lose most recall."""
+    fallen = [change for change in classes if change.challenger < change.champion - _ROUNDING]
+    return sorted(fallen, key=lambda change: change.challenger - change.champion)[:3]

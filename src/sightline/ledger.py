@@ -35,6 +35,9 @@ class Entry(BaseModel):
         test_ids: sha256 of the sorted ids of the test samples.
         gain, low, high: of the headline metric, challenger minus champion; null where nothing was compared.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
+        batches: those that were part of the model's data.
+        blamed_batches: those of them that a refusal puts down to, to be withdrawn.
+        compared: test samples that both models were judged on; null where nothing was compared.
         git_sha, lock_md5: the commit and `dvc.lock` that made the model.
         git_dirty: whether what makes a model differed from that commit; null where this was not looked at.
     """
@@ -55,6 +58,9 @@ class Entry(BaseModel):
     low: float | None = None
     high: float | None = None
     promotions_on_test_set: Annotated[int, Field(ge=0)]
+    batches: tuple[str, ...] = ()
+    blamed_batches: tuple[str, ...] = ()
+    compared: int | None = None
     git_sha: str | None = None
     lock_md5: str | None = None
     git_dirty: bool | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from sightline.gate import Scores
 
 @dataclass(frozen=True)
 class Release:
-    """The content of `release/NAME.json`; hashes of directories are DVC's."""
+    """The content of `release/NAME.json`; hashes of directories are DVC's.
+
+    `batches` are those that were part of the model's data when it was made.
+    """
 
     name: str
     task: str
@@ -29,6 +32,7 @@ class Release:
     samples: int
     test_ids_sha256: str
     weights_sha256: str
+    batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ def folders(name: str, root: Path) -> Folders:
     return Folders(root / "models" / name, reports / "training", reports / "evaluation")
 
 
-def release(name: str, root: Path) -> dict[str, Any]:
-    """Describe the model `name` of the workspace, without time, commit or run id.
+def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe the model `name` of the workspace, made of data with these batches, without time, commit or run id.
 
     Raises:
         UserError: a file is missing, or its `model.onnx` does not say what its network says.
@@ -69,6 +73,7 @@ def release(name: str, root: Path) -> dict[str, Any]:
         "samples": metrics["samples"],
         "test_ids_sha256": ids_sha256(ids),
         "weights_sha256": model["weights_sha256"],
+        "batches": list(batches),
     }
 
 
@@ -91,8 +96,9 @@ def refuse_other_onnx(name: str, metrics: Mapping[str, Any]) -> None:
 def read_release(path: Path) -> Release:
     """Read what `release` described."""
     try:
-        return Release(**_read(path))
-    except (TypeError, ValueError) as error:
+        values = _read(path)
+        return Release(**{**values, "batches": tuple(values.get("batches", ()))})
+    except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a release: {error}; delete it and run `dvc repro`") from None
 
 

@@ -22,6 +22,7 @@ MOST_VALUES = 20  # slices of one column
 PARTS = 4  # into which numbers with more values are cut
 FEW = 20  # samples below which a slice is not judged
 REST = "other values"
+FIRST = "first data"  # samples of no batch
 _KEYS = ("id", "source")
 COLUMNS = ["column", "value", "samples", "score", "low", "high", "verdict"]
 
@@ -29,7 +30,7 @@ Verdict = Literal["worse", "better", "alike", "few", "unmeasured"]
 
 
 def read_columns(prepared: Path, file: Path | None) -> pd.DataFrame:
-    """Return what is known of each test sample: its attributes, and the columns of a CSV file.
+    """Return what is known of each test sample: its attributes, its batch, and the columns of a CSV file.
 
     Args:
         prepared: folder of the prepared data set.
@@ -44,6 +45,9 @@ def read_columns(prepared: Path, file: Path | None) -> pd.DataFrame:
     store = SplitStore(prepared / "test")
     index = pd.Index(store.ids, name="id")
     known = pd.DataFrame([json.loads(text) for text in store.column("attributes")], index=index)
+    batches = store.column("batch")
+    if any(batches) and "batch" not in known:
+        known["batch"] = [name or FIRST for name in batches]
     if file is None:
         return known
     table = _read_file(file)

@@ -111,6 +111,7 @@ class Sample:
         keypoints: N x K x 3 float32: x, y, visibility (0 absent, 1 hidden, 2 visible).
         values: regression targets.
         attributes: plain values by which results may be sliced.
+        batch: the batch that brought it, "" for the first data.
     """
 
     source: str
@@ -129,6 +130,7 @@ class Sample:
     keypoints: FLOAT32 | None = None
     values: list[float] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
+    batch: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.box_labels)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sightline.config import load_params
+from sightline.data.schema import SCHEMA
 from sightline.dvc_store import DvcStore
 from sightline.publish import Outcome, register
 from sightline.release import release
@@ -119,6 +120,17 @@ def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str], met
     (folder / "confusion.png").write_bytes(png())
 
 
+def write_prepared(folder: Path, ids: Sequence[str], batch: str) -> None:
+    """Write a test split of samples without images, those after the first 400 of a batch."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "test").mkdir(parents=True)
+    (folder / "labels.json").write_text(json.dumps(LabelMap(tuple(CLASSES), tuple(CLASSES)).to_json()))
+    rows = [{"id": one, "label": place % 4, "batch": batch if place >= 400 else ""} for place, one in enumerate(ids)]
+    records = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+    with pa.OSFile(str(folder / "test/00.arrow"), "wb") as file, pa.ipc.new_file(file, SCHEMA) as out:
+        out.write_batch(records)
+
+
 def write_model(folder: Path, weights: str, classes: Sequence[str] = CLASSES, task: str = "classification") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(weights.encode())
@@ -171,9 +183,11 @@ class Project:
         classes: Sequence[str] = CLASSES,
         task: str = "classification",
         metric: str = "accuracy",
+        batches: Sequence[str] = (),
+        prefix: str = "s",
     ) -> None:
-        """Put a model in the workspace, its folders in DVC's cache, and write its release."""
-        ids = [f"s{number:05d}" for number in range(count)]
+        """Put a model in the workspace, its folders in DVC's cache, and write its release; sample 400 on is new."""
+        ids = [f"{prefix}{number:05d}" for number in range(count)]
         folders = [self.root / "models" / name]
         folders += [self.root / "reports" / name / part for part in ("training", "evaluation")]
         for folder in folders:
@@ -185,7 +199,8 @@ class Project:
             self.cache(folder)
         path = self.root / "release" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(release(name, self.root)))
+        path.write_text(json.dumps(release(name, self.root, batches)))
+        write_prepared(self.root / "data/prepared/digits", ids, batches[-1] if batches else "")
 
     def cache(self, folder: Path) -> None:
         from dvc_data.hashfile.build import build

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.config.evaluation import Gate
-from sightline.gate import Decision, Scores, decide, gain_interval
+from sightline.gate import Decision, Scores, decide, gain_interval, sign_test
 
 
 def scores(wrong: set[int], count: int = 400, prefix: str = "s") -> Scores:
@@ -122,3 +122,23 @@ def test_swapping_the_two_never_promotes_both(old: list[bool], new: list[bool]) 
     second = Scores(ids, np.array(new[: len(old)], dtype=np.float64))
     outcomes = {judge(first, second).outcome, judge(second, first).outcome}
     assert "refuse" in outcomes
+
+
+def test_the_sign_test_is_the_share_of_coin_tosses() -> None:
+    tosses = [bin(number).count("1") for number in range(2**7)]
+    for losses in range(8):
+        assert sign_test(losses, 7 - losses) == sum(count >= losses for count in tosses) / 2**7
+    assert sign_test(0, 0) == 1
+
+
+def test_harm_is_more_than_chance() -> None:
+    everywhere = judge(scores(set()), scores(set(range(80))), max_class_drop=1.0)
+    assert everywhere.harmful
+    assert "recall of class 0 falls from 1.000 to 0.800 on 100 samples" in everywhere.reason
+    one_class = judge(scores({1, 2, 3}), scores(set(range(0, 200, 4))))
+    assert one_class.harmful
+    by_chance = judge(scores(set()), scores({0, 4, 8}), max_class_drop=0.02)
+    assert by_chance.outcome == "refuse"
+    assert "recall of class 0 falls" in by_chance.reason
+    few = judge(scores({1, 2, 3, 5, 6, 7}), scores({0, 4, 8}), max_class_drop=0.02)
+    assert (few.outcome, few.harmful) == ("refuse", False)

@@ -91,7 +91,7 @@ def test_data_that_moved_on_is_an_error_not_a_traceback(project: Project) -> Non
     project.make("two", BETTER, count=480)
 
     def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
-        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(500)])
+        write_evaluation(folder, GOOD, [f"{model.parent.name}{number:05d}" for number in range(400)])
 
     with pytest.raises(UserError, match=r"digit: .*different samples; run `dvc repro`"):
         project.register(evaluate)

@@ -10,6 +10,7 @@ import pytest
 from registry_project import Project, png, write_evaluation
 
 from sightline.config import load_params
+from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.publish import last_outcomes, rollback
 
@@ -99,11 +100,18 @@ def test_other_test_samples_make_the_champion_predict_again(project: Project) ->
     seen: list[Any] = []
 
     def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
-        seen.append(((model / "weights.safetensors").read_text(), prepared.relative_to(project.root).as_posix()))
-        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(480)])
+        weights = (model / "weights.safetensors").read_text()
+        ids = SplitStore(prepared / "test").ids
+        seen.append((weights, len(ids)))
+        write_evaluation(folder, GOOD if weights == "one" else BETTER, ids)
 
-    assert project.register(evaluate)[0].decision == "promote"
-    assert seen == [("one", "data/prepared/digits")]
+    outcome = project.register(evaluate)[0]
+    assert outcome.decision == "promote"
+    assert seen == [("one", 400), ("two", 400)]
+    assert outcome.reason.endswith(
+        "; judged on 400 of 480 test samples: those that the champion was tested on, with the same labels"
+    )
+    assert project.ledger()[-1]["compared"] == 400
     assert project.ledger()[-1]["promotions_on_test_set"] == 0
 
 

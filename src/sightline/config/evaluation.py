@@ -30,3 +30,8 @@ class Gate(Section):
     min_gain: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="in the headline metric")
     max_class_drop: Fraction = Field(0.05, description="largest loss of recall allowed in any class")
     min_class_samples: PositiveInt = Field(20, description="classes with fewer test samples cannot veto")
+    withdraw_batches: Literal["worse", "refused"] = Field(
+        "worse",
+        description="new batches are withdrawn when a model trained with them is measurably worse, or whenever it is "
+        "refused, be it that the difference is within noise",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean, median_low
 from typing import Any
 
@@ -31,6 +31,7 @@ class Card:
         quarantined: samples left out.
         dropped: annotations left out of samples that stay.
         digests: hash of each split's files.
+        batches: images in each split, by the batch that brought them; without those of the first data.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Card:
     dropped: int
     ignored: int
     digests: dict[SplitName, str]
+    batches: dict[str, dict[SplitName, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values for JSON."""
@@ -92,12 +94,18 @@ def make_card(
         dropped=sum(finding.fate == "annotation" for finding in findings),
         ignored=ignored,
         digests=digests,
+        batches=_count_batches(parts),
     )
 
 
 def count_classes(labels: LabelMap, records: Sequence[Record]) -> dict[str, int]:
     """Return the number of images with each class; one with several classes counts for each of them."""
     return _named(labels, Counter(label for record in records for label in record.present))
+
+
+def _count_batches(parts: Mapping[SplitName, Sequence[Record]]) -> dict[str, dict[SplitName, int]]:
+    names = sorted({record.batch for members in parts.values() for record in members} - {""})
+    return {name: {split: sum(record.batch == name for record in parts[split]) for split in SPLITS} for name in names}
 
 
 def _count_objects(labels: LabelMap, records: Sequence[Record]) -> dict[str, int]:

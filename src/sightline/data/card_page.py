@@ -31,6 +31,7 @@ def render_page(card: Card) -> str:
         "",
         *_class_lines(card),
         *_value_lines(card),
+        *_batch_lines(card),
         "![Some training images](samples.png)",
         "",
         "## Findings",
@@ -38,6 +39,14 @@ def render_page(card: Card) -> str:
         *(_finding_lines(card) or ["None."]),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _batch_lines(card: Card) -> list[str]:
+    """Return the table of the batches that were added to the first data."""
+    if not card.batches:
+        return []
+    rows = [f"| {name} | {' | '.join(str(own[s]) for s in SPLITS)} |" for name, own in card.batches.items()]
+    return ["## Batches", "", f"| added | {' | '.join(SPLITS)} |", f"|---|{'--:|' * len(SPLITS)}", *rows, ""]
 
 
 def _class_lines(card: Card) -> list[str]:

@@ -43,6 +43,7 @@ class Record:
         pixels: pixels of each class, where the sample has a semantic mask and no boxes.
         values: regression targets.
         truth: hash of all that is known beside the label; empty where that is nothing.
+        batch: the batch that brought it, "" for the first data.
     """
 
     index: int
@@ -61,6 +62,7 @@ class Record:
     pixels: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
     truth: str = ""
+    batch: str = ""
 
 
 def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None, list[Finding]]]:
@@ -113,7 +115,8 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         objects=tuple(sample.box_labels),
         pixels=pixels,
         values=tuple(sample.values),
-        truth=_truth(sample),
+        truth=truth_of(sample),
+        batch=sample.batch,
     )
     return record, hints + found
 
@@ -130,7 +133,7 @@ def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(told - {-1}))
 
 
-def _truth(sample: Sample) -> str:
+def truth_of(sample: Sample) -> str:
     """Return a hash by which copies of an image with other annotations are told apart."""
     plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
     arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]

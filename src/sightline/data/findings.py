@@ -13,6 +13,7 @@ Code = Literal[
     "bomb",
     "undecodable",
     "conflict",
+    "new_class",
     "leak",
     "no_mask",
     "broken_file",
@@ -68,6 +69,9 @@ KINDS: dict[Code, Kind] = {
     "undecodable": Kind("sample", "image format that is not read here", "convert it to PNG or JPEG"),
     "conflict": Kind(
         "sample", "same image, different labels", "decide for one label or annotation and remove the other copies"
+    ),
+    "new_class": Kind(
+        "sample", "class that the data set does not have", "correct it, or put the class into the first data by hand"
     ),
     "leak": Kind("sample", "same image in two splits", "keep it in one split; it stays in the one that tests"),
     "no_mask": Kind("sample", "image without a usable mask", "add its mask as an index PNG, or remove the image"),

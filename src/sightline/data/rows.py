@@ -53,7 +53,7 @@ def sample_row(name: str, sample: Sample, shape: tuple[int, int, int], sha256: s
     """Return the values of all columns: id, sample, its height, width and channels, and the hash of its bytes."""
     copied = ("image", "label", "labels", "box_labels", "iscrowd", "difficult", "area", "instances", "values")
     height, width, channels = shape
-    return {column: getattr(sample, column) for column in (*copied, "group", "source")} | {
+    return {column: getattr(sample, column) for column in (*copied, "group", "source", "batch")} | {
         "id": name,
         "height": height,
         "width": width,

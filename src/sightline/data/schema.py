@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("attributes", pa.string()),
         pa.field("group", pa.string()),
         pa.field("source", pa.string()),
+        pa.field("batch", pa.string()),
         pa.field("sha256", pa.string()),
     ]
 )

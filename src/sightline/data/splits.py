@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Literal
 
 from sightline.data.checks import Record
@@ -16,15 +16,24 @@ from sightline.structures import SPLITS, SplitName
 def divide(
     records: Sequence[Record], fractions: Mapping[SplitName, float], by: Literal["hash", "order"], salt: int
 ) -> list[SplitName]:
-    """Return the split of each record.
+    """Return the split of each record; the records of a batch come together, those of older batches first.
 
     Parts that the data set defines are kept; each other part is taken out of its train samples. By hash, a sample's
     part depends on nothing but its group or bytes, so it stays when data grows; equal groups, and without groups equal
-    images, share a part.
+    images, share a part. Batches are divided one after the other, and what was divided before them stays: by order each
+    is cut for itself, and a group goes where its first samples are.
     """
-    shares = carved(fractions, {record.split for record in records if record.split is not None})
-    free = [record for record in records if record.split in (None, "train")]
-    taken = _by_hash(free, shares, salt) if by == "hash" else _by_order(free, shares)
+    taken: dict[str, SplitName] = {}
+    defined: set[SplitName] = set()
+    for _, batch in groupby(records, key=lambda record: record.batch):
+        members = list(batch)
+        defined |= {record.split for record in members if record.split is not None}
+        shares = carved(fractions, defined)
+        free = [record for record in members if record.split in (None, "train") and key(record) not in taken]
+        taken |= _by_hash(free, shares, salt) if by == "hash" else _by_order(free, shares)
+        for record in members:
+            if record.split in ("val", "test"):
+                taken.setdefault(key(record), record.split)
     return [record.split if record.split in ("val", "test") else taken[key(record)] for record in records]
 
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from sightline.config.evaluation import Evaluation
 from sightline.errors import UserError
 from sightline.files import read_json
-from sightline.gate import Scores, decide
+from sightline.gate import Decision, decide
 from sightline.ledger import Entry, now
+from sightline.publish.comparison import Evaluate, compare
 from sightline.publish.registry import Registry
-from sightline.release import Release, folders, read_scores
+from sightline.release import Release, folders
 
-# (model directory, prepared data, settings, folder to write): predicts the test split, as `evaluate.evaluate_model`.
-Evaluate = Callable[[Path, Path, Evaluation, Path], object]
 _NAMES_SHOWN = 5
 
 
@@ -42,17 +37,40 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     theirs = json.loads(registry.store.read(champion.model_md5, "model.json", f"{release.name}'s champion"))
     if reason := _incomparable(release.name, theirs, ours):
         return entry.model_copy(update={"decision": "refuse", "reason": reason})
-    settings, challenger = registry.params.evaluation, read_scores(places.evaluation)
-    scores = _champion_scores(champion, release, challenger, registry, evaluate)
-    names = ours["labels"]["classes"]
+    compared = compare(champion, release, registry, evaluate)
+    if compared is None:
+        told = f"nothing to compare on: every test sample is of a new batch; {_by_hand(release.name)}"
+        return entry.model_copy(update={"decision": "refuse", "reason": told})
+    settings, rules, names = registry.params.evaluation, registry.params.gate, ours["labels"]["classes"]
     try:
         decision = decide(
-            scores, challenger, registry.params.gate, settings.resamples, settings.confidence, names=names
+            compared.champion, compared.challenger, rules, settings.resamples, settings.confidence, names=names
         )
     except ValueError as error:
         raise UserError(f"{error}; run `dvc repro`, so that data and evaluation belong together") from None
     figures = {"gain": decision.gain, "low": decision.low, "high": decision.high}
-    return entry.model_copy(update={"decision": decision.outcome, "reason": decision.reason, **figures})
+    changes = {
+        "decision": decision.outcome,
+        "reason": decision.reason + compared.told,
+        "compared": len(compared.champion.ids),
+        "blamed_batches": _blamed(decision, release, champion, registry),
+    }
+    return entry.model_copy(update={**changes, **figures})
+
+
+def _blamed(decision: Decision, release: Release, champion: Entry, registry: Registry) -> tuple[str, ...]:
+    """Return the batches that a refusal is put down to: new to the champion, and to every challenger that did no harm.
+
+    Chance alone refuses many a model, so unless the rules say otherwise only a measurably worse one counts.
+    """
+    if decision.outcome == "promote" or not (decision.harmful or registry.params.gate.withdraw_batches == "refused"):
+        return ()
+    seen = set(champion.batches)
+    for entry in registry.ledger.of(release.name):
+        judged = entry.champion_md5 == champion.model_md5 and entry.compared is not None
+        if judged and not entry.blamed_batches:
+            seen |= set(entry.batches)
+    return tuple(batch for batch in release.batches if batch not in seen)
 
 
 def new_entry(release: Release, champion: Entry | None, registry: Registry, reason: str) -> Entry:
@@ -70,45 +88,16 @@ def new_entry(release: Release, champion: Entry | None, registry: Registry, reas
         test_ids=release.test_ids_sha256,
         headline=release.headline,
         promotions_on_test_set=registry.ledger.promotions(release.name, release.test_ids_sha256),
+        batches=release.batches,
         git_sha=made.git_sha,
         lock_md5=made.lock_md5,
         git_dirty=made.git_dirty,
     )
 
 
-def _champion_scores(
-    champion: Entry, release: Release, challenger: Scores, registry: Registry, evaluate: Evaluate
-) -> Scores:
-    """Return the champion's scores on the challenger's test samples, predicted anew if its own do not compare."""
-    name, what = champion.name, f"the evaluation of {champion.name}'s champion"
-    same_metric = champion.headline["name"] == release.headline["name"]
-    with registry.work_folder() as work:
-        if same_metric and champion.test_ids == release.test_ids_sha256:
-            registry.store.restore(champion.evaluation_md5, work / "evaluation", what)
-            scores = read_scores(work / "evaluation")
-            if _same_labels(scores, challenger):
-                return scores
-        registry.report(f"{name}: test samples or metric have changed: the champion predicts anew")
-        registry.store.restore(champion.model_md5, work / "model", f"{name}'s champion")
-        prepared = registry.root / "data" / "prepared" / registry.params.dataset_of(name)
-        (work / "anew").mkdir()
-        try:
-            evaluate(work / "model", prepared, registry.params.evaluation, work / "anew")
-        except UserError as error:
-            remedy = f"if it never will again, `sightline promote {name}` puts the new model in its place"
-            raise UserError(["the champion cannot predict the present test samples", *error.lines, remedy]) from None
-        return read_scores(work / "anew")
-
-
-def _same_labels(one: Scores, other: Scores) -> bool:
-    if one.labels is None or other.labels is None:
-        return True
-    return np.array_equal(one.by_id().labels, other.by_id().labels)  # type: ignore[arg-type]
-
-
 def _incomparable(name: str, champion: Any, challenger: Any) -> str:
     """Return why two models (their model.json) cannot be measured on one test split, "" if they can."""
-    remedy = f"they cannot be compared; `sightline promote {name}` puts the challenger in its place"
+    remedy = f"they cannot be compared; {_by_hand(name)}"
     old, new = champion["task"]["kind"], challenger["task"]["kind"]
     if old != new:
         return f"other task: the champion does {old}, the challenger {new}; {remedy}"
@@ -119,6 +108,10 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> str:
         before, after = ({"classes": labels["source_ids"]} for labels in (before, after))
     shown = f"the champion's are {_shortened(before['classes'])}, the challenger's {_shortened(after['classes'])}"
     return f"other classes: {shown}{_first_change(before['classes'], after['classes'])}; {remedy}"
+
+
+def _by_hand(name: str) -> str:
+    return f"`sightline promote {name}` puts the challenger in its place"
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 from sightline.config import Params
 from sightline.errors import UserError
 from sightline.ledger import now
-from sightline.publish.judgement import Evaluate, judge, new_entry
+from sightline.publish.comparison import Evaluate
+from sightline.publish.judgement import judge, new_entry
 from sightline.publish.outcomes import Outcome, known_outcomes, remember
 from sightline.publish.registry import Registry, Report, own_folder
 from sightline.release import Release, read_release

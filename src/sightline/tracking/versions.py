@@ -77,7 +77,7 @@ class Versions:
             client.get_registered_model(name)
         except MlflowException:
             client.create_registered_model(name)
-        source = f"models:/{logged.model_id}"
+        source = logged.artifact_location  # `models:/ID` would be looked up at MLflow's global address
         made = client.create_model_version(name, source, run_id=run, tags=dict(tags), model_id=logged.model_id)
         return Version(name, str(made.version), run, dict(tags))
 

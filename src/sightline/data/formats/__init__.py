@@ -20,9 +20,10 @@ from sightline.config.datasets import (
     Voc,
     Yolo,
 )
+from sightline.data.formats.batches import BATCHES, with_batches
 from sightline.data.formats.source import Source, Unreadable, require_two_classes
 
-__all__ = ["Source", "Unreadable", "open_source"]
+__all__ = ["Source", "Unreadable", "open_files", "open_source", "open_whole"]
 
 
 def open_source(dataset: Dataset) -> Source:
@@ -31,7 +32,7 @@ def open_source(dataset: Dataset) -> Source:
     Raises:
         UserError: the layout, a table or an annotation file is not what the format says, or classes do not exist.
     """
-    source = _opened(dataset)
+    source = open_whole(dataset)
     if dataset.classes is not None:
         from sightline.data.formats.chosen import ChosenClasses
 
@@ -41,7 +42,24 @@ def open_source(dataset: Dataset) -> Source:
     return source
 
 
-def _opened(dataset: Dataset) -> Source:
+def open_whole(dataset: Dataset) -> Source:
+    """Return the samples of all classes: those of the first files, and those of the batches that were added to them.
+
+    Raises:
+        UserError: the layout, a table or an annotation file is not what the format says.
+    """
+    root, first = Path(dataset.root), open_files(dataset)
+    if not (root / BATCHES).is_dir():
+        return first
+    return with_batches(first, root, lambda folder: open_files(dataset.model_copy(update={"root": str(folder)})))
+
+
+def open_files(dataset: Dataset) -> Source:
+    """Return the samples of the files in the root, without batches.
+
+    Raises:
+        UserError: the layout, a table or an annotation file is not what the format says.
+    """
     match dataset:
         case ImageFolder(root=root):
             from sightline.data.formats.image_folder import open_image_folder

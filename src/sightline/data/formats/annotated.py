@@ -13,7 +13,7 @@ from typing import Any
 from sightline.data.annotations import Annotation, Size, assemble, map_names
 from sightline.data.encoding import upright_size
 from sightline.data.findings import Finding
-from sightline.data.formats.source import Source, Unreadable, is_image, read_image, visible_files
+from sightline.data.formats.source import FolderSource, Unreadable, is_image, read_image, visible_files
 from sightline.errors import UserError
 from sightline.structures import LabelMap, Sample, SplitName
 
@@ -38,7 +38,7 @@ class Annotated:
     problem: str | None = None
 
 
-class AnnotatedSource(Source):
+class AnnotatedSource(FolderSource):
     """Images with boxes, outlines or key points, in the order of their paths."""
 
     def __init__(
@@ -56,6 +56,10 @@ class AnnotatedSource(Source):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+        return self.entries[index].path
 
     def sample(self, index: int) -> Sample:
         """Return one sample with the annotations that hold."""

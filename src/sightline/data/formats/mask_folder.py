@@ -11,7 +11,7 @@ import numpy as np
 from sightline.data.encoding import read_index_png
 from sightline.data.findings import Finding
 from sightline.data.formats.annotated import PerSplit, parts_of
-from sightline.data.formats.source import Source, Unreadable, is_image, read_image, require_root, visible_files
+from sightline.data.formats.source import FolderSource, Unreadable, is_image, read_image, require_root, visible_files
 from sightline.errors import UserError
 from sightline.structures import IGNORED, LabelMap, Sample, SplitName
 
@@ -24,7 +24,7 @@ class MaskedImage(NamedTuple):
     split: SplitName | None
 
 
-class MaskFolderSource(Source):
+class MaskFolderSource(FolderSource):
     """Images with semantic masks, in the order of their paths.
 
     Args:
@@ -51,6 +51,10 @@ class MaskFolderSource(Source):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+        return self.pairs[index].path
 
     def sample(self, index: int) -> Sample:
         """Return one image with its mask, values made class ids."""

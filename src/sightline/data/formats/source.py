@@ -63,6 +63,14 @@ class Source(ABC):
         return self.sample(index), []
 
 
+class FolderSource(Source):
+    """Samples that are image files below a root, each known by its path before it is opened."""
+
+    @abstractmethod
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+
+
 class Entry(NamedTuple):
     """What is known of an image file before it is opened."""
 
@@ -75,7 +83,7 @@ class Entry(NamedTuple):
     values: tuple[float, ...] = ()
 
 
-class FileSource(Source):
+class FileSource(FolderSource):
     """Image files below a root, in the order of their paths."""
 
     def __init__(self, root: Path, labels: LabelMap, entries: Sequence[Entry], ignored: Sequence[str] = ()) -> None:
@@ -86,6 +94,10 @@ class FileSource(Source):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+        return self.entries[index].path
 
     def sample(self, index: int) -> Sample:
         """Return one sample with the bytes of its file."""

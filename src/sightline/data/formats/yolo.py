@@ -19,7 +19,8 @@ from sightline.data.formats.source import is_image, require_root, visible_files
 from sightline.errors import UserError
 from sightline.structures import LabelMap, SplitName
 
-_NAME_FILES = ("classes.txt", "obj.names")
+_LISTS = ("classes.txt", "obj.names")
+NAME_FILES = ("data.yaml", *_LISTS)
 
 
 def open_yolo(root: Path) -> AnnotatedSource:
@@ -51,7 +52,7 @@ def open_yolo(root: Path) -> AnnotatedSource:
 
 
 def _is_label(text: str) -> bool:
-    return PurePosixPath(text).name not in _NAME_FILES
+    return PurePosixPath(text).name not in _LISTS
 
 
 def _names(root: Path) -> dict[int, str]:
@@ -62,7 +63,7 @@ def _names(root: Path) -> dict[int, str]:
         if values.get("kpt_shape"):
             raise UserError(f"{table}: kpt_shape: key points are not read from YOLO's files; convert them to COCO")
         return _from_yaml(table, values.get("names"))
-    lists = next((root / name for name in _NAME_FILES if (root / name).is_file()), None)
+    lists = next((root / name for name in _LISTS if (root / name).is_file()), None)
     if lists is None:
         raise UserError(f"{root}: no data.yaml and no classes.txt; name the classes in one of them")
     lines = [line.strip() for line in lists.read_text(encoding="utf-8-sig").splitlines()]

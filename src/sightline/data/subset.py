@@ -1,0 +1,36 @@
+"""Some test samples of a prepared data set, as a prepared data set of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sightline.errors import UserError
+
+
+def write_subset(prepared: Path, ids: Collection[str], folder: Path) -> None:
+    """Write label map and test split of `prepared` to a new `folder`, with the samples `ids` alone.
+
+    Raises:
+        UserError: a sample is missing.
+    """
+    (folder / "test").mkdir(parents=True)
+    shutil.copyfile(prepared / "labels.json", folder / "labels.json")
+    wanted, found = pa.array(sorted(ids), pa.string()), 0
+    for file in sorted((prepared / "test").glob("*.arrow")):
+        with pa.memory_map(str(file)) as source:
+            batch = pa.ipc.open_file(source).get_batch(0)
+            part = batch.filter(pc.is_in(batch.column("id"), value_set=wanted))
+            if part.num_rows:
+                with (
+                    pa.OSFile(str(folder / "test" / file.name), "wb") as sink,
+                    pa.ipc.new_file(sink, part.schema) as out,
+                ):
+                    out.write_batch(part)
+            found += part.num_rows
+    if found != len(wanted):
+        raise UserError(f"{prepared}: holds {found} of {len(wanted)} test samples that were evaluated; run `dvc repro`")
