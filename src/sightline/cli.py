@@ -10,6 +10,7 @@ import typer
 
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
+from sightline.commands.drift import drift
 from sightline.commands.explain import explain
 from sightline.commands.predict import predict
 from sightline.commands.report import report
@@ -182,7 +183,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, predict, report, serve, stylize):
+for command in (convert, dream, drift, explain, predict, report, serve, stylize):
     app.command()(command)
 
 

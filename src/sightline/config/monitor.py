@@ -11,8 +11,8 @@ from sightline.config.base import PositiveInt, Section
 from sightline.config.errors import nearest
 from sightline.config.features import Features
 
-# The most hypotheses of one check: the embedding twice, eight image statistics, two of predictions.
-MOST_TESTS = 12
+# The most hypotheses of one check: the embedding twice, nine image statistics, three of predictions.
+MOST_TESTS = 14
 
 
 class Monitor(Section):

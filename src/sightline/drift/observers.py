@@ -16,7 +16,7 @@ from sightline.errors import UserError
 from sightline.structures import FLOAT32, UINT8, Prediction
 
 _SIDE = 64  # pixels, both sides, of what the filters see
-_COLOURS = 4  # cells along each side in which colours are averaged
+_COLOURS = 4  # cells along each side in which brightness and two opponent colours are averaged
 
 
 class Observer(ABC):
@@ -46,13 +46,14 @@ class HandmadeObserver(Observer):
     def __init__(self) -> None:
         from sightline.features.handmade import Hog
 
-        self._hog = Hog(_SIDE, cell=16, block=2, bins=9)
+        self._hog = Hog(_SIDE, cell=_SIDE // 2, block=2, bins=9)  # 36 numbers: no more than there are of colours
 
     def __call__(self, pixels: UINT8, placements: Sequence[Placement]) -> tuple[FLOAT32, list[Prediction]]:
-        """N x 64 x 64 x 3 -> N x 372."""
-        small = [cv2.resize(image, (_COLOURS, _COLOURS), interpolation=cv2.INTER_AREA).ravel() for image in pixels]
-        colours = np.stack(small).astype(np.float32) / np.float32(255)
-        return np.concatenate([self._hog(pixels)["hog"], colours], axis=1), []
+        """N x 64 x 64 x 3 -> N x 84."""
+        small = [cv2.resize(image, (_COLOURS, _COLOURS), interpolation=cv2.INTER_AREA) for image in pixels]
+        red, green, blue = np.moveaxis(np.stack(small).astype(np.float32) / np.float32(255), 3, 0)
+        opponents = np.stack([red + green + blue, red - green, red + green - 2 * blue], axis=-1)
+        return np.concatenate([self._hog(pixels)["hog"], opponents.reshape(len(pixels), -1)], axis=1), []
 
 
 class FeaturesObserver(Observer):
