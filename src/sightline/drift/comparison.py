@@ -93,7 +93,7 @@ class Comparison:
 
 def p_text(p: float) -> str:
     """Return a p-value as people write it."""
-    return f"{p:.2g}" if p >= 0.001 else "below 0.001" if p >= 1e-4 else f"{p:.0e}" if p > 1e-99 else "below 1e-99"
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 1e-99 else "below 1e-99"
 
 
 def compare(
