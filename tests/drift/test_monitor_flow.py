@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from test_command import made  # noqa: F401 - a fixture
 
 from sightline.drift import last_verdicts
 from sightline.drift.verdicts import past_checks
@@ -68,7 +67,7 @@ def deploy_retrain() -> None:
 
 def test_drift_begins_after_two_checks_and_triggers_once(
     flow: ModuleType,
-    made: Path,  # noqa: F811
+    made: Path,
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "project"
@@ -106,7 +105,7 @@ def test_drift_begins_after_two_checks_and_triggers_once(
     assert "pictures/map.png" in pictures
 
 
-def test_a_name_that_is_not_watched_fails_in_one_line(flow: ModuleType, made: Path) -> None:  # noqa: F811
+def test_a_name_that_is_not_watched_fails_in_one_line(flow: ModuleType, made: Path) -> None:
     state = flow.monitor(str(made), ["scene"], return_state=True)
     assert state.is_failed()
     assert "datasets: 'scene' is not among monitor of params.yaml (did you mean scenes?)" in state.message

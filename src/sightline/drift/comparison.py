@@ -48,7 +48,7 @@ class Comparison:
 
     Attributes:
         findings: every test, the clearest first.
-        p: the least adjusted p-value: that of "nothing has changed".
+        p: the least adjusted p-value.
         alpha: what it is compared with.
         samples: images of the reference, and recent ones.
         points: principal components of the reference's images, N x K, and of the recent ones, M x K.
@@ -138,7 +138,9 @@ def _number_findings(reference: dict[str, FLOAT64], recent: dict[str, FLOAT64], 
         before, after = float(np.median(own)), float(np.median(other))
         # Shares differ although medians agree: say what then has changed.
         told = f"median {before:.3g} is now {after:.3g}"
-        if f"{before:.3g}" == f"{after:.3g}":
+        if np.ptp(np.concatenate([own, other])) == 0:
+            told = f"{before:.3g} in all images"
+        elif f"{before:.3g}" == f"{after:.3g}":
             told = f"median stays {before:.3g}, distributions are {distance:.2f} apart"
         yield Finding(name, group, "KS", p, before, after, told)
 

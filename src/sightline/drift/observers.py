@@ -111,14 +111,17 @@ class ModelObserver(Observer):
             vectors = np.concatenate([found[name] for name in task.layers], axis=1)
             return vectors, self._predictor.predict_pixels(pixels, placements)
         seen: list[Any] = []
-        hook = task.network.get_submodule(task.head).register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+        # A head that is no function of its own is entered by the first of its parts.
+        parts = task.network.get_submodule(task.head).modules()
+        hooks = [part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs)) for part in parts]
         try:
             with torch.inference_mode():
                 outputs = self._predictor.outputs(pixels)
                 predictions = task.predictions(outputs, placements)
         finally:
-            hook.remove()
-        return _vectors(seen, len(pixels), self.title), predictions
+            for hook in hooks:
+                hook.remove()
+        return _vectors(seen[:1], len(pixels), self.title), predictions
 
 
 def _vectors(entered: Any, count: int, title: str) -> FLOAT32:

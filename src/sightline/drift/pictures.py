@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ def draw_map(comparison: Comparison, seed: int) -> Figure:
         axis.set(xticks=[], yticks=[])
         axis.set_xlabel(name, fontsize=SMALL + 1)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=SMALL, frameon=False)
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=SMALL, frameon=False, markerscale=2)
     return figure
 
 
@@ -134,7 +135,7 @@ def strange_sheet(reference: Seen, recent: Seen, comparison: Comparison) -> Imag
     for place, number in enumerate(strangest):
         left, upper = gap + place % _SHEET * (side + gap), top + head + place // _SHEET * high
         sheet.paste(Image.fromarray(recent.thumbnails[number]), (left, upper))
-        told = f"{comparison.strangeness[number]:.1f}  {recent.names[number].rsplit('/', 1)[-1]}"
+        told = f"{comparison.strangeness[number]:.1f}  {PurePosixPath(recent.names[number]).stem}"
         while font.getlength(told) > side and len(told) > 1:
             told = told[:-1]
         draw.text((left, upper + side + 3), told, "#1e1e1e", font)

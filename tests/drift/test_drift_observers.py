@@ -19,7 +19,7 @@ from sightline.features.building import build_features
 from sightline.features.embedding import embed
 from sightline.tasks import build
 
-BODY = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 16}
+BODY = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 32}
 
 
 @pytest.mark.parametrize(

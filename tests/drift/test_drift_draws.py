@@ -11,7 +11,7 @@ from sightline.drift.images import Images
 from sightline.drift.observers import HandmadeObserver
 from sightline.drift.seen import Seen, look
 
-FLOWERS = Path(os.environ.get("SIGHTLINE_DATA", "")) / "flowers12"
+FLOWERS = Path(__file__).parents[3] / "shared/data/flowers12"
 
 
 def test_a_few_draws() -> None:
