@@ -72,6 +72,8 @@ def check_dataset(
     folder = recent or (Path(own.recent) if own.recent else None)
     place = root / folder if folder else recent_folder(root / "data/inbox" / dataset, root / raw)
     reference_files = reference_images(root / "data/prepared" / dataset, own.max_samples, params.seed)
+    if folder is None and not place.is_dir():  # the inbox comes with its first images
+        raise TooFewImages(_few(place, 0, own.min_samples))
     recent_files = recent_images(place, own.max_samples, params.seed)
     if recent_files.found < own.min_samples:
         raise TooFewImages(_few(place, recent_files.found, own.min_samples))
