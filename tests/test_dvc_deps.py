@@ -28,6 +28,7 @@ HARMLESS = {
     "sightline.config": "re-exports",
     "sightline.config.base": "checks values; the values themselves are DVC params",
     "sightline.config.errors": "words of errors",
+    "sightline.config.monitor": "checks values; nothing is made of it by a stage",
     "sightline.config.params": "checks values",
     "sightline.config.reader": "reads YAML",
     "sightline.config.tasks": "names the kinds",

@@ -10,6 +10,7 @@ import typer
 
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
+from sightline.commands.drift import drift
 from sightline.commands.explain import explain
 from sightline.commands.ingest import ingest
 from sightline.commands.predict import predict
@@ -184,7 +185,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, ingest, predict, report, repro, serve, stylize):
+for command in (convert, dream, drift, explain, ingest, predict, report, repro, serve, stylize):
     app.command()(command)
 
 

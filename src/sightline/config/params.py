@@ -16,6 +16,7 @@ from sightline.config.explanations import Explanation, find_explanation_mistakes
 from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
+from sightline.config.monitor import Monitor, find_monitor_mistakes
 from sightline.config.reader import read_mapping
 from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
@@ -35,6 +36,7 @@ class Params(Section):
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
     styles: dict[Name, Style] = Field({}, description="pictures in the style of others, by name")
     explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
+    monitor: dict[Name, Monitor] = Field({}, description="data sets that are watched for drift, by name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
 
@@ -167,6 +169,10 @@ def load_params(path: Path, policies: bool = True) -> Params:
         for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads)
     ]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
+    learners = {name: learner.dataset for name, learner in params.registered().items()}
+    unknown += [
+        f"{path}: {line}" for line in find_monitor_mistakes(params.datasets, learners, params.features, params.monitor)
+    ]
     if unknown:
         raise ConfigError(unknown)
     return params
