@@ -11,8 +11,10 @@ import typer
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.explain import explain
+from sightline.commands.history import history
 from sightline.commands.predict import predict
 from sightline.commands.report import report
+from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
@@ -182,7 +184,7 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, explain, predict, report, serve, stylize):
+for command in (convert, dream, explain, history, predict, report, schedule, serve, stylize):
     app.command()(command)
 
 

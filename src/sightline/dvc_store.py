@@ -130,6 +130,25 @@ class DvcStore:
             order.append(ready[0])
         return order
 
+    def changed_stages(self) -> list[str]:
+        """Return what `dvc repro` would look into: stages and pointers that differ from `dvc.lock`, sorted.
+
+        Looks anew at each call, and waits while another process holds DVC's lock. What always runs does not count.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            with Repo(str(self.root), _wait_for_lock=True) as repo:
+                status = repo.status()
+        except DvcException as error:
+            raise UserError(f"{self.root}: `dvc status` fails: {error}") from None
+        return sorted(name for name, changes in status.items() if "always changed" not in changes)
+
+    def pointers(self) -> list[Path]:
+        """Return the files `*.dvc` of data under DVC."""
+        return sorted(Path(stage.path) for stage in self._repo.index.stages if stage.path.endswith(".dvc"))
+
     def always_run(self) -> set[str]:
         """Return the groups that DVC runs even when nothing changed: those with an outside effect."""
         return {_group(stage) for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}

@@ -17,6 +17,7 @@ from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.config.reader import read_mapping
+from sightline.config.retrain import Retrain
 from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
@@ -37,6 +38,7 @@ class Params(Section):
     explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
+    retrain: Retrain = Retrain()
 
     @model_validator(mode="before")
     @classmethod
