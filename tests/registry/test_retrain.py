@@ -1,7 +1,6 @@
 import fcntl
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator

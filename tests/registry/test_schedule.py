@@ -176,7 +176,7 @@ def test_a_schedule_fires_runs_one_at_a_time_and_stops(repository: Project) -> N
     for _ in range(2):
         ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
     until(lambda: "Cancelled" in states(), 120, states)
-    until(lambda: (root / "pid").exists(), 120, states)
+    until((root / "pid").exists, 120, states)
     assert [name for name in states() if name in ("Running", "Cancelled")].count("Cancelled") == 1
     assert states().count("Running") == 1
     assert sightline(repository, "stop") == "stopped: worker, server\n"
