@@ -96,7 +96,9 @@ def test_twice_without_a_network(repository: Project, tmp_path: Path) -> None:
     run(repository, **offline)
     before = (repository.runs(), repository.versions(), repository.aliases(), repository.ledger())
     assert before[1:3] == (["1"], {"champion": "1"})
+    began = time.monotonic()
     told = run(repository, **offline)
+    print(f"the second run took {time.monotonic() - began:.1f} s, a server of its own included")
     assert (repository.runs(), repository.versions(), repository.aliases(), repository.ledger()) == before
     assert "Running stage 'register'" in told
     assert told.count("Running stage") == 1
@@ -159,7 +161,7 @@ def test_a_schedule_fires_runs_one_at_a_time_and_stops(repository: Project) -> N
     def states() -> list[str]:
         return [found["state"]["name"] for found in ask(f"{api}/flow_runs/filter")]
 
-    until(lambda: "Completed" in states(), 180, lambda: (states(), (own / "worker.log").read_text()))
+    until(lambda: "Completed" in states(), 300, lambda: (states(), (own / "worker.log").read_text()))
     print(f"the cron fired and its run was complete {time.monotonic() - began:.0f} s after the start")
     assert repository.aliases() == {"champion": "1"}
     pids = [(own / f"{name}.pid").read_text() for name in ("server", "worker")]
@@ -173,11 +175,11 @@ def test_a_schedule_fires_runs_one_at_a_time_and_stops(repository: Project) -> N
     assert [found["active"] for found in deployment["schedules"]] == [False]
     until(lambda: not {"Running", "Pending", "Late"} & set(states()), 120, states)
     assert "retrain/retrain" in sightline(repository, "status")
+    before = states().count("Cancelled")  # by a cron that fired while the first run went on
     for _ in range(2):
         ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
-    until(lambda: "Cancelled" in states(), 120, states)
+    until(lambda: states().count("Cancelled") > before, 120, states)
     until((root / "pid").exists, 120, states)
-    assert [name for name in states() if name in ("Running", "Cancelled")].count("Cancelled") == 1
-    assert states().count("Running") == 1
+    assert (states().count("Cancelled") - before, states().count("Running")) == (1, 1)
     assert sightline(repository, "stop") == "stopped: worker, server\n"
     until(lambda: not processes(root), 5, lambda: processes(root))
