@@ -228,18 +228,13 @@ def notify(block: str | None, subject: str, body: str) -> None:
         get_run_logger().warning("retrain.notify: %s: not sent: %s", block, error)
 
 
-@contextmanager
-def server(root: Path) -> Iterator[None]:
-    """Have a Prefect server: one that is set or scheduled here, else a new one that ends with this process."""
-    if PREFECT_API_URL.value():
-        yield
-    elif api := scheduled_server(root):
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield
-    else:
-        log = Path(os.environ["PREFECT_HOME"]) / "server.log"
-        with temporary_server(log) as api, temporary_settings({PREFECT_API_URL: api}):
-            yield
+def server_address(root: Path) -> str:
+    """Return the API of a Prefect server: one set or scheduled here, else a new one that ends with this process."""
+    return (
+        PREFECT_API_URL.value()
+        or scheduled_server(root)
+        or temporary_server(Path(os.environ["PREFECT_HOME"]) / "server.log")
+    )
 
 
 def main() -> int:
@@ -247,7 +242,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and stages are ended too
     try:
         DvcStore(Path()).stage_groups()
-        with server(Path()):
+        with temporary_settings({PREFECT_API_URL: server_address(Path())}):
             state = retrain(force=True, return_state=True)
     except UserError as error:
         return fail(error)

@@ -34,6 +34,22 @@ def guarded(
         output: where stdout and stderr go together.
         locks: open files whose locks are held until the command has ended, even if this process ends before.
     """
+    process, held = _start(command, root, output, locks)
+    try:
+        yield process
+    finally:
+        os.close(held)
+        try:
+            process.wait(PATIENCE + 2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _start(
+    command: Sequence[str], root: Path, output: int | IO[str], locks: Sequence[int] = ()
+) -> tuple[subprocess.Popen[str], int]:
+    """Start a command under a guard; return the guard and the end of the pipe that keeps it running."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # stages say `python`
     lifeline, held = os.pipe()
     process = subprocess.Popen(
@@ -48,15 +64,7 @@ def guarded(
         pass_fds=[lifeline, *locks],
     )
     os.close(lifeline)
-    try:
-        yield process
-    finally:
-        os.close(held)
-        try:
-            process.wait(PATIENCE + 2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return process, held
 
 
 def server_command(port: int) -> list[str]:
@@ -86,17 +94,20 @@ def wait_until_it_answers(api: str, runs: Callable[[], bool], log: Path, seconds
         time.sleep(0.2)
 
 
-@contextmanager
-def temporary_server(log: Path) -> Iterator[str]:
-    """Run a Prefect server that ends with this process, however that ends; yield the address of its API."""
+def temporary_server(log: Path) -> str:
+    """Start a Prefect server that ends with this process, however that ends; return the address of its API.
+
+    Nothing ends it before: Prefect sends its last logs when the interpreter exits, and would wait for a server gone.
+    """
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     api = f"http://{HOST}:{port}/api"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output, guarded(server_command(port), log.parent, output) as process:
-        wait_until_it_answers(api, lambda: process.poll() is None, log)
-        yield api
+    with log.open("w") as output:
+        process, _ = _start(server_command(port), log.parent, output)
+    wait_until_it_answers(api, lambda: process.poll() is None, log)
+    return api
 
 
 @dataclass(frozen=True)
