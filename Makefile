@@ -12,7 +12,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report retrain test test-all lint format ui clean
+.PHONY: help setup demo repro report retrain schedule unschedule test test-all lint format ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ report: setup ## pages of all evaluated models, reports/index.html
 
 retrain: setup ## run the pipeline once as a Prefect flow
 	@python pipelines/retrain.py
+
+schedule: setup ## retrain and monitor at set times: prefect.yaml, http://127.0.0.1:4200
+	@sightline schedule start
+
+unschedule: setup ## stop that
+	@sightline schedule stop
 
 test: setup ## the fast tests, a process per core
 	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile

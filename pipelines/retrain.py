@@ -1,34 +1,48 @@
-"""Prefect flow `retrain`: runs DVC's stage groups in DVC's own order, the publishing one last.
+"""Prefect flow `retrain`: new data in, DVC's stage groups in DVC's own order, the publishing one last, a report out.
 
 Prefect adds when, progress and a record; what depends on what stays in dvc.yaml. A failed group ends the flow before
-anything is published. `python pipelines/retrain.py` runs it once, on a temporary server unless PREFECT_API_URL is set.
+anything is published. `python pipelines/retrain.py` runs it once: on the schedule's server if that runs, on the one
+that PREFECT_API_URL names, else on one that ends with it.
 """
 
 import fcntl
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from sightline.dvc_store import DvcStore
+from sightline.config import Params, load_params
+from sightline.dvc_store import DvcStore, git_dirty
 from sightline.errors import UserError
+from sightline.history import plot_history
+from sightline.ledger import Ledger, now
 from sightline.publish import last_outcomes
+from sightline.retraining.branch import commit_on_branch, records
+from sightline.retraining.decision import Decision, decide, old_champions, record, today_utc
+from sightline.retraining.programs import guarded, temporary_server
+from sightline.retraining.schedule import scheduled_server
+from sightline.retraining.story import Story, decision_table, models_text, report_text
 from sightline.stage import be_quiet, fail
 
 be_quiet()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:
     os.environ["PREFECT_HOME"] = str(Path(".sightline/prefect").resolve())
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # its server does not start without it
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")  # 20 is too short on a busy machine
 
 from prefect import flow, get_run_logger, task  # noqa: E402
-from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
+from prefect.artifacts import (  # noqa: E402
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.blocks.core import Block  # noqa: E402
+from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 from prefect.states import Completed  # noqa: E402
 
 # What `dvc repro` says of each stage.
@@ -41,53 +55,75 @@ SAID = {
 HINTS = re.compile(
     r"\s*$|To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) |Use `dvc push`"
 )
+LAST_WORDS = 3  # lines of a failed stage that go into the message of the failure
 
 
 @task(task_run_name="{group}")  # type: ignore[untyped-decorator]
 def reproduce(group: str, root: str, lock: int) -> dict[str, str]:
     """Run one stage group and return what became of each of its stages; what it prints goes to the log."""
-    logger = get_run_logger()
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", group]
-    said: dict[str, str] = {}
-    with child(command, Path(root), lock) as process:
-        lines: list[str] = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if not HINTS.match(line):
-                logger.info(line.rstrip("\n"))
-            for word, pattern in SAID.items():
-                if found := pattern.search(line):
-                    said[found["stage"]] = word
-        code = process.wait()
-    if code:
-        errors = [line.strip() for line in lines if line.startswith("ERROR")]
-        raise RuntimeError(f"{group}: `dvc repro` ended with {code}: {' '.join(errors[-1:]) or 'see the log above'}")
+    lines = run_dvc(["repro", "--single-item", group], root, lock)
+    said = {found["stage"]: word for line in lines for word, rule in SAID.items() if (found := rule.search(line))}
     return said or {group: "unchanged"}
 
 
-@contextmanager
-def child(command: list[str], root: Path, lock: int) -> Iterator[subprocess.Popen[str]]:
-    """Run a command in its own session, holding the lock too; whatever happens here, nothing of it is left running."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # stages say `python`
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        pass_fds=[lock],
-    )
-    try:
-        yield process
-    finally:
-        for kind, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, kind)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
+@task(retries=2, retry_delay_seconds=[5, 30])  # type: ignore[untyped-decorator]
+def transfer(direction: str, remote: str | None, root: str, lock: int) -> None:
+    """Pull from or push to a DVC remote, what earlier runs have made included; a network may fail for a moment."""
+    lenient = ["--allow-missing"] if direction == "pull" else []  # what nobody has pushed yet is made here
+    run_dvc([direction, "--run-cache", *lenient, *(["--remote", remote] if remote else [])], root, lock)
+
+
+def run_dvc(arguments: list[str], root: str, lock: int) -> list[str]:
+    """Run a command of DVC and return its lines, each logged as it comes; a failure tells its stage's last words."""
+    logger = get_run_logger()
+    lines: list[str] = []
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    with guarded(command, Path(root), locks=[lock]) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip("\n"))
+            if not HINTS.match(line):
+                logger.info(lines[-1])
+        code = process.wait()
+    if code:
+        place = next((number for number, line in enumerate(lines) if line.startswith("ERROR")), len(lines))
+        words = [line.strip() for line in lines[:place] if not HINTS.match(line)][-LAST_WORDS:]
+        errors = [line.strip() for line in lines[place:] if line.startswith("ERROR")][-1:]
+        told = " | ".join([*words, *errors]) or "see the log above"
+        raise RuntimeError(f"{arguments[-1]}: `dvc {arguments[0]}` ended with {code}: {told}")
+    return lines
+
+
+@task  # type: ignore[untyped-decorator]
+def ingest(params: Params, root: str) -> list[str]:
+    """Take in the batches of data/inbox and return a line for each."""
+    from sightline.ingest import ingest as take_in
+
+    batches = take_in(params, Path(root), get_run_logger().info)
+    return [f"{b.dataset}/{b.name}: {b.samples} samples, {b.quarantined} quarantined" for b in batches]
+
+
+@task(name="decide")  # type: ignore[untyped-decorator]
+def find_reasons(params: Params, root: str, batches: list[str], force: bool) -> Decision:
+    """Look for what speaks for a retraining, and record it."""
+    from sightline.drift import last_verdicts
+
+    place = Path(root)
+    drifting = {name: verdict.reason for name, verdict in last_verdicts(place).items() if verdict.drifting}
+    ledger = Ledger(place / "registry" / "ledger.jsonl")
+    old = old_champions(ledger, list(params.registered()), params.retrain.max_age, now())
+    decision = decide(batches, DvcStore(place).changed_stages(), drifting, old, force)
+    record(decision, place)
+    create_table_artifact(decision_table(decision), key="retrain-decision", description="Why this run did what it did")
+    get_run_logger().info(decision.sentence())
+    return decision
+
+
+@task  # type: ignore[untyped-decorator]
+def withdraw(params: Params, root: str) -> list[str]:
+    """Take the batches out of the data whose models the gate refused; return a line for each."""
+    from sightline.ingest import withdraw_refused
+
+    return withdraw_refused(params, Path(root), get_run_logger().info)
 
 
 @contextmanager
@@ -110,25 +146,66 @@ def run_name() -> str:
 
 
 @flow(name="retrain", flow_run_name=run_name)  # type: ignore[untyped-decorator]
-def retrain(root: str = ".") -> Any:
-    """Bring every model up to date with data and params, and publish the result."""
-    logger = get_run_logger()
+def retrain(root: str = ".", force: bool = False) -> Any:
+    """Bring every model up to date with data and params, and publish the result; `force` is a reason by itself."""
     place = Path(root).resolve()
     with only_one(place) as lock:
         if lock is None:
-            logger.warning("another retrain is running; this one does nothing")
-            return Completed(message="another retrain is running; this one did nothing")
-        store = DvcStore(place)
-        groups, publishing = store.stage_groups(), store.always_run()
-        done: dict[str, dict[str, str]] = {}
+            told = "another retrain is running; this one did nothing"
+            get_run_logger().warning(told)
+            return Completed(message=told)
+        params, story = load_params(place / "params.yaml", policies=False), Story()
         try:
-            for group in groups:
-                retries = {"retries": 1, "retry_delay_seconds": 10} if group in publishing else {}
-                done[group] = reproduce.with_options(**retries)(group, str(place), lock.fileno())
-        finally:
-            report_stages(groups, done)
-        report_models(place)
+            done = run_groups(params, str(place), lock.fileno(), force, story)
+            finish(params, str(place), lock.fileno(), story)
+        except Exception as error:
+            notify(params.retrain.notify, "retrain failed", str(error))
+            raise
+        if news := story.news():
+            notify(params.retrain.notify, "retrain", news)
         return done
+
+
+def run_groups(params: Params, root: str, lock: int, force: bool, story: Story) -> dict[str, dict[str, str]]:
+    """Get the data, decide, run the stage groups, and return what became of each stage."""
+    progress = create_progress_artifact(0.0, key="retrain-progress", description="data")
+    if params.retrain.remote:
+        transfer.with_options(name="pull")("pull", params.retrain.remote, root, lock)
+    batches = ingest(params, root)
+    story.decision = find_reasons(params, root, batches, force)
+    store = DvcStore(Path(root))
+    groups, publishing = store.stage_groups(), store.always_run()
+    waiting = [group for group in groups if story.decision.runs_stages or group in publishing]
+    done = {group: {group: "unchanged"} for group in groups if group not in waiting}
+    try:
+        for number, group in enumerate(waiting):
+            update_progress_artifact(progress, 100 * number / len(waiting), description=group)
+            retries = {"retries": 1, "retry_delay_seconds": 10} if group in publishing else {}
+            done[group] = reproduce.with_options(**retries)(group, root, lock)
+        update_progress_artifact(progress, 100.0, description="done")
+    finally:
+        report_stages(groups, done)
+    return {group: done[group] for group in groups}
+
+
+def finish(params: Params, root: str, lock: int, story: Story) -> None:
+    """Take refused data out again, commit and push where that is asked for, and report."""
+    place = Path(root)
+    story.outcomes, story.withdrawn = last_outcomes(place), withdraw(params, root)
+    if params.retrain.commit:
+        sentence = story.decision.sentence() if story.decision else ""
+        unsure = "\n\nCode, settings or data differed from the commit before." if git_dirty(place) else ""
+        message = f"Retrain: {story.news() or sentence}{unsure}"
+        branch = commit_on_branch(place, records(place, DvcStore(place)), today_utc(), message)
+        story.notes.append(f"committed on the branch {branch}" if branch else "nothing to commit")
+    if params.retrain.push:
+        transfer.with_options(name="push")("push", params.retrain.remote, root, lock)
+        story.notes.append(f"pushed to the DVC remote {params.retrain.remote or '(default)'}")
+    entries = [e for e in Ledger(place / "registry" / "ledger.jsonl").entries if e.name in params.registered()]
+    if entries:
+        plot_history(entries, place / "reports" / "history.png")
+    create_markdown_artifact(models_text(story.outcomes), "retrain-models", "Models and the gate's decisions")
+    create_markdown_artifact(report_text(story, place), "retrain-report", "What happened, with pictures")
 
 
 def report_stages(groups: list[str], done: dict[str, dict[str, str]]) -> None:
@@ -141,14 +218,23 @@ def report_stages(groups: list[str], done: dict[str, dict[str, str]]) -> None:
     create_table_artifact(rows, key="retrain-stages", description="What `dvc repro` did in each stage group")
 
 
-def report_models(root: Path) -> None:
-    """Record the headline metric and the gate's decision of each model."""
-    lines = ["| model | task | test score [interval] | version | decision |", "|---|---|---|---|---|"]
-    for outcome in last_outcomes(root):
-        version = f"v{outcome.version} {outcome.alias}"
-        told = f"{outcome.decision_text()}: {outcome.reason}".replace("|", "\\|")
-        lines.append(f"| {outcome.name} | {outcome.task} | {outcome.headline_text()} | {version} | {told} |")
-    create_markdown_artifact("\n".join(lines), key="retrain-models", description="Models and the gate's decisions")
+def notify(block: str | None, subject: str, body: str) -> None:
+    """Send a message through a notification block; that it cannot be sent fails no run."""
+    if block is None:
+        return
+    try:
+        Block.load(block).notify(body=body, subject=subject)
+    except Exception as error:  # whatever a block of anybody's makes of a network
+        get_run_logger().warning("retrain.notify: %s: not sent: %s", block, error)
+
+
+def server_address(root: Path) -> str:
+    """Return the API of a Prefect server: one set or scheduled here, else a new one that ends with this process."""
+    return (
+        PREFECT_API_URL.value()
+        or scheduled_server(root)
+        or temporary_server(Path(os.environ["PREFECT_HOME"]) / "server.log")
+    )
 
 
 def main() -> int:
@@ -156,9 +242,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and stages are ended too
     try:
         DvcStore(Path()).stage_groups()
+        with temporary_settings({PREFECT_API_URL: server_address(Path())}):
+            state = retrain(force=True, return_state=True)
     except UserError as error:
         return fail(error)
-    state = retrain(return_state=True)
     print(f"retrain: {state.name}{': ' + state.message if state.message else ''}", file=sys.stderr)
     return 0 if state.is_completed() else 1
 

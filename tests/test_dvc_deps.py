@@ -89,6 +89,8 @@ for stage in ("evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["augmentations"]
 for stage in set(UNUSED_SECTIONS) - {"stylize"}:
     UNUSED_SECTIONS[stage] += ["styles"]
+for stage in UNUSED_SECTIONS:
+    UNUSED_SECTIONS[stage] += ["retrain"]
 for stage in set(UNUSED_SECTIONS) - {"explain"}:
     UNUSED_SECTIONS[stage] += ["explanations"]
 UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]

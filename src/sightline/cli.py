@@ -12,10 +12,12 @@ from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
 from sightline.commands.explain import explain
+from sightline.commands.history import history
 from sightline.commands.ingest import ingest
 from sightline.commands.predict import predict
 from sightline.commands.report import report
 from sightline.commands.repro import repro
+from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
@@ -185,7 +187,20 @@ def table(
     print(f"{chosen_text(rows)}\n{report}: table.md, table.csv, tsne.png")
 
 
-for command in (convert, dream, drift, explain, ingest, predict, report, repro, serve, stylize):
+for command in (
+    convert,
+    dream,
+    drift,
+    explain,
+    history,
+    ingest,
+    predict,
+    report,
+    repro,
+    schedule,
+    serve,
+    stylize,
+):
     app.command()(command)
 
 

@@ -141,11 +141,30 @@ class DvcStore:
             for stage in stages
         }
 
-    def changed_stages(self) -> set[str]:
+    def stages_to_run(self) -> set[str]:
         """Return the stages whose own files, params or command are not as in dvc.lock, or that always run."""
         stages = [stage for stage in self._repo.index.stages if getattr(stage, "name", None)]
         status = self._repo.status()  # by address, which depends on the present folder
         return {stage.name for stage in stages if stage.always_changed or stage.addressing in status}
+
+    def changed_stages(self) -> list[str]:
+        """Return what `dvc repro` would look into: stages and pointers that differ from `dvc.lock`, sorted.
+
+        Looks anew at each call, and waits while another process holds DVC's lock. What always runs does not count.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            with Repo(str(self.root), _wait_for_lock=True) as repo:
+                status = repo.status()
+        except DvcException as error:
+            raise UserError(f"{self.root}: `dvc status` fails: {error}") from None
+        return sorted(name for name, changes in status.items() if "always changed" not in changes)
+
+    def pointers(self) -> list[Path]:
+        """Return the files `*.dvc` of data under DVC."""
+        return sorted(Path(stage.path) for stage in self._repo.index.stages if stage.path.endswith(".dvc"))
 
     def always_run(self) -> set[str]:
         """Return the groups that DVC runs even when nothing changed: those with an outside effect."""

@@ -48,7 +48,7 @@ def reproduce(root: Path, jobs: int, report: Report) -> list[Result]:
     """
     store = DvcStore(root)
     needs = store.stage_needs()
-    pending = _affected(needs, store.changed_stages())
+    pending = _affected(needs, store.stages_to_run())
     urgency = _chain_lengths(needs)
     done: set[str] = set(needs) - pending
     results: list[Result] = []

@@ -35,4 +35,9 @@ def short_reason(outcome: Outcome) -> str:
     """Return the words of a reason that come before its figures."""
     if outcome.decision == "rollback" or outcome.reason.startswith("by hand"):
         return "by hand"
-    return re.split(r"[:;]| by hand from | by [0-9a-f]{8}", outcome.reason, maxsplit=1)[0]
+    return leading_words(outcome.reason)
+
+
+def leading_words(reason: str) -> str:
+    """Return the words of a reason of the ledger that come before its figures."""
+    return re.split(r"[:;]| by hand from | by [0-9a-f]{8}", reason, maxsplit=1)[0]

@@ -61,13 +61,19 @@ def test_a_model_that_was_rolled_back_is_promoted_again(project: Project) -> Non
     done = sightline(project, "rollback", "digit")
     assert (done.returncode, done.stderr) == (0, "")
     assert "version 1 is champion" in done.stdout
+    assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == ["  before: version 2", "  now: version 1"]
     shown = sightline(project, "models")
     assert "v2 challenger  rolled back: by hand" in shown.stdout, shown.stderr
     assert project.register()[0].reason.startswith("rolled back by hand from ")
     assert project.client().get_model_version("digit", "2").tags["gate.decision"] == "rollback"
     done = sightline(project, "promote", "digit", "--reason", "the camera is mended")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "digit: promoted by hand: the camera is mended: version 2 is champion\n"
+    told, before, after = done.stdout.splitlines()
+    assert told == "digit: promoted by hand: the camera is mended: version 2 is champion"
+    first, second = (line["model_md5"][:8] for line in project.ledger()[:2])
+    today = project.ledger()[0]["time"][:10]
+    assert before == f"  before: version 1, {first}, accuracy 0.850 [0.830, 0.870], first judged {today}"
+    assert after == f"  now: version 2, {second}, accuracy 0.950 [0.930, 0.970], first judged {today}"
     assert project.aliases() == {"champion": "2"}
     assert "v2 champion  promoted: by hand" in sightline(project, "models").stdout
     assert [line["decision"] for line in project.ledger()] == ["promote", "promote", "rollback", "promote"]

@@ -1,12 +1,11 @@
 import fcntl
 import importlib.util
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -95,6 +94,7 @@ def test_a_failing_stage_fails_the_flow_and_nothing_is_published(
     state = flow.retrain(str(repository.root), return_state=True)
     assert state.is_failed()
     assert "train: `dvc repro` ended with" in state.message
+    assert "the loss is not finite at step 17" in state.message
     log = logged(state.state_details.flow_run_id)
     assert any("the loss is not finite at step 17" in line for line in log)
     assert not any("git add" in line or not line.strip() for line in log), "DVC's hints after each stage"
@@ -125,20 +125,40 @@ def test_a_second_run_at_the_same_time_does_nothing(flow: ModuleType, repository
 
 
 @pytest.mark.slow
-def test_as_a_program_it_ends_its_stages_when_it_is_ended(repository: Project) -> None:
-    repository.write_params(lr=0.7)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [sys.executable, str(PIPELINES / "retrain.py")]
-    process = subprocess.Popen(command, cwd=repository.root, env=environment, stderr=subprocess.PIPE, text=True)
-    noted = repository.root / "pid"
-    for _ in range(900):
-        if noted.exists() and noted.read_text():
-            break
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.1)
-    stage = int(noted.read_text())
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(stage, 0)
+def test_a_run_tells_a_webhook_and_commits_on_a_branch(flow: ModuleType, repository: Project) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    got: list[dict[str, str]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        message = {"title": "{{subject}}", "text": "{{body}}"}
+        url = f"http://127.0.0.1:{server.server_port}/"
+        CustomWebhookNotificationBlock(name="team", url=url, json_data=message).save("team", overwrite=True)
+        file = repository.root / "params.yaml"
+        file.write_text(file.read_text() + "retrain: {commit: true, notify: custom-webhook/team}\n")
+        flow.retrain(str(repository.root))
+        assert got == [{"title": "retrain", "text": "digit: promoted: first version"}]
+        repository.write_params(lr=0.5)
+        file.write_text(file.read_text() + "retrain: {notify: custom-webhook/team}\n")
+        assert flow.retrain(str(repository.root), return_state=True).is_failed()
+        server.shutdown()
+    assert got[1]["title"] == "retrain failed"
+    assert "the loss is not finite at step 17" in got[1]["text"]
+    git = ["git", "-C", str(repository.root)]
+    named = subprocess.run([*git, "branch", "--list", "retrain/*"], check=True, capture_output=True, text=True)
+    branch = named.stdout.strip()
+    changed = subprocess.run([*git, "diff", "--name-only", "HEAD", branch], check=True, capture_output=True, text=True)
+    assert changed.stdout.split() == ["dvc.lock", "registry/ledger.jsonl"]
+    report = artifact("retrain-report")
+    assert "data:image/png;base64," in report
+    assert f"committed on the branch {branch}" in report

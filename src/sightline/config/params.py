@@ -18,6 +18,7 @@ from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.config.monitor import Monitor, find_monitor_mistakes
 from sightline.config.reader import read_mapping
+from sightline.config.retrain import Retrain
 from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
@@ -39,6 +40,7 @@ class Params(Section):
     monitor: dict[Name, Monitor] = Field({}, description="data sets that are watched for drift, by name")
     evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
     gate: Gate = Gate()
+    retrain: Retrain = Retrain()
 
     @model_validator(mode="before")
     @classmethod

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from sightline.config import Params
 from sightline.errors import UserError
-from sightline.ledger import now
+from sightline.ledger import Entry, now
 from sightline.publish.comparison import Evaluate
 from sightline.publish.judgement import judge, new_entry
 from sightline.publish.outcomes import Outcome, known_outcomes, remember
 from sightline.publish.registry import Registry, Report, own_folder
-from sightline.release import Release, read_release
+from sightline.release import Release, headline_text, read_release
 from sightline.tracking import Version
 
 
@@ -72,6 +72,7 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         registry.point(name, {"champion": version.number})
         registry.tag(version)
         report(f"{name}: {reason}: version {version.number} is champion")
+        _tell_change(present, registry.ledger.entries[-1], registry)
         return version
 
 
@@ -95,6 +96,7 @@ def promote(name: str, params: Params, root: Path, report: Report, reason: str =
         registry.point(name, {"champion": version.number})
         registry.tag(version)
         report(f"{name}: promoted {told}: version {version.number} is champion")
+        _tell_change(champion, registry.ledger.entries[-1], registry)
         return version
 
 
@@ -136,6 +138,19 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         decision=entry.decision if entry is not None else "kept",
         reason=ledger.reason(release.name, release.model_md5),
     )
+
+
+def _tell_change(before: Entry | None, after: Entry, registry: Registry) -> None:
+    """Report the champion before and the present one: version, headline metric, and when it was first judged."""
+    for word, entry in (("before", before), ("now", after)):
+        if entry is None:
+            registry.report(f"  {word}: no champion")
+            continue
+        found = registry.versions.find(entry.name, entry.model_md5)
+        version = f"version {found.number}" if found is not None else "no version in MLflow"
+        first = next(e for e in registry.ledger.of(entry.name) if e.model_md5 == entry.model_md5)
+        headline = headline_text(entry.headline)
+        registry.report(f"  {word}: {version}, {entry.model_md5[:8]}, {headline}, first judged {first.time[:10]}")
 
 
 @contextmanager
