@@ -90,14 +90,7 @@ start_postgres() {
 start_s3() {
   [ -x "$MOTO_SERVER" ] || fail "MOTO_SERVER: no program at $MOTO_SERVER; the head of this file says how to install it"
   launch s3 "$S3/moto-api/data.json" "$MOTO_SERVER" --host 127.0.0.1 --port "$S3_PORT"
-  AWS_ENDPOINT_URL=$S3 python - <<'PYTHON'
-import boto3
-
-client = boto3.client("s3")
-present = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
-for name in {"sightline-mlflow", "sightline-dvc"} - present:
-    client.create_bucket(Bucket=name)
-PYTHON
+  AWS_ENDPOINT_URL=$S3 python "$HERE/buckets.py"
 }
 
 start_mlflow() {  # addresses with passwords go through the environment: arguments are seen by every user of the machine
