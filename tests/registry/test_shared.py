@@ -59,6 +59,8 @@ def test_a_second_clone_adds_nothing_and_an_older_ledger_moves_no_alias(
         promote("digit", load_params(second.root / "params.yaml"), second.root, second.told.append)
     assert state(tmp_path) == after
     bring_ledger(first, second)
+    second.make("two", BETTER)  # what `dvc pull` brings
+    second.make("one", GOOD)
     assert second.register()[0].alias == "challenger"
     assert state(tmp_path) == (2, ["1", "2"], {"champion": "2", "challenger": "1"})
 
