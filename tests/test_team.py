@@ -208,7 +208,7 @@ def test_files_that_the_s3_has_lost_are_registered_again(servers: Servers, proje
 def test_containers_are_pinned_and_open_on_this_machine_only() -> None:
     compose = YAML(typ="safe").load(TEAM / "compose.yaml")
     text = (TEAM / "compose.yaml").read_text()
-    documented = set(re.findall(r"^([A-Z_]+)=", (TEAM / ".env.example").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^([A-Z0-9_]+)=", (TEAM / ".env.example").read_text(), re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_0-9]+)", text)) <= documented | {"PROJECT"}
     assert set(compose["services"]) == {"postgres", "s3", "buckets", "mlflow", "prefect", "worker"}
     for name, service in compose["services"].items():

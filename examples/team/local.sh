@@ -24,7 +24,7 @@ settings() {  # defaults, then .env, then the environment: the last one that nam
   for file in "$HERE/.env" "$HERE/.env.example"; do
     [ -f "$file" ] || continue
     while IFS= read -r line; do
-      [[ $line =~ ^([A-Z_]+)=(.*)$ ]] || continue
+      [[ $line =~ ^([A-Z0-9_]+)=(.*)$ ]] || continue
       name=${BASH_REMATCH[1]}
       [ -n "${!name+set}" ] || export "$name=${BASH_REMATCH[2]}"
     done <"$file"
