@@ -80,6 +80,8 @@ def test_two_who_register_at_once_make_one_version_and_one_run(
         save(*arguments)
 
     monkeypatch.setattr(versions, "_save_model", later)
+    moments = iter(["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00"])
+    monkeypatch.setattr("sightline.publish.judgement.now", lambda: next(moments))
     assert second.register()[0].version == "1"
     assert next(other, None) is None, "the first was there"
     assert state(tmp_path) == (1, ["1"], {"champion": "1"})

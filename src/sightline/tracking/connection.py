@@ -38,7 +38,7 @@ class Connection:
         self.root = root.resolve()
         self.uri = tracking_uri(root)
         self.shared = self.uri != _own_uri(root)  # others may write to it, from other clones of the project
-        self._remote = self.uri.startswith(("http://", "https://"))
+        self.remote = self.uri.startswith(("http://", "https://"))
 
     @cached_property
     def client(self) -> Any:
@@ -51,7 +51,7 @@ class Connection:
 
         for talker in ("mlflow", "alembic"):  # a line per migration, and per example checked
             logging.getLogger(talker).setLevel(logging.WARNING)
-        if self._remote:
+        if self.remote:
             _ask(self.uri)
         # Not `set_tracking_uri`: it leaves MLFLOW_TRACKING_URI in the environment, where every other project finds it.
         return mlflow.MlflowClient(self.uri)
@@ -69,7 +69,7 @@ class Connection:
                 return str(found.experiment_id)
             # A server knows itself where its files go; else MLflow would take the present folder of whoever is first.
             try:
-                location = None if self._remote else (self.root / "mlartifacts").as_uri()
+                location = None if self.remote else (self.root / "mlartifacts").as_uri()
                 return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
             except MlflowException:
                 if attempt:  # not just another process that was faster

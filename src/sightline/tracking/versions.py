@@ -85,7 +85,8 @@ class Versions:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"models:/{logged.model_id}"
+        # MLflow looks `models:/ID` up where its global address points, which is ours only for a server.
+        source = f"models:/{logged.model_id}" if self._connection.remote else logged.artifact_location
         made = client.create_model_version(name, source, run_id=run, tags=dict(tags), model_id=logged.model_id)
         first = self.find(name, tags[VERSION_TAG])
         if first is not None and int(first.number) < int(made.version):
