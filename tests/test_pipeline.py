@@ -96,6 +96,24 @@ def test_an_experiment_promotes_nothing(project: Project) -> None:
     assert project.dvc("checkout", "-q").returncode == 0
 
 
+@pytest.mark.slow
+def test_an_experiment_in_a_temporary_copy_logs_where_the_project_does(project: Project) -> None:
+    from mlflow import MlflowClient
+
+    project.git("checkout", "-q", ".")  # an experiment begins with what is committed
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("sightline").experiment_id
+    before, aliases = len(client.search_runs([experiment])), project.aliases()
+    done = project.dvc("exp", "run", "--temp", "-n", "apart", "-S", "models.other.optimizer.lr=0.005")
+    assert done.returncode == 0, done.stderr
+    runs = client.search_runs([experiment])
+    assert len(runs) == before + 1
+    assert runs[0].data.params["optimizer.lr"] == "0.005"
+    files = Path(runs[0].info.artifact_uri.removeprefix("file://"))
+    assert files.is_relative_to(project.root / "mlartifacts")
+    assert project.aliases() == aliases
+
+
 def test_bad_input_leaves_the_last_outputs(project: Project) -> None:
     before = project.files("models")
     text = (project.root / "params.yaml").read_text()

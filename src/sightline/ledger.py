@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -94,6 +95,15 @@ class Ledger:
                 os.close(folder)
         self.entries.append(entry)
 
+    def head(self, name: str) -> str | None:
+        """Return the hash of the newest decision on a name, None where there is none."""
+        decisions = self.of(name)
+        return _hash(decisions[-1]) if decisions else None
+
+    def knows(self, name: str, head: str) -> bool:
+        """Return whether a decision with this hash is here, be it the newest or an older one."""
+        return any(_hash(entry) == head for entry in self.of(name))
+
     def of(self, name: str) -> list[Entry]:
         """Return the decisions on one name, oldest first."""
         return [entry for entry in self.entries if entry.name == name]
@@ -150,6 +160,10 @@ class Ledger:
     def promotions(self, name: str, test_ids: str) -> int:
         """Return how many promotions of a name were decided on these test samples."""
         return sum(entry.decision == "promote" and entry.test_ids == test_ids for entry in self.of(name))
+
+
+def _hash(entry: Entry) -> str:
+    return hashlib.sha256(entry.model_dump_json().encode()).hexdigest()
 
 
 def _read(path: Path) -> Iterator[Entry]:

@@ -60,6 +60,7 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
     root = root.resolve()
     with _alone(root):
         registry = Registry(params, root, report)
+        registry.check_ledger(name)
         line = registry.ledger.champions_of(name)
         if len(line) < 2:
             raise UserError(f"{name}: no earlier champion to go back to")
@@ -86,6 +87,7 @@ def promote(name: str, params: Params, root: Path, report: Report, reason: str =
     root = root.resolve()
     with _alone(root):
         registry = Registry(params, root, report)
+        registry.check_ledger(name)
         release = read_release(root / "release" / f"{name}.json")
         champion = registry.ledger.champion_of(name)
         if champion is not None and champion.model_md5 == release.model_md5:
@@ -114,6 +116,7 @@ def log_pages(names: Sequence[str], params: Params, root: Path, report: Report) 
 
 def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcome:
     """Register one release, judge it if it is new, and point the aliases."""
+    registry.check_ledger(release.name)
     version, ledger = registry.released_version(release), registry.ledger
     entry = judge(release, registry, evaluate)
     if entry is not None:

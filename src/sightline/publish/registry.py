@@ -18,6 +18,7 @@ from sightline.release import Folders, Release, folders, headline_text
 from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
 
 Report = Callable[[str], None]
+LEDGER_TAG = "sightline.ledger"  # on a shared server: the newest decision that its aliases follow
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,22 @@ class Registry:
         self.params, self.root, self.report = params, root, report
         self.ledger, self.store = Ledger(root / "registry" / "ledger.jsonl"), DvcStore(root)
         connection = Connection(root)
+        self.shared = connection.shared
         self.runs, self.versions = Runs(connection), Versions(connection)
+
+    def check_ledger(self, name: str) -> None:
+        """Refuse to decide from a ledger that lacks decisions which the aliases on a shared server follow.
+
+        Raises:
+            UserError: another clone of the project has decided since.
+        """
+        head = self.versions.model_tag(name, LEDGER_TAG) if self.shared else None
+        if head is not None and not self.ledger.knows(name, head):
+            raise UserError(
+                f"{self.ledger.path.relative_to(self.root)}: lacks the newest decision on {name} that MLflow's aliases "
+                "follow: another clone made it; bring its ledger here (`git pull`) and run this again, or delete the "
+                f"tag {LEDGER_TAG} of the registered model to go on without it"
+            )
 
     def released_version(self, release: Release) -> Version:
         """Return the version of a released model, made from the workspace where there is none yet."""
@@ -46,6 +62,7 @@ class Registry:
         run = self._run(release.name, places, release.evaluation_md5)
         found = self.versions.find(release.name, release.model_md5)
         if found is not None:
+            self.runs.keep_one(run, found.run)
             return found
         if self.store.directory_md5(places.model) != release.model_md5:
             raise UserError(f"{places.model}: differs from release/{release.name}.json; run `dvc repro`")
@@ -75,6 +92,9 @@ class Registry:
                 self.versions.set_alias(name, alias, aliases[alias])
             elif alias in present and alias not in aliases:
                 self.versions.delete_alias(name, alias)
+        head = self.ledger.head(name)
+        if self.shared and head is not None and self.versions.model_tag(name, LEDGER_TAG) != head:
+            self.versions.set_model_tag(name, LEDGER_TAG, head)
 
     def tag(self, version: Version) -> None:
         """Write the newest decision on a version beside it."""
@@ -113,6 +133,7 @@ class Registry:
         named = {"git.sha": made_by.git_sha, "dvc.lock.md5": made_by.lock_md5}
         tags |= {key: value for key, value in named.items() if value}
         version = self.versions.create(name, run, places.model, tags)
+        self.runs.keep_one(run, version.run)
         self.report(f"{name}: registered version {version.number}")
         return version
 

@@ -7,6 +7,9 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from sightline.errors import UserError
 
 EXPERIMENT = "sightline"
 
@@ -18,7 +21,11 @@ def project_root() -> Path:
 
 def tracking_uri(root: Path) -> str:
     """Return MLFLOW_TRACKING_URI, or the project's own SQLite file by its absolute path."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own_uri(root)
+
+
+def _own_uri(root: Path) -> str:
+    return f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
 class Connection:
@@ -27,16 +34,25 @@ class Connection:
     def __init__(self, root: Path) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self.root = root.resolve()
         self.uri = tracking_uri(root)
+        self.shared = self.uri != _own_uri(root)  # others may write to it, from other clones of the project
+        self.remote = self.uri.startswith(("http://", "https://"))
 
     @cached_property
     def client(self) -> Any:
-        """MLflow's own client."""
+        """MLflow's own client.
+
+        Raises:
+            UserError: the server at MLFLOW_TRACKING_URI does not answer.
+        """
         import mlflow
 
         for talker in ("mlflow", "alembic"):  # a line per migration, and per example checked
             logging.getLogger(talker).setLevel(logging.WARNING)
+        if self.remote:
+            _ask(self.uri)
         # Not `set_tracking_uri`: it leaves MLFLOW_TRACKING_URI in the environment, where every other project finds it.
         return mlflow.MlflowClient(self.uri)
 
@@ -52,9 +68,8 @@ class Connection:
                     self.client.restore_experiment(found.experiment_id)
                 return str(found.experiment_id)
             # A server knows itself where its files go; else MLflow would take the present folder of whoever is first.
-            remote = self.uri.startswith(("http://", "https://"))
             try:
-                location = None if remote else (self.root / "mlartifacts").as_uri()
+                location = None if self.remote else (self.root / "mlartifacts").as_uri()
                 return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
             except MlflowException:
                 if attempt:  # not just another process that was faster
@@ -71,3 +86,23 @@ class Connection:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # unknown, not an id
                 return False
             raise
+
+
+def _ask(uri: str, seconds: int = 30) -> None:
+    """Ask a server for a sign of life: MLflow's calls would try for minutes before they tell that there is none."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        http_request(get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=seconds)
+    except MlflowException:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI: {_without_password(uri)} does not answer; start that server, or unset the variable "
+            "to use the project's own mlflow.db"
+        ) from None
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

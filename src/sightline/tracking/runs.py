@@ -32,6 +32,7 @@ class Runs:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._replayed: set[str] = set()
 
     def find(self, name: str, weights_sha256: str) -> str | None:
         """Return the newest complete run called `name` that made these weights."""
@@ -55,7 +56,14 @@ class Runs:
         client.log_artifacts(run, str(training), "training")
         client.set_terminated(run)
         client.set_tag(run, WEIGHTS_TAG, weights_sha256)
+        self._replayed.add(run)
         return run
+
+    def keep_one(self, run: str, other: str) -> None:
+        """Delete `run`, if it was replayed here while somebody else made `other` of the same weights."""
+        if run != other and run in self._replayed and self._connection.run_exists(other):
+            self._connection.client.delete_run(run)
+            self._replayed.remove(run)
 
     def add_evaluation(self, run: str, md5: str, evaluation: Path, data: DataSource) -> bool:
         """Add metrics, pictures, tables and the data's identity to a run, unless it has this evaluation already."""

@@ -45,13 +45,16 @@ class Versions:
         self._connection = connection
 
     def find(self, name: str, model_md5: str) -> Version | None:
-        """Return the version with this model directory, unless its files are gone from the artifact store."""
+        """Return the version with this model directory, unless its files are gone from the artifact store.
+
+        Of several the first, so that all who ask at once take the same one.
+        """
         from mlflow.artifacts import list_artifacts
 
         versions = self._connection.client.search_model_versions(
             f"name = '{name}' and tags.`{VERSION_TAG}` = '{model_md5}'"
         )
-        for version in versions:
+        for version in sorted(versions, key=lambda version: int(version.version)):
             place = self._connection.client.get_model_version_download_uri(name, version.version)
             if any(
                 Path(file.path).name == "MLmodel" for file in list_artifacts(place, tracking_uri=self._connection.uri)
@@ -62,7 +65,11 @@ class Versions:
         return None
 
     def create(self, name: str, run: str, model: Path, tags: Mapping[str, str]) -> Version:
-        """Register a model directory that `run` made; it can be found by its tags only when it is complete."""
+        """Register a model directory that `run` made; it can be found by its tags only when it is complete.
+
+        Where somebody else registered the same one meanwhile, the later of the two versions is taken back, and the
+        earlier one returned: MLflow has no locks, but it counts versions one after the other.
+        """
         from mlflow.entities import LoggedModelOutput
         from mlflow.exceptions import MlflowException
 
@@ -74,11 +81,18 @@ class Versions:
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
         try:
-            client.get_registered_model(name)
-        except MlflowException:
             client.create_registered_model(name)
-        source = logged.artifact_location  # `models:/ID` would be looked up at MLflow's global address
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # MLflow looks `models:/ID` up where its global address points, which is ours only for a server.
+        source = f"models:/{logged.model_id}" if self._connection.remote else logged.artifact_location
         made = client.create_model_version(name, source, run_id=run, tags=dict(tags), model_id=logged.model_id)
+        first = self.find(name, tags[VERSION_TAG])
+        if first is not None and int(first.number) < int(made.version):
+            client.delete_model_version(name, str(made.version))
+            client.delete_logged_model(logged.model_id)
+            return first
         return Version(name, str(made.version), run, dict(tags))
 
     def get(self, name: str, number: str) -> Version | None:
@@ -143,6 +157,22 @@ class Versions:
     def set_alias(self, name: str, alias: str, number: str) -> None:
         """Point an alias at a version."""
         self._connection.client.set_registered_model_alias(name, alias, number)
+
+    def model_tag(self, name: str, key: str) -> str | None:
+        """Return a tag of the registered model itself, None where it or the model is not there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._connection.client.get_registered_model(name).tags.get(key)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return None if found is None else str(found)
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag of the registered model itself."""
+        self._connection.client.set_registered_model_tag(name, key, value)
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias."""
