@@ -79,8 +79,8 @@ def test_recent_images_are_those_of_the_inbox_else_of_the_newest_batch(tmp_path:
     inbox, root = tmp_path / "inbox", tmp_path / "raw"
     assert recent_folder(inbox, root) == inbox
     for name in ("20261101-aaaa", "20261102-bbbb"):
-        (root / "batches" / name).mkdir(parents=True)
-    assert recent_folder(inbox, root) == root / "batches/20261102-bbbb"
+        (root / ".batches" / name).mkdir(parents=True)
+    assert recent_folder(inbox, root) == root / ".batches/20261102-bbbb"
     (inbox / "a" / ".hidden").mkdir(parents=True)
     for name in (".hidden/x.png", "y.png", "z.txt"):
         (inbox / "a" / name).write_bytes(b"")

@@ -22,7 +22,7 @@ PARAMS: dict[str, Any] = {
         "photos": {
             "format": "image_folder",
             "root": "data/photos",
-            "split": {"train": 0.3, "val": 0.1, "test": 0.6},
+            "split": {"train": 0.12, "val": 0.08, "test": 0.8},
             "checks": {"near_duplicate_bits": -1},
         }
     },

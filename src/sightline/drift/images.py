@@ -8,6 +8,7 @@ from pathlib import Path
 
 from numpy.random import Generator, Philox
 
+from sightline.data.formats.batches import BATCHES
 from sightline.data.formats.source import is_image
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
@@ -59,10 +60,10 @@ def recent_images(folder: Path, most: int, seed: int) -> Images:
 
 
 def recent_folder(inbox: Path, root: Path) -> Path:
-    """Return the inbox if it holds images, else the newest batch in `root/batches`, else the inbox."""
+    """Return the inbox if it holds images, else the newest batch below the root, else the inbox."""
     if inbox.is_dir() and image_files(inbox):
         return inbox
-    batches = [path for path in sorted((root / "batches").glob("*")) if path.is_dir() and not path.name.startswith(".")]
+    batches = [path for path in sorted((root / BATCHES).glob("*")) if path.is_dir() and not path.name.startswith(".")]
     return batches[-1] if batches else inbox  # their names begin with the day
 
 
