@@ -66,7 +66,7 @@ def test_seed_of_a_model_goes_before_the_common_one(tmp_path: Path) -> None:
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("lr: 0.003", "lr: 3e-3")
-    assert load_params(write(tmp_path, text)).models["digit-resnet"].optimizer.lr == 3e-3
+    assert load_params(write(tmp_path, text)).models["digit-cnn"].optimizer.lr == 3e-3
 
 
 BROKEN = {

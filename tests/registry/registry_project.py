@@ -74,7 +74,7 @@ kind, name, *rest = sys.argv[1:]
 if kind == "prepare":
     folder = Path("data/prepared", name)
     folder.mkdir(parents=True)
-    (folder / "card.json").write_text("{{}}")
+    (folder / "card.json").write_text('{{"batches": []}}')
     sys.exit()
 if rest == ["0.5"]:
     sys.exit("the loss is not finite at step 17")

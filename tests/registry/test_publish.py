@@ -301,6 +301,9 @@ def test_a_model_whose_onnx_file_differs_is_not_released(project: Project) -> No
     }
     file.unlink()  # a link into DVC's cache
     file.write_text(json.dumps(metrics | {"onnx": apart}))
+    card = project.root / "data/prepared/digits/card.json"
+    card.parent.mkdir(parents=True, exist_ok=True)
+    card.write_text('{"batches": []}')
     script = STAGE.with_name("release.py")
     done = subprocess.run(
         [sys.executable, str(script), "digit"], cwd=project.root, check=False, capture_output=True, text=True
