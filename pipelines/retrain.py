@@ -7,7 +7,6 @@ that PREFECT_API_URL names, else on one that ends with it.
 
 import fcntl
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sightline.config import Params, load_params
-from sightline.dvc_store import DvcStore, git_dirty
+from sightline.dvc_store import HINTS, OUTCOMES, DvcStore, git_dirty
 from sightline.errors import UserError
 from sightline.history import plot_history
 from sightline.ledger import Ledger, now
@@ -45,16 +44,6 @@ from prefect.blocks.core import Block  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 from prefect.states import Completed  # noqa: E402
 
-# What `dvc repro` says of each stage.
-SAID = {
-    "ran": re.compile(r"Running stage '(?P<stage>[^']+)'"),
-    "restored": re.compile(r"Stage '(?P<stage>[^']+)' is cached - skipping run"),
-    "unchanged": re.compile(r"Stage '(?P<stage>[^']+)' didn't change, skipping"),
-}
-# What it says after each stage, of no use in a log.
-HINTS = re.compile(
-    r"\s*$|To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) |Use `dvc push`"
-)
 LAST_WORDS = 3  # lines of a failed stage that go into the message of the failure
 
 
@@ -62,7 +51,7 @@ LAST_WORDS = 3  # lines of a failed stage that go into the message of the failur
 def reproduce(group: str, root: str, lock: int) -> dict[str, str]:
     """Run one stage group and return what became of each of its stages; what it prints goes to the log."""
     lines = run_dvc(["repro", "--single-item", group], root, lock)
-    said = {found["stage"]: word for line in lines for word, rule in SAID.items() if (found := rule.search(line))}
+    said = {found["stage"]: word for line in lines for word, rule in OUTCOMES.items() if (found := rule.search(line))}
     return said or {group: "unchanged"}
 
 

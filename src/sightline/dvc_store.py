@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from functools import cached_property
@@ -12,6 +13,17 @@ from typing import Any
 
 from sightline.errors import UserError
 from sightline.files import new_folder
+
+# What `dvc repro` says of each stage.
+OUTCOMES = {
+    "ran": re.compile(r"Running stage '(?P<stage>[^']+)'"),
+    "restored": re.compile(r"Stage '(?P<stage>[^']+)' is cached - skipping run"),
+    "unchanged": re.compile(r"Stage '(?P<stage>[^']+)' didn't change, skipping"),
+}
+# What it says after each stage, of no use in a log.
+HINTS = re.compile(
+    r"\s*$|To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) |Use `dvc push`"
+)
 
 
 class DvcStore:

@@ -17,15 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sightline.dvc_store import DvcStore
+from sightline.dvc_store import HINTS, OUTCOMES, DvcStore
 
 Report = Callable[[str, str], None]  # stage, a line that it printed
 Needs = Mapping[str, set[str]]  # stage -> stages that it needs
-# What DVC says around each stage, of no use beside its name.
-_HINTS = re.compile(
-    r"\s*$|To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) |Use `dvc push`"
-    r"|(Generating|Updating) lock file|Running stage '|> python pipelines/"
-)
+_BESIDE_ITS_NAME = re.compile(r"(Generating|Updating) lock file|> python pipelines/")  # nothing new
 
 
 @dataclass(frozen=True)
@@ -111,10 +107,8 @@ def _run(stage: str, root: Path, report: Callable[[str], None]) -> Result:
         errors="replace",
     ) as process:
         for line in process.stdout or ():
-            if "is cached - skipping run" in line:
-                outcome = "restored"
-            elif "didn't change, skipping" in line:
-                outcome = "unchanged"
-            elif not _HINTS.match(line):
+            if said := next((word for word, rule in OUTCOMES.items() if rule.search(line)), None):
+                outcome = said
+            elif not (HINTS.match(line) or _BESIDE_ITS_NAME.match(line)):
                 report(line.rstrip("\n"))
     return Result(stage, "failed" if process.returncode else outcome, time.monotonic() - began)
