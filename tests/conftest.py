@@ -1,6 +1,7 @@
 """Prepared data sets that many tests read."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,11 @@ def _seeded() -> None:
     """Random weights are the same, and torch as lenient, whatever tests ran before."""
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """MLflow's address is each project's own: what one leaves in the process, the next one would write to."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,10 +32,21 @@ def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Pa
         if run is not None and not connection.run_exists(run):
             run = None
     logger = MLFlowLogger(EXPERIMENT, run_name=name, run_id=run, tracking_uri=connection.uri, log_model=False)
-    if is_main and run is None:
-        logger.log_hyperparams(short_params(params))
-        remembered.write_text(str(logger.run_id))
+    if is_main:
+        _begin(logger)
+        if run is None:
+            logger.log_hyperparams(short_params(params))
+            remembered.write_text(str(logger.run_id))
     return logger
+
+
+def _begin(logger: Any) -> None:
+    """Let the logger find or make its run, but not tell this whole process and its children where its MLflow is."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    logger.experiment  # noqa: B018
+    mlflow.set_tracking_uri(before)
 
 
 def mark_trained(logger: Any, weights_sha256: str) -> None:
