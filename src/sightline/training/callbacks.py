@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar, WeightAveraging
 from rich.console import Console
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.training.depth import layer_groups
@@ -97,7 +98,8 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
     if config.batch_statistics == "keep":
         callbacks.append(KeepBatchStatistics())
     if config.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+        # As Lightning's EMAWeightAveraging, but with one call for all tensors: that one takes them one by one.
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)))  # type: ignore[no-untyped-call]
     if config.early_stopping is not None:
         stop = config.early_stopping
         callbacks.append(EarlyStopping("val_loss", stop.min_delta, stop.patience))
