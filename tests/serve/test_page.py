@@ -101,6 +101,7 @@ def test_a_dropped_image_is_classified(
 
 def test_it_is_used_with_the_keyboard(classifier: Path, start: Start, browser: Any, complaints: list[str]) -> None:
     page = visit(browser, start(classifier).address, complaints)
+    page.on("filechooser", lambda _: None)  # early: the browser is told of it without waiting for its answer
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
     with page.expect_file_chooser() as chooser:
