@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from types import ModuleType
 from typing import Any
@@ -162,3 +163,22 @@ def test_a_run_tells_a_webhook_and_commits_on_a_branch(flow: ModuleType, reposit
     report = artifact("retrain-report")
     assert "data:image/png;base64," in report
     assert f"committed on the branch {branch}" in report
+
+
+@pytest.mark.slow
+def test_a_run_pushes_what_another_clone_pulls(flow: ModuleType, repository: Project, tmp_path: Path) -> None:
+    root, clone = repository.root, tmp_path / "clone"
+    file = root / "params.yaml"
+    file.write_text(file.read_text() + "retrain: {remote: store, push: true}\n")
+    for command in (f"dvc remote add store {tmp_path / 'store'}", "git add -A", "git commit -qm start"):
+        subprocess.run(command.split(), cwd=root, check=True)
+    assert set(words(flow.retrain(str(root))).values()) == {"ran"}
+    for command in ("git add -A", "git commit -qm trained", f"git clone -q . {clone}"):
+        subprocess.run(command.split(), cwd=root, check=True)
+    again = words(flow.retrain(str(clone)))
+    assert again.pop("register") == "ran"
+    assert set(again.values()) == {"unchanged"}
+    weights = "models/digit/weights.safetensors"
+    assert (clone / weights).read_bytes() == (root / weights).read_bytes()
+    assert (clone / "registry/ledger.jsonl").read_bytes() == (root / "registry/ledger.jsonl").read_bytes()
+    assert "pushed to the DVC remote store" in artifact("retrain-report")

@@ -3,11 +3,16 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from entries import entry
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
+from sightline.cli import app
+from sightline.errors import UserError
 from sightline.history import history_table, plot_history
+from sightline.ledger import Ledger
 from sightline.publish import Outcome
 from sightline.retraining.decision import decide
 from sightline.retraining.story import Story, report_text
@@ -66,3 +71,38 @@ def test_the_report_shows_the_judged_with_small_pictures(tmp_path: Path) -> None
     for _, data in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(data))).width <= 560
     assert story.news() == "digit: refused: class a|b loses\nwithdrawn: digits/b1"
+
+
+def test_the_command_shows_one_model_or_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*words: str) -> str:
+        return CliRunner().invoke(app, ["history", *words], catch_exceptions=False).output
+
+    params = """\
+seed: 0
+trainer: {}
+evaluation: {}
+gate: {}
+datasets: {digits: {format: digits, root: data/embedded}}
+models:
+  digit: &model
+    dataset: digits
+    task: {kind: classification, architecture: mnist_cnn}
+    weights: random
+    input: {size: 28, channels: 1}
+    augment: none
+    optimizer: {name: adam, lr: 0.001}
+  scene: *model
+"""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(params)
+    assert told().startswith("no decision on any model yet")
+    ledger = Ledger(Path("registry/ledger.jsonl"))
+    for one in ENTRIES:
+        ledger.append(one)
+    assert "scene" in told()
+    of_one = told("digit")
+    assert "class 3 loses 0.12 recall" in of_one
+    assert "scene" not in of_one
+    assert shown(Path("reports/history-digit.png")).size != shown(Path("reports/history.png")).size
+    with pytest.raises(UserError, match="digits: no such entry"):
+        told("digits")
