@@ -182,7 +182,8 @@ def test_prefect_shows_the_flow_and_its_artifacts(
     assert done.returncode == 0, done.stderr
     [run] = ask(f"{address}/api/flow_runs/filter")
     page.goto(f"{address}/runs/flow-run/{run['id']}")
-    shows(page, run["name"], "Completed", "5 Task runs", "Running stage 'train@digit':")
+    # ingest, decide, five stages, withdraw
+    shows(page, run["name"], "Completed", "8 Task runs", "Running stage 'train@digit':")
     page.screenshot(path=tmp_path / "flow.png")
     artifacts = {artifact["key"]: artifact["id"] for artifact in ask(f"{address}/api/artifacts/filter")}
     page.goto(f"{address}/artifacts/artifact/{artifacts['retrain-stages']}")
