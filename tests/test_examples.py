@@ -10,7 +10,7 @@ from dvc_project import ROOT, Project
 from ruamel.yaml import YAML
 
 DATA = ROOT.parent / "shared/data"
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = pytest.mark.timeout(4300)
 
 
 def on_real_data(test: Any) -> Any:
