@@ -3,6 +3,7 @@ import importlib.util
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -170,11 +171,18 @@ def test_a_run_pushes_what_another_clone_pulls(flow: ModuleType, repository: Pro
     root, clone = repository.root, tmp_path / "clone"
     file = root / "params.yaml"
     file.write_text(file.read_text() + "retrain: {remote: store, push: true}\n")
-    for command in (f"dvc remote add store {tmp_path / 'store'}", "git add -A", "git commit -qm start"):
-        subprocess.run(command.split(), cwd=root, check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+
+    def commit(message: str) -> None:
+        for command in ([*git, "add", "-A"], [*git, "commit", "-qm", message]):
+            subprocess.run(command, cwd=root, check=True)
+
+    subprocess.run([*dvc, "remote", "add", "store", str(tmp_path / "store")], cwd=root, check=True)
+    commit("start")
     assert set(words(flow.retrain(str(root))).values()) == {"ran"}
-    for command in ("git add -A", "git commit -qm trained", f"git clone -q . {clone}"):
-        subprocess.run(command.split(), cwd=root, check=True)
+    commit("trained")
+    subprocess.run([*git, "clone", "-q", ".", str(clone)], cwd=root, check=True)
     again = words(flow.retrain(str(clone)))
     assert again.pop("register") == "ran"
     assert set(again.values()) == {"unchanged"}
