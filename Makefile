@@ -50,7 +50,7 @@ unschedule: setup ## stop that
 	@sightline schedule stop
 
 test: setup ## the fast tests, a process per core
-	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-all: setup ## also the slow, real and browser tests
 	@python -m pytest -m "not gpu"

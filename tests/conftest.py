@@ -16,6 +16,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a core each
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
 
+LONG = ("test_pipeline.py", "test_reproducible.py", "test_retrain.py", "test_ddp.py", "test_publish.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Minutes of whole programs come first: begun last, one of them would leave the other cores idle."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -100,6 +100,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(digits: Path, undisturbed: 
     assert weights(tmp_path / "model") == weights(undisturbed)
 
 
+@pytest.mark.slow
 def test_mixed_batches_are_the_same_again(digits: Path, tmp_path: Path) -> None:
     """With loader processes, and killed and resumed, against one process without a break."""
     folders = [tmp_path / name for name in ("plain", "broken")]
@@ -116,6 +117,7 @@ def test_mixed_batches_are_the_same_again(digits: Path, tmp_path: Path) -> None:
     assert plain == broken
 
 
+@pytest.mark.slow
 def test_a_killed_training_with_another_rate_starts_anew(digits: Path, tmp_path: Path) -> None:
     kill_in_epoch(start(SETTINGS, digits, tmp_path), 3)
     other = {**SETTINGS, "optimizer": {"name": "adamw", "lr": 1e-3}}
