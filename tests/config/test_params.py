@@ -100,6 +100,11 @@ BROKEN = {
         "datasets.digits: format is 'digit', allowed: image_folder, csv, idx, coco, voc, yolo, "
         "mask_folder, instance_masks, via, digits, scenes, figures (did you mean digits?)",
     ),
+    "name of the inbox's own folder": (
+        "datasets.quarantine",
+        {"format": "digits", "root": "data/embedded"},
+        "datasets.quarantine: data/inbox/quarantine holds what was left out of the others; choose another name",
+    ),
     "unknown data set": (
         "models.cnn.dataset",
         "digit",

@@ -1,11 +1,13 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from sightline.dvc_store import DvcStore
 from sightline.errors import UserError
-from sightline.retraining.branch import commit_on_branch
+from sightline.retraining.branch import commit_on_branch, records
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -47,6 +49,24 @@ def test_only_the_files_named_reach_only_the_branch(repository: Path) -> None:
     (repository / "dvc.lock").write_text("newer\n")
     assert commit_on_branch(repository, paths, "2026-11-27", "again") == "retrain/2026-11-27"
     assert git(repository, "rev-list", "--count", "retrain/2026-11-27") == "3"
+
+
+def test_a_removed_pointer_is_removed_on_the_branch(repository: Path) -> None:
+    pointers = [repository / "data" / f"{name}.dvc" for name in ("cells", "hiboux à Orléans")]
+    pointers[0].parent.mkdir()
+    for pointer in pointers:
+        pointer.write_text(f"outs: [{{path: {pointer.stem}}}]\n")
+    git(repository, "add", "data")
+    git(repository, "commit", "-qm", "two data sets")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=repository, check=True)
+    pointers[0].unlink()
+    git(repository, "rm", "-q", "--", os.fspath(pointers[1]))
+    for _ in range(2):  # the second time they are gone already
+        (repository / "dvc.lock").write_text(os.urandom(4).hex())
+        paths = records(repository, DvcStore(repository))
+        assert commit_on_branch(repository, paths, "2026-11-27", "Retrain: forced") == "retrain/2026-11-27"
+        left = git(repository, "ls-tree", "-r", "--name-only", "retrain/2026-11-27").split()
+        assert left == [".gitignore", "code.py", "dvc.lock", "staged.py"]
 
 
 def test_a_branch_that_may_not_move_gets_a_neighbour(repository: Path) -> None:

@@ -157,6 +157,10 @@ def load_params(path: Path, policies: bool = True) -> Params:
     except ValidationError as error:
         raise ConfigError(mistakes(error, inherit_trainer(values), values, str(path))) from None
     unknown = [
+        f"{path}: datasets.{name}: data/inbox/{name} holds what was left out of the others; choose another name"
+        for name in sorted({"quarantine"} & set(params.datasets))
+    ]
+    unknown += [
         f"{path}: models.{name}.dataset: {model.dataset!r} is not among datasets"
         + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")
         for name, model in params.models.items()

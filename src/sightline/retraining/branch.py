@@ -15,13 +15,15 @@ _AUTHOR = "Sightline retrain"
 
 
 def records(root: Path, store: DvcStore) -> list[Path]:
-    """Return what a retraining changes and git keeps: `dvc.lock`, data pointers, the registry's lines."""
-    found = [root / "dvc.lock", *store.pointers(), *sorted((root / "registry").glob("*.jsonl"))]
-    return [path for path in found if path.is_file()]
+    """Return what a retraining changes and git keeps: `dvc.lock`, data pointers, also removed ones, registry lines."""
+    lines = (root / "registry").glob("*.jsonl")
+    found = [path for path in (root / "dvc.lock", *store.pointers(), *sorted(lines)) if path.is_file()]
+    gone = _git(root, "diff", "--relative", "--name-only", "--diff-filter=D", "-z", "HEAD", "--", "*.dvc", check=False)
+    return found + [root / name for name in gone.split("\0") if name]
 
 
 def commit_on_branch(root: Path, paths: Sequence[Path], date: str, message: str) -> str | None:
-    """Commit the present content of `paths`, and nothing else, on `retrain/DATE`; return the branch.
+    """Commit the present content of `paths`, or their absence, and nothing else, on `retrain/DATE`; return the branch.
 
     It starts at the commit checked out. A branch of that name which has this commit in its past goes on; one that has
     not, or that is checked out somewhere, gets a neighbour `retrain/DATE-2`. None where nothing differs.
@@ -38,7 +40,7 @@ def commit_on_branch(root: Path, paths: Sequence[Path], date: str, message: str)
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         _git(root, "read-tree", parent, environment=index)
         names = [str(path.resolve()) for path in paths]
-        _git(root, "update-index", "--add", "--", *names, environment=index)
+        _git(root, "update-index", "--add", "--remove", "--", *names, environment=index)
         tree = _git(root, "write-tree", environment=index)
     if tree == _git(root, "rev-parse", f"{parent}^{{tree}}"):
         return None
