@@ -92,6 +92,22 @@ def test_a_background_program_runs_once_and_ends(tmp_path: Path) -> None:
     assert not (tmp_path / "own" / "sleeper.pid").exists()
 
 
+def test_what_a_background_program_gave_a_session_of_its_own_ends_too(tmp_path: Path) -> None:
+    program = Background("starter", tmp_path)
+    start_away = """\
+import subprocess
+child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+open("child", "w").write(str(child.pid))
+child.wait()
+"""
+    pid = program.start([sys.executable, "-c", start_away], tmp_path, {})
+    until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text())
+    assert lives(tmp_path / "child")
+    assert program.stop()
+    os.waitpid(pid, 0)
+    until(lambda: not lives(tmp_path / "child"), seconds=5)
+
+
 def test_a_number_given_anew_misleads_nobody(tmp_path: Path) -> None:
     program = Background("sleeper", tmp_path)
     (tmp_path / "sleeper.pid").write_text(str(os.getpid()))  # of a program that has long ended

@@ -13,17 +13,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
-PATIENCE = 3.0  # seconds that SIGTERM gives, before SIGKILL
+PATIENCE = 3.0
 
 
-def end_group(group: int, patience: float = PATIENCE) -> None:
-    """End all processes of a group, gently first; returns at once where there are none."""
+def end_group(group: int, patience: float = PATIENCE, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """End all processes of a group, gently first; returns at once where there are none.
+
+    Args:
+        group: its number.
+        patience: seconds that SIGTERM gives, before SIGKILL.
+        meanwhile: called before, and every 50 ms until then.
+    """
+    meanwhile()
     with suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
         os.killpg(group, signal.SIGTERM)
         until = time.monotonic() + patience
         while time.monotonic() < until:
+            meanwhile()
             time.sleep(0.05)
             os.killpg(group, 0)
         os.killpg(group, signal.SIGKILL)

@@ -157,8 +157,21 @@ class Background:
 
     def stop(self, patience: float = 15.0) -> bool:
         """End it and all that it has started; return whether it ran."""
+        import psutil
+
         pid = self.pid()
         if pid is not None:
-            end_group(pid, patience)
+            started: dict[psutil.Process, None] = {}  # parents before their children
+
+            def look() -> None:
+                with suppress(psutil.NoSuchProcess):
+                    started.update(dict.fromkeys(psutil.Process(pid).children(recursive=True)))
+
+            end_group(pid, patience, look)
+            # Prefect's worker gives each flow run a session of its own, and does not always end it with itself.
+            for process in started:
+                with suppress(ProcessLookupError):
+                    if process.is_running():
+                        end_group(os.getpgid(process.pid), patience)
         (self.folder / f"{self.name}.pid").unlink(missing_ok=True)
         return pid is not None
