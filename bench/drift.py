@@ -26,7 +26,7 @@ from sightline.drift.images import Images
 from sightline.drift.observers import HandmadeObserver, Observer
 from sightline.drift.seen import Seen, look
 from sightline.report.figures import SERIES, new_figure, save_figure
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
 SIZE = 64  # pixels, both sides
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--power", type=Path, default=None, help="the picture to write; takes three times as long")
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     console, draws = Console(width=100), arguments.draws
     sizes = SIZES if arguments.power is not None else (RECENT,)
     results = measure(KINDS, draws, sizes, HandmadeObserver())

@@ -15,7 +15,7 @@ import numpy as np
 
 from sightline.artifact import read_card
 from sightline.predict import Predictor, load_predictor
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
 ROUNDS, BATCHES = 15, (1, 32)
@@ -45,5 +45,5 @@ def seconds(predictor: Predictor, pixels: UINT8) -> float:
 
 
 if __name__ == "__main__":
-    be_quiet()
+    set_up_process()
     main([Path(name) for name in sys.argv[1:]])

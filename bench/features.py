@@ -32,7 +32,7 @@ from sightline.features.building import build_features
 from sightline.features.embedding import batches, embed_split
 from sightline.features.feature_map import FeatureMap
 from sightline.models.classifiers import build_classifier
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
 MEMORY = "--memory"
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs=2, default=(5_000, 50_000), help="for the memory")
     parser.add_argument(MEMORY, type=Path, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     if arguments.memory is not None:
         _embed_and_tell(arguments.memory)
         return

@@ -29,7 +29,7 @@ from sightline.data.datamodule import Batches
 from sightline.data.preparation import prepare
 from sightline.data.sampling import EpochSampler
 from sightline.data.store import SplitStore
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 
 SIZE, BATCH = 256, 64
 
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--images", type=int, default=1500)
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "raw"), Path(folder, "prepared")

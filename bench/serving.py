@@ -27,7 +27,7 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from sightline.data.images import decode
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 
 SIZE = 224  # pixels
 BARE = [(1, True), (1, False), (8, True), (8, False)]  # images of a batch, whether ONNX Runtime's threads spin
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--bare", nargs=2, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     if arguments.bare:
         batch, spin = arguments.bare
         print(json.dumps(bare_loop(arguments.model, arguments.seconds, batch, bool(spin))))

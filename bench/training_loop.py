@@ -27,7 +27,7 @@ from sightline.data.cache import raw_pixels
 from sightline.data.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.models.classics import mnist_cnn
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 from sightline.training import train
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "raw"), Path(folder, "prepared")

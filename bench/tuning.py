@@ -22,7 +22,7 @@ from bench.images import write_idx, write_photographs
 from sightline.config.datasets import Dataset, Idx, ImageFolder, Split
 from sightline.config.models import Model
 from sightline.data.preparation import prepare
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 
 Setting = tuple[str, bool, int]  # precision, channels-last, loader processes
 
@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--batches", type=int, default=20, help="of each timed pass over everything")
     arguments = parser.parse_args()
-    be_quiet()
+    set_up_process()
     console = Console(highlight=False, soft_wrap=True)
     for architecture in arguments.network or NETWORKS:
         with tempfile.TemporaryDirectory() as folder:

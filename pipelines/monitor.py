@@ -15,9 +15,9 @@ from sightline.config import Params, load_params
 from sightline.config.errors import nearest
 from sightline.errors import UserError
 from sightline.monitoring import DriftCheck, TooFewImages, check_dataset
-from sightline.stage import be_quiet, fail
+from sightline.stage import fail, set_up_process
 
-be_quiet()  # Prefect reads its settings when it is imported
+set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:
     os.environ["PREFECT_HOME"] = str(Path(".sightline/prefect").resolve())
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # its server does not start without it

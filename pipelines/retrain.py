@@ -26,9 +26,9 @@ from sightline.retraining.decision import Decision, decide, old_champions, recor
 from sightline.retraining.programs import guarded, temporary_server
 from sightline.retraining.schedule import scheduled_server
 from sightline.retraining.story import Story, decision_table, models_text, report_text
-from sightline.stage import be_quiet, fail
+from sightline.stage import fail, set_up_process
 
-be_quiet()  # Prefect reads its settings when it is imported
+set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:
     os.environ["PREFECT_HOME"] = str(Path(".sightline/prefect").resolve())
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # its server does not start without it

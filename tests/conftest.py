@@ -9,9 +9,9 @@ import torch
 
 from sightline.config.datasets import Digits, Figures, Scenes
 from sightline.data.preparation import prepare
-from sightline.stage import be_quiet
+from sightline.stage import set_up_process
 
-be_quiet()
+set_up_process()
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -21,7 +21,7 @@ from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.errors import UserError
-from sightline.stage import be_quiet, fail
+from sightline.stage import fail, set_up_process
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
@@ -213,7 +213,7 @@ NEXT = {
 
 def main() -> None:
     """Run the command line; bad input ends with code 2 and no traceback."""
-    be_quiet()
+    set_up_process()
     try:
         app()
     except UserError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sightline.errors import UserError
@@ -24,10 +26,21 @@ QUIET = {
 SHARING = {"GOMP_SPINCOUNT": "1000"}
 
 
-def be_quiet() -> None:
-    """Switch off every library's telemetry, and share the processor; to be called before torch is imported."""
+# glibc gives large blocks back to the kernel as soon as they are free, and a network's next batch takes them again, a
+# page fault for every 4 KiB: more than half of the time at 224 px (docs/performance.md). So they are kept.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 1 << 30
+
+
+def set_up_process() -> None:
+    """Switch off every library's telemetry, share the processor, keep memory; to be called before torch is imported."""
     for name, value in (QUIET | SHARING).items():
         os.environ.setdefault(name, value)
+    if sys.platform == "linux" and not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        with suppress(AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def fail(error: UserError) -> int:
@@ -44,7 +57,7 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = 
 
     DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache.
     """
-    be_quiet()
+    set_up_process()
     from sightline.config import load_params
 
     try:
