@@ -1,9 +1,10 @@
 """Features of frozen networks against a bare torch loop, and the memory that they take: `python -m bench.features`.
 
 Both send the same images through the same network in the same batches, fp32 in the same layout, as far as the same
-layer; the loop does nothing else: its images lie decoded in memory, and what it finds is dropped. A second loop decodes
-each batch before it sends it. Ours decodes from the prepared store and writes an Arrow file. Runs alternate in one
-process. A ratio of 0.95 means that ours takes 1/0.95 of the time of the loop.
+layer; the loop does nothing else: its images lie decoded in memory, and what it finds is dropped. It runs in a plain
+process, as a script of one's own would, and again in one that keeps freed memory, as ours do; there a last loop decodes
+each batch before it sends it. Ours decodes from the prepared store and writes an Arrow file. Runs alternate. A ratio of
+0.95 means that ours takes 1/0.95 of the time of the loop.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -35,7 +37,7 @@ from sightline.models.classifiers import build_classifier
 from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
-MEMORY = "--memory"
+MEMORY, PLAIN = "--memory", "--plain"
 
 
 def network_features(architecture: str, size: int, channels: int, layer: str) -> tuple[FeatureMap, nn.Module]:
@@ -79,23 +81,49 @@ def in_turn(store: SplitStore, sizes: list[int], size: int, channels: int) -> It
         start += count
 
 
+@contextmanager
+def plain_loop(store: SplitStore, network: Sequence[str]) -> Iterator[Callable[[], float]]:
+    """Yield a function that runs the loop over decoded images in a plain process, which waits between its calls."""
+    command = [sys.executable, "-m", "bench.features", PLAIN, str(store.path), *network]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def run() -> float:
+            print(file=process.stdin, flush=True)
+            return float(process.stdout.readline())  # type: ignore[union-attr]
+
+        yield run
+        process.stdin.close()
+
+
+def _answer(folder: str, architecture: str, size: str, channels: str, layer: str) -> None:
+    features, body = network_features(architecture, int(size), int(channels), layer)
+    decoded = list(batches(SplitStore(Path(folder)), features))
+    for _ in sys.stdin:
+        print(loop(body, decoded), flush=True)
+
+
 def compare(store: SplitStore, architecture: str, size: int, channels: int, layer: str, pairs: int) -> str:
-    """Return the ratios to both loops."""
+    """Return the ratios to the three loops."""
     features, body = network_features(architecture, size, channels, layer)
     decoded = list(batches(store, features))
     sizes = [len(batch) for batch in decoded]
-    ratios: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    ratios: list[tuple[float, ...]] = []
+    network = [architecture, str(size), str(channels), layer]
+    with tempfile.TemporaryDirectory() as folder, plain_loop(store, network) as run_plain:
         for turn in range(pairs + 1):
+            plain = run_plain()
             bare = loop(body, decoded)
             decoding = loop(body, in_turn(store, sizes, size, channels))
             started = time.perf_counter()
             embed_split(store, features, Path(folder, "train.arrow"))
             ours = time.perf_counter() - started
             if turn:  # the first one warms up
-                ratios.append((bare / ours, decoding / ours))
+                ratios.append((plain / ours, bare / ours, decoding / ours))
     told = [f"{statistics.median(own):.3f} (quartiles {_quartiles(own)})" for own in zip(*ratios, strict=True)]
-    return f"{told[0]} of a loop over decoded images, {told[1]} of a loop that decodes in turn"
+    where = ("over decoded images in a plain process", "over decoded images that keeps memory", "that decodes in turn")
+    return "".join(f"\n  {ratio} of a loop {loop}" for ratio, loop in zip(told, where, strict=True))
 
 
 def _quartiles(values: tuple[float, ...]) -> str:
@@ -129,7 +157,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--images", type=int, nargs=2, default=(5_000, 50_000), help="for the memory")
     parser.add_argument(MEMORY, type=Path, default=None, help=argparse.SUPPRESS)
+    parser.add_argument(PLAIN, nargs=5, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.plain is not None:
+        _answer(*arguments.plain)
+        return
     set_up_process()
     if arguments.memory is not None:
         _embed_and_tell(arguments.memory)

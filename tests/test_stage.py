@@ -1,0 +1,33 @@
+"""How a process of the pipeline starts."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+TAKE_AND_FREE = """
+import resource
+import numpy as np
+from sightline.stage import set_up_process
+
+set_up_process()
+for turn in range(11):
+    np.ones(100 << 20, np.uint8)
+    if turn == 0:
+        first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
+def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
+    def page_faults(**environment: str) -> int:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+        command = [sys.executable, "-c", TAKE_AND_FREE]
+        done = subprocess.run(command, env={**kept, **environment}, check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    usual = page_faults(MALLOC_ARENA_MAX="2")
+    assert usual > 1000, "ten blocks of 100 MiB are taken anew each time"
+    assert page_faults() < usual / 10
