@@ -29,5 +29,5 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
         return int(done.stdout)
 
     usual = page_faults(MALLOC_ARENA_MAX="2")
-    assert usual > 1000, "ten blocks of 100 MiB are taken anew each time"
+    assert usual > 100, "ten blocks of 100 MiB are taken anew each time, in pages of 4 KiB or of 2 MiB"
     assert page_faults() < usual / 10
