@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sightline.errors import UserError
 from sightline.features.base import Extractor, Vectors
 from sightline.features.pooling import Pooling, pooled
+from sightline.models.fusing import fuse_batch_norms
 from sightline.structures import UINT8
 from sightline.tasks.base import Task
 
@@ -32,7 +33,7 @@ class NetworkExtractor(Extractor):
     A layer that is used several times in a pass counts with its last use.
 
     Args:
-        task: a network with the way from pixels to its input.
+        task: a network with the way from pixels to its input; its batch normalisations are fused here.
         layers: names of modules of the network.
         pooling: of their outputs.
         size: height and width of the images, pixels.
@@ -53,6 +54,9 @@ class NetworkExtractor(Extractor):
         for name in self.layers:
             if not self._uses[name]:
                 raise UserError(f"extractor.layers: {name}: the network does not use it; name another layer")
+        self._weights = task.network.state_dict()  # as they came: fusing puts others in their place
+        fuse_batch_norms(task.network, self.layers)
+        modules = dict(task.network.named_modules())
         self._seen: Counter[str] = Counter()
         self._found: dict[str, Tensor] = {}
         for name in self.layers:
@@ -69,7 +73,7 @@ class NetworkExtractor(Extractor):
         """Write the network's weights."""
         from safetensors.torch import save_file
 
-        state = {key: value.detach().cpu().contiguous() for key, value in self.task.network.state_dict().items()}
+        state = {key: value.detach().cpu().contiguous() for key, value in self._weights.items()}
         save_file(state, folder / "weights.safetensors")
 
     def to(self, device: str) -> None:
