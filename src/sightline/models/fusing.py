@@ -43,7 +43,7 @@ def fuse_batch_norms(network: nn.Module, kept: Collection[str] = ()) -> int:
             continue
         convolution, normalisation = pair
         conv, norm = modules[convolution], modules[normalisation]
-        network.set_submodule(convolution, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var, arg-type]
+        network.set_submodule(convolution, fuse_conv_bn_eval(conv, norm))
         network.set_submodule(normalisation, _rest(norm))
         fused += 1
     return fused
