@@ -132,8 +132,7 @@ def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
         for start in range(0, len(store), batch_size):
             images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
             yield decoded(images, image.size, image.channels, image.resize)
-            for _ in images:
-                advance()
+            advance(len(images))
 
 
 def _truth(store: SplitStore, task: Task) -> pd.DataFrame:

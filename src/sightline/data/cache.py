@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -18,6 +19,17 @@ from sightline.files import new_file
 from sightline.structures import IGNORED, UINT8
 
 CACHE = Path(".sightline/cache")
+_WORTH_A_THREAD = 5_000  # bytes; measured, PNG and JPEG alike
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Advance(Protocol):
+    """Counts on a progress bar."""
+
+    def __call__(self, done: int = 1) -> None:
+        """Count what is done."""
 
 
 def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, folder: Path = CACHE) -> UINT8:
@@ -57,18 +69,32 @@ def _decode_all(store: SplitStore, shape: tuple[int, int, int, int], resize: Res
         pixels[index] = fit(decode(store.image(index), shape[3]), shape[1], resize)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool, counted(len(store), "decoding") as advance:
-        for _ in pool.map(one, range(len(store))):
+        for _ in side_by_side(one, range(len(store)), len(store.image(0)) if len(store) else 0, pool):
             advance()
     pixels.flush()
 
 
+def side_by_side(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], size: int, pool: ThreadPoolExecutor
+) -> Iterator[_Result]:
+    """Yield work(item) of each item in order, from the pool's threads where that pays.
+
+    Args:
+        work: decodes an encoded image.
+        items: to work on.
+        size: of an encoded image, bytes: with small ones, threads do little but wait for Python's lock.
+        pool: of threads.
+    """
+    return pool.map(work, items) if size >= _WORTH_A_THREAD else map(work, items)
+
+
 @contextmanager
-def counted(total: int, what: str) -> Iterator[Callable[[], None]]:
-    """Show a progress bar while the block runs, if somebody watches; yields the function that counts one."""
+def counted(total: int, what: str) -> Iterator[Advance]:
+    """Show a progress bar while the block runs, if somebody watches; yields the function that counts what is done."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(what, total=total)
-        yield lambda: progress.advance(bar)
+        yield lambda done=1: progress.advance(bar, done)
 
 
 def decoded(
@@ -85,5 +111,5 @@ def decoded(
         return fit(image, size, resize), place(image.shape[0], image.shape[1], size, resize)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pairs = list(pool.map(one, images))
+        pairs = list(side_by_side(one, images, len(images[0]) if images else 0, pool))
     return np.stack([pixels for pixels, _ in pairs]), [placement for _, placement in pairs]

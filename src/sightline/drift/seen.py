@@ -70,8 +70,7 @@ def look(images: Images, observer: Observer, what: str = "looking") -> Seen | No
             part = _look_at(images, numbers, observer, unreadable)
             if part is not None:
                 parts.append(part)
-            for _ in numbers:
-                advance()
+            advance(len(numbers))
     if not parts:
         return None
     predictions = [prediction for part in parts for prediction in part.predictions]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sightline.data.cache import counted
+from sightline.data.cache import counted, side_by_side
 from sightline.data.images import decode, fit
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
@@ -73,8 +73,7 @@ def embed_split(store: SplitStore, features: FeatureMap, path: Path) -> None:
             columns = [pa.array(ids[start:end]), pa.array(labels[start:end].astype(np.int32))]
             columns += [_column(vectors[name]) for name in features.dimensions]
             out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-            for _ in range(end - start):
-                advance()
+            advance(end - start)
             start = end
 
 
@@ -102,12 +101,12 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
         def one(row: int) -> None:
             pixels[row] = fit(decode(store.image(start + row), image.channels), image.size, image.resize)
 
-        list(side_by_side.map(one, range(end - start)))
+        list(side_by_side(one, range(end - start), len(store.image(start)), pool))
         return pixels
 
     processors, starts = os.cpu_count() or 1, range(0, len(store), size)
     spare = processors > 2
-    with ThreadPoolExecutor(processors // 2 if spare else processors) as side_by_side:
+    with ThreadPoolExecutor(processors // 2 if spare else processors) as pool:
         yield from _ahead(read, starts) if spare else map(read, starts)
 
 
