@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE = 12.6  # inches, of a page's width
+_NARROWEST = 5.0  # inches, for the title
 _GAP = 0.03  # between panels, as a share of a panel's width
 _LINES = 3  # of a caption
 _TALLEST = 1.2  # height of a cell as a share of its width
@@ -50,11 +51,11 @@ def draw_grid(cells: Sequence[Cell], title: str, columns: int, legend: dict[str,
         legend: names of colours, below all.
     """
     width = PAGE / columns
-    columns = min(columns, max(1, len(cells)))
+    columns = min(columns, max(round(_NARROWEST / width), len(cells)))
     rows = max(1, -(-len(cells) // columns))
     heights = [max((_inches(cell, width) for cell in cells[k * columns :][:columns]), default=0.3) for k in range(rows)]
     edges = 0.5 + 0.3 * bool(legend)
-    figure, axes = new_figure(rows, columns, width=max(5.0, width * columns), height=sum(heights) + edges)
+    figure, axes = new_figure(rows, columns, width=width * columns, height=sum(heights) + edges)
     gridspec = axes[0].get_gridspec()
     assert gridspec is not None
     gridspec.set_height_ratios(heights)

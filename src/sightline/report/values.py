@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 12
 BARS = 25  # of a distribution
+_VISIBLE = 50  # times the height of a bar: it shows beside that
 
 
 def scatter(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
@@ -52,7 +53,7 @@ def distribution(quality: Quality, worst: Worst) -> Figure | None:
         quality: of N samples.
         worst: among them.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     known = ~np.isnan(quality.values)
     if not known.any():
@@ -65,6 +66,8 @@ def distribution(quality: Quality, worst: Worst) -> Figure | None:
     groups = [quality.values[known & picked].clip(low, high), quality.values[known & ~picked].clip(low, high)]
     labels = [worst.name, "others"]
     axis.hist(groups, bins=edges.tolist(), stacked=True, color=[ORANGE, BLUE], alpha=0.75, label=labels)
+    marked, all_of_them = (np.histogram(values, edges)[0] for values in (groups[0], np.concatenate(groups)))
+    lost = marked.any() and marked[marked > 0].min() * _VISIBLE < all_of_them.max()
     middle = float(np.median(quality.values[known]))
     axis.axvline(middle, color=INK, linestyle="--", linewidth=1, label=f"median {middle:.3g}")
     missing = int((~known).sum())
@@ -72,10 +75,14 @@ def distribution(quality: Quality, worst: Worst) -> Figure | None:
     axis.set(
         title=title,
         xlabel=f"{quality.name},{quality.unit}" if quality.unit else quality.name,
-        ylabel="samples",
+        ylabel="samples, log scale" if lost else "samples",
         xlim=(low, high),
     )
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if lost:
+        axis.set_yscale("symlog", linthresh=1)
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+    else:
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)
     return figure
 
