@@ -74,8 +74,12 @@ def test_words_without_room_are_left_out() -> None:
 
 def test_an_empty_page_and_one_cell() -> None:
     assert draw_grid([], "no errors", 8, {}).get_suptitle() == "no errors"
-    (axis,) = draw_grid([Cell([Panel("", PICTURE)], "$a$ → $b$")], "title", 8, {}).axes
+    title = "most confident errors, true → predicted, of 1"
+    figure = draw_grid([Cell([Panel("", PICTURE)], "$a$ → $b$")], title, 8, {})
+    axis, *unused = figure.axes
     assert axis.get_title(loc="left") == r"\$a\$ → \$b\$"
+    assert figure.get_suptitle() == title  # there is room for it in one line
+    assert not any(own.axison for own in unused)
 
 
 def test_rows_are_as_high_as_their_pictures_and_none_is_a_tower() -> None:

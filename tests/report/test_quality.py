@@ -105,3 +105,16 @@ def test_equal_values_are_drawn() -> None:
     figure = distribution(quality, worst_first(rows(score=np.full(5, 60.0)), quality))
     assert figure is not None
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 5  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("right", "scale"), [(300, "symlog"), (20, "linear")])
+def test_a_single_error_shows_beside_many_others(right: int, scale: str) -> None:
+    table = rows(score=np.repeat([1.0, 0.0], [right, 1]), label=np.zeros(right + 1, int), confidence=np.ones(right + 1))
+    quality = Quality("probability", table["score"].to_numpy())
+    figure = distribution(quality, worst_first(table, quality))
+    assert figure is not None
+    (axis,) = figure.axes
+    assert axis.get_yscale() == scale
+    figure.draw_without_rendering()
+    shown = axis.get_window_extent().height
+    assert axis.patches[0].get_window_extent().height > shown / 50

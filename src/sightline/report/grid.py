@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PAGE = 12.6  # inches, of a page's width
 _NARROWEST = 5.0  # inches, for the title
+_FILLED = 0.94  # of a cell's width; the rest is the layout's
 _GAP = 0.03  # between panels, as a share of a panel's width
 _LINES = 3  # of a caption
 _TALLEST = 1.2  # height of a cell as a share of its width
@@ -54,7 +55,7 @@ def draw_grid(cells: Sequence[Cell], title: str, columns: int, legend: dict[str,
     columns = min(columns, max(round(_NARROWEST / width), len(cells)))
     rows = max(1, -(-len(cells) // columns))
     heights = [max((_inches(cell, width) for cell in cells[k * columns :][:columns]), default=0.3) for k in range(rows)]
-    edges = 0.5 + 0.3 * bool(legend)
+    edges = 0.35 + 0.3 * bool(legend)
     figure, axes = new_figure(rows, columns, width=width * columns, height=sum(heights) + edges)
     gridspec = axes[0].get_gridspec()
     assert gridspec is not None
@@ -73,7 +74,7 @@ def draw_grid(cells: Sequence[Cell], title: str, columns: int, legend: dict[str,
 def _inches(cell: Cell, inches: float) -> float:
     """Return the height of a cell that is `inches` wide, with its words."""
     words = 0.12 + 0.13 * len(_caption(cell, inches)) + 0.36 * bool(cell.note)
-    return words + inches * min(_TALLEST, _height(cell) / _width(cell))
+    return words + _FILLED * inches * min(_TALLEST, _height(cell) / _width(cell))
 
 
 def _height(cell: Cell) -> int:
