@@ -14,6 +14,8 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from served import Running, Start, encoded, photograph, write_random_model
 
 from sightline.predict import load_predictor
@@ -213,6 +215,15 @@ def test_a_heat_map_shows_where_the_classifier_looks(
         tmp_path / "numbers", {"kind": "regression", "architecture": "mnist_cnn"}, values=("x",), classes=()
     )
     assert "numbers: no heat map: task.kind: regression" in told(start(numbers).send(image, path="/explain"), 422)
+
+
+def test_an_empty_heat_map_is_told(start: Start, tmp_path: Path) -> None:
+    folder = write_random_model(tmp_path / "deaf", {"kind": "classification", "architecture": "mnist_cnn"})
+    state = load_file(folder / "weights.safetensors")
+    last = next(name for name, values in state.items() if values.ndim == 2 and len(values) == 10)
+    save_file(state | {last: torch.zeros_like(state[last])}, folder / "weights.safetensors")  # biases alone decide
+    answer = told(start(folder).send(encoded(photograph()), path="/explain"), 422)
+    assert "deaf: the heat map is empty: no place of this image speaks for " in answer
 
 
 def test_the_server_tells_of_itself(classifier: Path, start: Start) -> None:

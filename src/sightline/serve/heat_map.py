@@ -15,7 +15,7 @@ def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:
     """Return the surest class of an image, and its Grad-CAM as grey PNG of the upright original's size.
 
     Raises:
-        Refusal: 422 where the model gives no heat map, or the image cannot be decoded.
+        Refusal: 422 where the model gives no heat map or an empty one, or the image cannot be decoded.
     """
     try:
         network = model.network()
@@ -24,5 +24,7 @@ def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:
         [heat] = heat_map(network, pixels[None], [target])
     except UserError as error:
         raise Refusal(422, f"{model.name}: no heat map: {error.lines[0]}") from None
+    if not heat.any():
+        raise Refusal(422, f"{model.name}: the heat map is empty: no place of this image speaks for {target.name}")
     original = placed.map_into_original(heat, linear=True)
     return target.name, encode_png(np.rint(255 * original.clip(0, 1)).astype(np.uint8))
