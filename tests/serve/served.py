@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import uvicorn
 from pydantic import TypeAdapter
+from torch import nn
 
 from sightline.artifact import ModelCard, write_model
 from sightline.config.models import Input
@@ -28,14 +29,17 @@ def write_random_model(
     size: int = 28,
     channels: int = 1,
     classes: tuple[str, ...] = DIGITS,
+    change: Callable[[nn.Module], None] = lambda _: None,
     **more: Any,
 ) -> Path:
-    """Write a model directory with random weights."""
+    """Write a model directory with random weights, or with what `change` makes of the network."""
     labels = LabelMap(classes, classes, **more)
     config = TypeAdapter(TaskConfig).validate_python(task)
     image = Input(size=size, channels=channels)  # type: ignore[arg-type]
     card = ModelCard(config, image, labels, "float32", False, 1, "d" * 64)
-    write_model(folder, build(config, image, labels), card)
+    built = build(config, image, labels)
+    change(built.network)
+    write_model(folder, built, card)
     return folder
 
 
