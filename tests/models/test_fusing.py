@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_a_fused_network_puts_out_the_same(architecture: str, fused: int, layer:
     whole = learned(build_classifier(architecture, 3, size, 10).network)
     images = torch.randn(4, 3, size, size)
     own = copy.deepcopy(whole)
-    assert fuse_batch_norms(own) == fused
+    assert fuse_batch_norms(own, lambda: own(images)) == fused
     assert sum(isinstance(module, nn.BatchNorm2d) for module in own.modules()) == 0
     for before, after in zip(outputs(whole, layer, images), outputs(own, layer, images), strict=True):
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * float(before.abs().max()))
@@ -58,7 +59,7 @@ def test_a_fused_network_puts_out_the_same(architecture: str, fused: int, layer:
 def test_a_convolution_whose_output_is_wanted_is_left_alone() -> None:
     whole = learned(build_classifier("timm:resnet18", 3, 64, 10).network)
     own, images = copy.deepcopy(whole), torch.randn(2, 3, 64, 64)
-    assert fuse_batch_norms(own, ["layer1.0.conv1", "layer1.0.bn1", "layer2"]) == 19
+    assert fuse_batch_norms(own, lambda: own(images), ["layer1.0.conv1", "layer1.0.bn1", "layer2"]) == 19
     for name in ("layer1.0.conv1", "layer1.0.bn1", "layer2"):
         before, after = outputs(whole, name, images)[0], outputs(own, name, images)[0]
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * float(before.abs().max()))
@@ -88,6 +89,20 @@ class Unusual(nn.Module):
 def test_only_pairs_that_nothing_else_reads_are_fused(asks: bool) -> None:
     whole = learned(Unusual(asks))
     own, images = copy.deepcopy(whole), torch.randn(2, 3, 8, 8)
-    assert fuse_batch_norms(own) == (0 if asks else 1)
+    assert fuse_batch_norms(own, lambda: own(images)) == (0 if asks else 1)
     torch.testing.assert_close(own(images), whole(images), rtol=1e-4, atol=1e-4)
     assert list(dict(own.named_modules())) == list(dict(whole.named_modules()))
+
+
+def test_other_threads_compute_meanwhile() -> None:
+    whole = learned(build_classifier("timm:resnet18", 3, 64, 10).network)
+    own, images = copy.deepcopy(whole), torch.randn(2, 3, 64, 64)
+    found: list[Tensor] = []
+
+    def run() -> None:
+        own(images)
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(whole, images).result())
+
+    assert fuse_batch_norms(own, run) == 20
+    assert torch.equal(found[0], whole(images))

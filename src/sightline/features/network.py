@@ -50,18 +50,19 @@ class NetworkExtractor(Extractor):
         for name in self.layers:
             if name not in modules or not name:
                 raise UserError(f"extractor.layers: {name}: no such layer{_meant(name, modules)}")
-        self._uses = self._count_uses(modules, torch.zeros(1, size, size, channels, dtype=torch.uint8))
+        blank = torch.zeros(1, size, size, channels, dtype=torch.uint8)
+        self._uses = self._count_uses(modules, blank)
         for name in self.layers:
             if not self._uses[name]:
                 raise UserError(f"extractor.layers: {name}: the network does not use it; name another layer")
         self._weights = task.network.state_dict()  # as they came: fusing puts others in their place
-        fuse_batch_norms(task.network, self.layers)
+        fuse_batch_norms(task.network, lambda: self.task(blank), self.layers)
         modules = dict(task.network.named_modules())
         self._seen: Counter[str] = Counter()
         self._found: dict[str, Tensor] = {}
         for name in self.layers:
             modules[name].register_forward_hook(partial(self._keep, name))
-        vectors = self._forward(torch.zeros(1, size, size, channels, dtype=torch.uint8))
+        vectors = self._forward(blank)
         self.dimensions = {name: vectors[name].shape[1] for name in self.layers}
 
     def __call__(self, images: UINT8) -> Vectors:
