@@ -87,7 +87,7 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
     """Yield the images of a split in its order, N x S x S x C.
 
     With processors to spare they are decoded while the caller computes; on two, that would take from the network's
-    threads more than it saves, and each batch is decoded by both when it is asked for.
+    threads more than it saves, and each batch is decoded when it is asked for.
 
     The size of a batch depends on that of an image alone, as the last bits of features may depend on it.
     """

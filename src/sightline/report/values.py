@@ -47,7 +47,8 @@ def scatter(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
 def distribution(quality: Quality, worst: Worst) -> Figure | None:
     """Draw how many samples are how good, the worst in a colour of their own.
 
-    A few values far below all others are counted in the first bar. None where nothing could be measured.
+    A few values far below all others are counted in the first bar; where the worst would not show beside the others,
+    the scale is logarithmic. None where nothing could be measured.
 
     Args:
         quality: of N samples.
@@ -65,9 +66,9 @@ def distribution(quality: Quality, worst: Worst) -> Figure | None:
     figure, (axis,) = new_figure(1, 1, width=5.4, height=3.4)
     groups = [quality.values[known & picked].clip(low, high), quality.values[known & ~picked].clip(low, high)]
     labels = [worst.name, "others"]
-    axis.hist(groups, bins=edges.tolist(), stacked=True, color=[ORANGE, BLUE], alpha=0.75, label=labels)
-    marked, all_of_them = (np.histogram(values, edges)[0] for values in (groups[0], np.concatenate(groups)))
-    lost = marked.any() and marked[marked > 0].min() * _VISIBLE < all_of_them.max()
+    style: Any = {"stacked": True, "color": [ORANGE, BLUE], "alpha": 0.75, "label": labels}
+    marked, tops = np.asarray(axis.hist(groups, bins=edges.tolist(), **style)[0])
+    lost = marked.any() and marked[marked > 0].min() * _VISIBLE < tops.max()
     middle = float(np.median(quality.values[known]))
     axis.axvline(middle, color=INK, linestyle="--", linewidth=1, label=f"median {middle:.3g}")
     missing = int((~known).sum())
