@@ -18,6 +18,7 @@ from rich.table import Table
 
 from sightline.config.errors import nearest
 from sightline.config.heads import Head
+from sightline.data.cache import counted
 from sightline.errors import UserError
 from sightline.features.store import read_feature_card, read_table
 from sightline.files import new_folder
@@ -167,26 +168,34 @@ def compare(
         One row per split, layer, classifier and dropout: `cross_validation` and `accuracy`, both the mean over classes
         of the share of their samples that are right, of the train rows left out of folds and of the test rows.
     """
+    tried = [
+        (kind, rate) for kind in kinds for rate in ((0.0, dropout) if dropout and kind in _WITH_DROPOUT else (0.0,))
+    ]
+    rows = []
+    with counted(len(splits) * len(vectors) * len(tried), "classifiers") as advance:
+        for number, split in enumerate(splits, 1):
+            require_folds(labels[split.train], classes, _FOLDS)
+            for layer, own in vectors.items():
+                unit = bool(np.allclose(np.linalg.norm(own, axis=1), 1, atol=1e-3))
+                for kind, rate in tried:
+                    measured = _measured(_head(kind, rate, unit), own, labels, split, seed)
+                    rows.append({"split": number, "layer": layer, "classifier": kind, "dropout": rate, **measured})
+                    advance()
+    return pd.DataFrame(rows)
+
+
+def _measured(head: Head, vectors: FLOAT32, labels: NDArray[np.int64], split: Split, seed: int) -> dict[str, Any]:
+    """Choose a classifier's settings on the train rows, fit it on all of them, measure it on the test rows."""
     from sklearn.metrics import balanced_accuracy_score
 
-    rows = []
-    for number, split in enumerate(splits, 1):
-        require_folds(labels[split.train], classes, _FOLDS)
-        for layer, own in vectors.items():
-            unit = bool(np.allclose(np.linalg.norm(own, axis=1), 1, atol=1e-3))
-            for kind in kinds:
-                for rate in (0.0, dropout) if dropout and kind in _WITH_DROPOUT else (0.0,):
-                    head = _head(kind, rate, unit)
-                    table = cross_validated(head, own[split.train], labels[split.train], seed, "balanced_accuracy")
-                    best = table.sort_values("rank", kind="stable").iloc[0]
-                    pipeline, tried = build_pipeline(head, seed)
-                    fitted = pipeline.set_params(**{name: best[name] for name in tried})
-                    fitted.fit(own[split.train], labels[split.train])
-                    score = balanced_accuracy_score(labels[split.test], fitted.predict(own[split.test]))
-                    chosen = ", ".join(f"{name.rpartition('__')[2]} {best[name]:g}" for name in tried)
-                    values = {"layer": layer, "classifier": kind, "dropout": rate, "chosen": chosen}
-                    rows.append({"split": number, **values, "cross_validation": best["mean"], "accuracy": score})
-    return pd.DataFrame(rows)
+    table = cross_validated(head, vectors[split.train], labels[split.train], seed, "balanced_accuracy")
+    best = table.sort_values("rank", kind="stable").iloc[0]
+    pipeline, settings = build_pipeline(head, seed)
+    fitted = pipeline.set_params(**{name: best[name] for name in settings})
+    fitted.fit(vectors[split.train], labels[split.train])
+    score = balanced_accuracy_score(labels[split.test], fitted.predict(vectors[split.test]))
+    chosen = ", ".join(f"{name.rpartition('__')[2]} {best[name]:g}" for name in settings)
+    return {"chosen": chosen, "cross_validation": best["mean"], "accuracy": score}
 
 
 def _head(kind: str, rate: float, unit: bool) -> Head:

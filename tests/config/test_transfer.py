@@ -88,6 +88,16 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
         ("features__hog__extractor", {"kind": "hogs"}, "(did you mean hog?)"),
         ("features__hog__extractor", NETWORK, "weights: none: a network needs a file in data/weights"),
         ("features__deep__extractor", {"kind": "model", "layers": ["head", "head"]}, "layers names a layer twice"),
+        (
+            "features__deep__extractor",
+            {"kind": "model", "layers": ["head"], "pyramid": [2, 1]},
+            "pyramid: [2, 1]: write each level once, the coarsest first",
+        ),
+        (
+            "features__deep__extractor",
+            {"kind": "model", "layers": ["head"], "pooling": "flatten", "pyramid": [1, 2]},
+            "pyramid: flatten keeps all places as they are",
+        ),
         ("features__deep__pooling", "avg", "features.deep.pooling: unknown key"),
         ("heads__svm__features", "deeep", "heads.svm.features: 'deeep' is not among features (did you mean deep?)"),
         ("heads__svm__layers", ["pool"], "'pool' is not among the layers of features.deep (did you mean pool2?)"),

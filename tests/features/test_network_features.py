@@ -1,6 +1,7 @@
 """Features of networks: hooks against the layers run by hand."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def by_hand(network: Small) -> dict[str, Tensor]:
 def test_layers_are_what_they_put_out_before_the_next_works_in_place(pooling: str) -> None:
     own = task()
     expected = by_hand(own.network)  # type: ignore[arg-type]
-    extractor = NetworkExtractor(own, ["second", "first", "activation", "head"], pooling, 12, 1)  # type: ignore[arg-type]
+    extractor = NetworkExtractor(own, ["second", "first", "activation", "head"], pooling, [1], 12, 1)  # type: ignore[arg-type]
     found = extractor(IMAGES)
     assert list(found) == ["second", "first", "activation", "head"]
     for name, vectors in found.items():
@@ -69,7 +70,7 @@ def test_layers_are_what_they_put_out_before_the_next_works_in_place(pooling: st
 
 def test_the_pass_ends_after_the_deepest_layer() -> None:
     own = task()
-    extractor = NetworkExtractor(own, ["second", "first"], "avg", 12, 1)
+    extractor = NetworkExtractor(own, ["second", "first"], "avg", [1], 12, 1)
     network = own.network
     before = network.heads_run
     extractor(IMAGES)
@@ -77,7 +78,7 @@ def test_the_pass_ends_after_the_deepest_layer() -> None:
 
 
 def test_one_image_gives_what_it_gives_among_others() -> None:
-    extractor = NetworkExtractor(task(), ["activation"], "avg", 12, 1)
+    extractor = NetworkExtractor(task(), ["activation"], "avg", [1], 12, 1)
     together = extractor(IMAGES)["activation"]
     alone = np.concatenate([extractor(IMAGES[i : i + 1])["activation"] for i in range(5)])
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -85,11 +86,11 @@ def test_one_image_gives_what_it_gives_among_others() -> None:
 
 def test_wrong_layers_are_told() -> None:
     with pytest.raises(UserError, match=r"extractor.layers: secnd: no such layer \(did you mean second\?\)"):
-        NetworkExtractor(task(), ["secnd"], "avg", 12, 1)
+        NetworkExtractor(task(), ["secnd"], "avg", [1], 12, 1)
     with pytest.raises(UserError, match="zzzzzz: no such layer; there are first, activation, second"):
-        NetworkExtractor(task(), ["zzzzzz"], "avg", 12, 1)
+        NetworkExtractor(task(), ["zzzzzz"], "avg", [1], 12, 1)
     with pytest.raises(UserError, match="idle: the network does not use it"):
-        NetworkExtractor(task(), ["idle"], "avg", 12, 1)
+        NetworkExtractor(task(), ["idle"], "avg", [1], 12, 1)
 
 
 class Pair(nn.Module):
@@ -103,7 +104,59 @@ def test_a_layer_of_several_tensors_is_told() -> None:
     network.add_module("first", nn.Identity())
     own = Classification(network, "", LabelMap(("a",), ("a",)), (0.5,), (0.5,))
     with pytest.raises(UserError, match="pair: puts out a tuple, no tensor"):
-        NetworkExtractor(own, ["pair"], "avg", 12, 1)
+        NetworkExtractor(own, ["pair"], "avg", [1], 12, 1)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_a_pyramid_pools_cells_apart(pooling: Literal["avg", "max"]) -> None:
+    maps = torch.from_numpy(np.random.default_rng(3).normal(size=(2, 3, 6, 6)).astype(np.float32))
+    pool = np.mean if pooling == "avg" else np.max
+    expected = [
+        pool(maps[:, channel, row : row + 6 // cells, column : column + 6 // cells].numpy(), (1, 2))
+        for cells in (1, 2, 3)
+        for channel in range(3)
+        for row in range(0, 6, 6 // cells)
+        for column in range(0, 6, 6 // cells)
+    ]
+    found = pooled(maps.contiguous(memory_format=torch.channels_last), pooling, (1, 2, 3))
+    np.testing.assert_allclose(found.numpy(), np.stack(expected, 1), atol=1e-6)
+
+
+class Tokens(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mT
+
+
+def test_a_pyramid_needs_places_enough() -> None:
+    extractor = NetworkExtractor(task(), ["activation", "head"], "avg", [1, 2], 12, 1)
+    assert extractor.dimensions == {"activation": 6 * (1 + 4), "head": 3}
+    with pytest.raises(UserError, match=r"extractor.pyramid: 8: the map of second has only 7 x 7 places"):
+        NetworkExtractor(task(), ["second"], "avg", [1, 8], 7, 1)
+    network = nn.Sequential()
+    network.add_module("tokens", Tokens())
+    own = Classification(network, "", LabelMap(("a",), ("a",)), (0.5,), (0.5,))
+    with pytest.raises(UserError, match=r"extractor.pyramid: tokens: puts out tokens, which have no sides"):
+        NetworkExtractor(own, ["tokens"], "avg", [1, 2], 12, 1)
+
+
+def test_maps_may_have_their_channels_last() -> None:
+    maps = torch.from_numpy(np.random.default_rng(3).normal(size=(2, 3, 6, 6)).astype(np.float32))
+    assert torch.equal(pooled(maps.permute(0, 2, 3, 1), "max", (1, 2)), pooled(maps, "max", (1, 2)))
+
+
+def windowed() -> Classification:
+    import timm
+
+    name = "swin_tiny_patch4_window7_224"
+    network = timm.create_model(name, depths=(1, 1), num_heads=(1, 2), embed_dim=8, img_size=56)
+    return Classification(network, "", LabelMap(("a",), ("a",)), (0.5,) * 3, (0.5,) * 3)
+
+
+def test_layers_of_a_transformer_with_windows() -> None:
+    extractor = NetworkExtractor(windowed(), ["layers.0", "layers.1"], "avg", [1, 2], 56, 3)
+    assert extractor.dimensions == {"layers.0": 8 * 5, "layers.1": 16 * 5}
+    with pytest.raises(UserError, match=r"attn: puts out 4 x 49 x 8 for 1 image\(s\), no vector"):
+        NetworkExtractor(windowed(), ["layers.0.blocks.0.attn"], "avg", [1], 56, 3)
 
 
 def test_tokens_are_pooled_over_their_number() -> None:

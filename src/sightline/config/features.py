@@ -10,17 +10,27 @@ from sightline.config.base import PositiveInt, Section
 from sightline.config.models import Input
 
 _Names = Annotated[list[str], Field(min_length=1)]
+_Levels = Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1)]
 _MODEL_FILE = "../../models/NAME/weights.safetensors"
 
 
 class _Layers(Section):
     layers: _Names = Field(description="module names, as `sightline summary` lists them; one forward pass for all")
     pooling: Literal["avg", "max", "flatten"] = Field("avg", description="over the places of a map, or of tokens")
+    pyramid: _Levels = Field([1], description="cells along each side of a map that are pooled apart, level by level")
 
     @model_validator(mode="after")
     def _named_once(self) -> _Layers:
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("layers names a layer twice; once is enough")
+        return self
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> _Layers:
+        if sorted(set(self.pyramid)) != self.pyramid:
+            raise ValueError(f"pyramid: {self.pyramid}: write each level once, the coarsest first, e.g. [1, 2, 3]")
+        if self.pooling == "flatten" and self.pyramid != [1]:
+            raise ValueError("pyramid: flatten keeps all places as they are; leave it out, or pool by avg or max")
         return self
 
 

@@ -116,7 +116,7 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
 
 def _of_model(folder: Path, own: ModelExtractor) -> tuple[Extractor, Input]:
     task, card = read_model(folder)
-    extractor = _ModelExtractor(task, own.layers, own.pooling, card.input.size, card.input.channels)
+    extractor = _ModelExtractor(task, own.layers, own.pooling, own.pyramid, card.input.size, card.input.channels)
     extractor.folder = folder
     return extractor, card.input
 
@@ -126,4 +126,4 @@ def _of_network(own: NetworkExtractor, image: Input, built: nn.Module) -> Extrac
     nobody = LabelMap((), ())
     task: Task = Classification(built, "", nobody, *channel_statistics(image.channels, image.mean, image.std))
     task.use_layout(any(isinstance(layer, nn.Conv2d) for layer in built.modules()))
-    return network.NetworkExtractor(task, own.layers, own.pooling, image.size, image.channels)
+    return network.NetworkExtractor(task, own.layers, own.pooling, own.pyramid, image.size, image.channels)

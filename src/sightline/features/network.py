@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sightline.errors import UserError
 from sightline.features.base import Extractor, Vectors
-from sightline.features.pooling import Pooling, pooled
+from sightline.features.pooling import Pooling, channels_first, pooled
 from sightline.models.fusing import fuse_batch_norms
 from sightline.structures import UINT8
 from sightline.tasks.base import Task
@@ -36,15 +36,20 @@ class NetworkExtractor(Extractor):
         task: a network with the way from pixels to its input; its batch normalisations are fused here.
         layers: names of modules of the network.
         pooling: of their outputs.
+        pyramid: levels of it (`pooled`).
         size: height and width of the images, pixels.
         channels: of the images.
 
     Raises:
-        UserError: a layer that the network does not have or use, or that puts out no tensor.
+        UserError: a layer that the network does not have or use, that puts out no tensor of each image, or whose
+            map has fewer places than the pyramid has cells.
     """
 
-    def __init__(self, task: Task, layers: Sequence[str], pooling: Pooling, size: int, channels: int) -> None:
-        self.task, self.layers, self.pooling = task.eval().requires_grad_(False), tuple(layers), pooling
+    def __init__(
+        self, task: Task, layers: Sequence[str], pooling: Pooling, pyramid: Sequence[int], size: int, channels: int
+    ) -> None:
+        self.task, self.layers = task.eval().requires_grad_(False), tuple(layers)
+        self.pooling, self.pyramid = pooling, tuple(pyramid)
         self._device = torch.device("cpu")
         modules = dict(task.network.named_modules())
         for name in self.layers:
@@ -85,6 +90,7 @@ class NetworkExtractor(Extractor):
     def _forward(self, images: Tensor) -> dict[str, Tensor]:
         self._seen.clear()
         self._found = {}
+        self._images = len(images)
         with torch.inference_mode():
             try:
                 self.task(images)
@@ -99,9 +105,23 @@ class NetworkExtractor(Extractor):
         if not isinstance(output, Tensor):
             kind = type(output).__name__
             raise UserError(f"extractor.layers: {name}: puts out a {kind}, no tensor; name a layer inside or after it")
-        self._found[name] = pooled(output, self.pooling)
+        self._check_shape(name, output)
+        self._found[name] = pooled(output, self.pooling, self.pyramid)
         if len(self._found) == len(self.layers):
             raise _AllSeen
+
+    def _check_shape(self, name: str, output: Tensor) -> None:
+        if output.ndim > 4 or len(output) != self._images:
+            shape = " x ".join(map(str, output.shape))
+            told = f"puts out {shape} for {self._images} image(s), no vector, tokens or map of each"
+            raise UserError(f"extractor.layers: {name}: {told}; name the layer around it")
+        most = max(self.pyramid)
+        if most > 1 and output.ndim == 3:
+            raise UserError(f"extractor.pyramid: {name}: puts out tokens, which have no sides; leave pyramid out")
+        if output.ndim == 4:
+            height, width = channels_first(output).shape[2:]
+            if most > min(height, width):
+                raise UserError(f"extractor.pyramid: {most}: the map of {name} has only {height} x {width} places")
 
     def _count_uses(self, modules: dict[str, nn.Module], images: Tensor) -> Counter[str]:
         uses: Counter[str] = Counter()

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, assert_never
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sightline.structures import FLOAT32
 
@@ -14,24 +16,45 @@ Pooling = Literal["avg", "max", "flatten"]
 Normalisation = Literal["l2", "signed_sqrt"]
 
 
-def pooled(output: Tensor, pooling: Pooling) -> Tensor:
-    """Return N x D float32 from a layer's N x C x H x W, N x T x C (tokens) or N x D; a copy, never a view.
+def pooled(output: Tensor, pooling: Pooling, pyramid: Sequence[int] = (1,)) -> Tensor:
+    """Return N x D float32 from what a layer puts out; a copy, never a view.
 
     The copy matters: the next layer may work in place on what it is given.
 
     Args:
-        output: of a layer; more than two dimensions are places (H x W, or T) and channels (C).
+        output: N x C x S x S or N x S x S x C (maps), N x T x C (tokens) or N x D.
         pooling: `avg` and `max` leave a value per channel, `flatten` all values, channels first where the output is.
+        pyramid: cells along each side of a map that are pooled apart, level by level, so that D is C times the sum of
+            their squares: spatial pyramid pooling (Lazebnik et al. 2006; He et al. 2014). Tokens have no
+            sides: `(1,)` alone.
     """
     values = output.detach().float()
     if values.ndim <= 2 or pooling == "flatten":
         return values.reshape(len(values), -1).clone()
-    places = tuple(range(2, values.ndim)) if values.ndim > 3 else (1,)
+    maps = values.mT[..., None] if values.ndim == 3 else channels_first(values)
+    return torch.cat([_in_cells(maps, pooling, cells) for cells in pyramid], 1)
+
+
+def channels_first(maps: Tensor) -> Tensor:
+    """Return N x C x S x S from that or from N x S x S x C, as transformers with windows have it.
+
+    Images are square, so the sides that are equal are the places.
+    """
+    _, first, second, third = maps.shape
+    return maps.permute(0, 3, 1, 2) if first == second != third else maps
+
+
+def _in_cells(maps: Tensor, pooling: Pooling, cells: int) -> Tensor:
+    """N x C x H x W -> N x (C cells cells); channels first."""
     match pooling:
         case "avg":
-            return values.mean(places)
+            return functional.adaptive_avg_pool2d(maps, cells).flatten(1)
         case "max":
-            return values.amax(places)
+            if cells == 1:  # up to 20 times faster
+                return maps.amax((2, 3))
+            return functional.adaptive_max_pool2d(maps, cells).flatten(1)
+        case "flatten":
+            raise AssertionError("has no cells")
         case _:
             assert_never(pooling)
 
