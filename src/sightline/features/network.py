@@ -111,7 +111,7 @@ class NetworkExtractor(Extractor):
             raise _AllSeen
 
     def _check_shape(self, name: str, output: Tensor) -> None:
-        if output.ndim > 4 or len(output) != self._images:
+        if not 1 <= output.ndim <= 4 or len(output) != self._images:
             shape = " x ".join(map(str, output.shape))
             told = f"puts out {shape} for {self._images} image(s), no vector, tokens or map of each"
             raise UserError(f"extractor.layers: {name}: {told}; name the layer around it")
