@@ -12,7 +12,7 @@ from sightline.errors import UserError
 from sightline.models.classifiers import LECTURE, build_classifier
 from sightline.models.initialisation import Initialisation
 from sightline.models.layers import Activation, Pooling
-from sightline.models.weights import is_folded
+from sightline.models.weights import is_folded, read_weights
 
 
 def parameters(network: nn.Module) -> int:
@@ -87,6 +87,12 @@ def test_a_pickle_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(UserError, match="holds more than tensors"):
         build_classifier("mlp", 1, 28, 10, weights=tmp_path / "evil.pth")
     assert "executed" not in capsys.readouterr().out
+
+
+def test_anything_else_is_no_file_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_text("hello")
+    with pytest.raises(UserError, match=r"page.pth: is no file of weights"):
+        read_weights(tmp_path / "page.pth")
 
 
 @pytest.mark.parametrize(

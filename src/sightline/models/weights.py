@@ -33,7 +33,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except (pickle.UnpicklingError, KeyError):  # KeyError: bytes that no pickle begins with
         told = "is no file of weights, or holds more than tensors, which is not opened for safety"
         raise UserError(f"{path}: {told}; save network.state_dict()") from None
     except Exception as error:
