@@ -118,7 +118,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Fast tests learn by heart with one of each kind of network; these take longer.
-SLOW = ("keypoints", "retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")
+SLOW = ("semantic_fpn", "keypoints", "retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")
 
 
 @pytest.fixture(params=list(CONTRACT))

@@ -69,7 +69,7 @@ def start(settings: dict[str, Any], prepared: Path, folder: Path, policy: Any = 
     )
 
 
-@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.parametrize("workers", [0, 3])
 def test_loader_processes_do_not_matter(digits: Path, undisturbed: Path, tmp_path: Path, workers: int) -> None:
     settings = {**SETTINGS, "trainer": {**SETTINGS["trainer"], "num_workers": workers}}
     told, _ = start(settings, digits, tmp_path).communicate()
