@@ -107,6 +107,6 @@ def test_caltech25(tmp_path: Path) -> None:
         ("caltech-squeezenet", ["features.12"], "linear_svm"),
     ):
         rows, _ = study_features(
-            tmp_path / "data/features" / features, layers, tmp_path / features, 30, 3, [kind], 0.0, 1
+            tmp_path / "data/features" / features, layers, tmp_path / features, 30, 3, [kind], 0.0, False, 1
         )
         assert chosen_rows(rows)["accuracy"].mean() >= 0.955

@@ -121,14 +121,23 @@ def features(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("per_class", [None, 30])
 def test_the_study_writes_its_files(per_class: int | None, features: Path, tmp_path: Path) -> None:
     rows, title = study_features(
-        features, ["pixels"], tmp_path / "study", per_class, 2, ["nearest_centroid", "logistic"], 0.0, 1
+        features,
+        ["pixels"],
+        tmp_path / "study",
+        per_class,
+        2,
+        ["nearest_centroid", "logistic"],
+        0.0,
+        bool(per_class),
+        1,
     )
     assert {path.name for path in (tmp_path / "study").iterdir()} == {"table.csv", "table.md", "tsne.png"}
     assert (tmp_path / "study/tsne.png").stat().st_size > 10_000
     assert rows[rows.classifier == "logistic"]["accuracy"].mean() > 0.88
     assert ("30 images per class" in title) is (per_class is not None)
+    assert ("too good in themselves" in (tmp_path / "study/table.md").read_text()) is bool(per_class)
 
 
 def test_an_unknown_classifier_is_told(features: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--kinds: logistc: no such classifier \(did you mean logistic\?\)"):
-        study_features(features, ["pixels"], tmp_path / "study", None, 2, ["logistc"], 0.0, 1)
+        study_features(features, ["pixels"], tmp_path / "study", None, 2, ["logistc"], 0.0, False, 1)

@@ -177,10 +177,12 @@ def table(
     from sightline.transfer_table import chosen_text, study_features, transfer_table
 
     params = load_params(Path("params.yaml"))
-    layers = params.features_of(name).layers()
+    own, tried = params.features_of(name), kinds.split(",")
+    model = own.model()
+    learned = model is not None and params.model(model).dataset == own.dataset
     report = Path("reports/features", name)
     rows, title = study_features(
-        Path("data/features", name), layers, report, per_class, splits, kinds.split(","), dropout, params.seed
+        Path("data/features", name), own.layers(), report, per_class, splits, tried, dropout, learned, params.seed
     )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     console.print(transfer_table(rows, title))

@@ -56,6 +56,7 @@ def study_features(
     splits: int,
     kinds: Sequence[str],
     dropout: float,
+    learned: bool,
     seed: int,
 ) -> tuple[pd.DataFrame, str]:
     """Compare classifiers on the features of a folder; write `table.csv`, `table.md` and `tsne.png`.
@@ -68,6 +69,7 @@ def study_features(
         splits: how many.
         kinds: of classifiers.
         dropout: share of features left out.
+        learned: whether the network has learned from images of this data set, which the title then tells.
         seed: of everything.
 
     Returns:
@@ -92,6 +94,8 @@ def study_features(
         what = f"{per_class} images per class of all {len(labels)}, the others to measure"
     rows = compare(vectors, labels, names, divided, [kind for kind in _TRIED if kind in kinds], dropout, seed)
     title = f"{folder.name}: mean per-class accuracy, %, over {splits} random splits: {what}"
+    if learned:
+        title += "; too good in themselves, as the network has learned from these images"
     layer = str(chosen_rows(rows)["layer"].mode()[0])
     val = read_table(folder, "val", [layer])
     points, shown = neighbourhood(val.vectors, val.labels, seed)

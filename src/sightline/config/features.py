@@ -148,6 +148,12 @@ class Features(Section):
                 )
         return self
 
+    def model(self) -> str | None:
+        """Return the name of the model of this file whose layers these are; None: no such model."""
+        if not isinstance(self.extractor, ModelExtractor):
+            return None
+        return self.weights.removeprefix("../../models/").removesuffix("/weights.safetensors")
+
     def layers(self) -> list[str]:
         """Return the names of what is found, one vector each."""
         own = self.extractor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sightline.config.errors import nearest
-from sightline.config.features import Features, ModelExtractor
+from sightline.config.features import Features
 from sightline.config.heads import Head
 
 
@@ -23,10 +23,9 @@ def find_transfer_mistakes(
 def _of_features(name: str, section: Features, datasets: list[str], models: list[str]) -> Iterator[str]:
     if section.dataset not in datasets:
         yield f"features.{name}.dataset: {section.dataset!r} is not among datasets{_near(section.dataset, datasets)}"
-    if isinstance(section.extractor, ModelExtractor):
-        model = section.weights.removeprefix("../../models/").removesuffix("/weights.safetensors")
-        if model not in models:
-            yield f"features.{name}.weights: {model!r} is not among models{_near(model, models)}"
+    model = section.model()
+    if model is not None and model not in models:
+        yield f"features.{name}.weights: {model!r} is not among models{_near(model, models)}"
 
 
 def _of_head(name: str, section: Head, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:
