@@ -65,6 +65,7 @@ class NetworkExtractor(Extractor):
         modules = dict(task.network.named_modules())
         self._seen: Counter[str] = Counter()
         self._found: dict[str, Tensor] = {}
+        self._images = 0  # of the pass that runs
         for name in self.layers:
             modules[name].register_forward_hook(partial(self._keep, name))
         vectors = self._forward(blank)
