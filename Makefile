@@ -50,10 +50,10 @@ unschedule: setup ## stop that
 	@sightline schedule stop
 
 test: setup ## the fast tests, a process per core
-	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	@python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 test-all: setup ## also the slow, real and browser tests
-	@python -m pytest -m "not gpu"
+	@python -m pytest -m "not gpu" --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 lint: setup ## ruff, mypy, import contracts
 	@ruff check .

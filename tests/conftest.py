@@ -12,16 +12,28 @@ from sightline.data.preparation import prepare
 from sightline.stage import set_up_process
 
 set_up_process()
-if "PYTEST_XDIST_WORKER" in os.environ:  # a core each
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # a core each, for the programs that tests start too
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+    if hasattr(os, "sched_setaffinity"):  # not on macOS
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
-LONG = ("test_pipeline.py", "test_reproducible.py", "test_retrain.py", "test_ddp.py", "test_publish.py")
+LONG = (
+    *("test_examples.py", "test_pipeline.py", "test_coco128.py", "test_heads_pipeline.py", "test_schedule.py"),
+    *("test_poisoned.py", "test_reproducible.py", "test_retrain.py", "test_ddp.py", "test_publish.py"),
+)
+APART = "test_examples.py"  # its tests share nothing, and each takes minutes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Minutes of whole programs come first: begun last, one of them would leave the other cores idle."""
+    """Minutes of whole programs come first: begun last, one of them would leave the other cores idle.
+
+    A file's tests stay in one process, as they share what its fixtures make.
+    """
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.name if item.path.name == APART else item.path.name))
 
 
 @pytest.fixture(scope="session")

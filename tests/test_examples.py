@@ -34,20 +34,20 @@ def run(example: str, root: Path, links: dict[str, str], without: Sequence[str] 
 
 @pytest.mark.slow
 def test_showcase(tmp_path: Path) -> None:
-    """The bounds leave room for other processors and numbers of threads below what docs/tasks.md tells."""
+    """The tasks that `make demo` does not show, and that no other test trains for minutes.
+
+    The bounds leave room for other processors and numbers of threads below what docs/tasks.md tells.
+    """
+    elsewhere = ["classifier", "detector", "segmenter", "windows"]
     least = {
-        "classifier": 0.95,
-        "detector": 0.78,
         "instances": 0.70,
-        "segmenter": 0.60,
         "localizer": 0.65,
         "pose": 0.85,
         "autoencoder": 20.0,  # dB
-        "windows": 0.35,
         "labels": 0.45,
         "counter": 0.75,
     }
-    score = run("showcase.yaml", tmp_path, {})
+    score = run("showcase.yaml", tmp_path, {}, without=elsewhere)
     assert set(score) == set(least)
     assert {name: value for name, value in score.items() if value < least[name]} == {}
 
