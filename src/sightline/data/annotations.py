@@ -122,7 +122,7 @@ def _checked(annotation: Annotation, size: Size, keypoints: int, tell: _Tell) ->
         mask = None if annotation.outline is None else run_lengths_of(annotation.outline, size, unit)
     except BrokenOutline as error:
         raise _Rejected("bad_mask", str(error)) from None
-    points = _points(annotation.points, keypoints, size, tell)
+    points = _points(_in_pixels(annotation.points, unit), keypoints, size, tell)
     if annotation.box is not None:
         box = tuple(float(value) * scale for value, scale in zip(annotation.box, (*unit, *unit), strict=True))
     else:
@@ -134,6 +134,12 @@ def _checked(annotation: Annotation, size: Size, keypoints: int, tell: _Tell) ->
     given = annotation.area
     area = given if given is not None and np.isfinite(given) and given > 0 else float(pixels)
     return _Object(annotation.label, box, mask, points, area, annotation.iscrowd, annotation.difficult)
+
+
+def _in_pixels(points: Sequence[float] | None, unit: tuple[int, int]) -> Sequence[float] | None:
+    if points is None or unit == (1, 1):
+        return points
+    return [float(value) * (*unit, 1)[number % 3] for number, value in enumerate(points)]
 
 
 def _points(given: Sequence[float] | None, count: int, size: Size, tell: _Tell) -> tuple[tuple[float, ...], ...]:

@@ -20,7 +20,7 @@ from sightline.config.datasets import (
     Voc,
     Yolo,
 )
-from sightline.data.formats.batches import BATCHES, with_batches
+from sightline.data.formats.batches import BATCHES, is_batch, with_batches
 from sightline.data.formats.source import Source, Unreadable, require_two_classes
 
 __all__ = ["Source", "Unreadable", "open_files", "open_source", "open_whole"]
@@ -100,11 +100,11 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case Voc(root=root):
             from sightline.data.formats.voc import open_voc
 
-            return open_voc(Path(root))
+            return open_voc(Path(root), is_batch(Path(root)))
         case Yolo(root=root):
             from sightline.data.formats.yolo import open_yolo
 
-            return open_yolo(Path(root))
+            return open_yolo(Path(root), is_batch(Path(root)))
         case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
             from sightline.data.formats.mask_folder import open_mask_folder
 

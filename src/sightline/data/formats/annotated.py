@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +14,7 @@ from typing import Any
 
 from sightline.data.annotations import Annotation, Size, assemble, map_names
 from sightline.data.encoding import upright_size
-from sightline.data.findings import Finding
+from sightline.data.findings import Code, Finding
 from sightline.data.formats.source import FolderSource, Unreadable, is_image, read_image, visible_files
 from sightline.errors import UserError
 from sightline.structures import LabelMap, Sample, SplitName
@@ -29,6 +31,7 @@ class Annotated:
         annotations: not checked yet.
         size: height and width that the annotations were made for, where they tell it.
         problem: what makes its annotation file unusable, if anything.
+        code: of what kind that problem is.
     """
 
     path: str
@@ -36,6 +39,7 @@ class Annotated:
     split: SplitName | None = None
     size: Size | None = None
     problem: str | None = None
+    code: Code = "broken_file"
 
 
 class AnnotatedSource(FolderSource):
@@ -70,7 +74,7 @@ class AnnotatedSource(FolderSource):
         entry = self.entries[index]
         image = read_image(self.root, entry.path)
         if entry.problem is not None:
-            raise Unreadable(entry.path, entry.problem, "broken_file")
+            raise Unreadable(entry.path, entry.problem, entry.code)
         size = upright_size(image)
         if size is None:
             return Sample(entry.path, image, split=entry.split), []  # the checks of images say what is wrong
@@ -138,6 +142,25 @@ def whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return int(value) if value == int(value) else None
+
+
+def class_name(text: str) -> str:
+    """Return a name as it is compared: no blanks around it, single ones within, letters with accents composed."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def similar_names(classes: Sequence[str]) -> list[Finding]:
+    """Return a finding for names that differ in nothing but upper and lower case."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[name.casefold()].append(name)
+    return [
+        Finding(
+            "similar_names", f"class {names[0]}", f"differs from {', '.join(names[1:])} in upper and lower case only"
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def problem_of_path(path: Any) -> str | None:
