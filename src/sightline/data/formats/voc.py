@@ -44,7 +44,7 @@ def open_voc(root: Path) -> AnnotatedSource:
     images = _by_stem([path for path in visible_files(root / IMAGES) if is_image(path)])
     files = _by_stem([path for path in visible_files(root / XML) if path.endswith(".xml")])
     findings = [
-        Finding("orphan", f"{XML}/{files[name]}", f"there is no image {IMAGES}/{name}")
+        Finding("unused_file", f"{XML}/{files[name]}", f"there is no image {IMAGES}/{name}")
         for name in sorted(files.keys() - images.keys())
     ]
     splits = _splits(root, images, findings)

@@ -47,7 +47,7 @@ def open_yolo(root: Path) -> AnnotatedSource:
         entries.append(Annotated(path, annotations, _split(path), None, problem))
         used |= {text} if text else set()
     lost = sorted(text for text in texts - used if "labels" in PurePosixPath(text).parts[:-1])
-    findings += [Finding("orphan", text, "there is no image of its name") for text in lost if _is_label(text)]
+    findings += [Finding("unused_file", text, "there is no image of its name") for text in lost if _is_label(text)]
     return AnnotatedSource(root, labels, entries, findings)
 
 
