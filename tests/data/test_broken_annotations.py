@@ -239,8 +239,8 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     ),
     "xml without image": (
         _text(write_voc, "Annotations/lost.xml", "<annotation/>"),
-        "orphan",
-        r"raw/Annotations/lost.xml: there is no image JPEGImages/lost; add the image",
+        "unused_file",
+        r"raw/Annotations/lost.xml: there is no image JPEGImages/lost; add its image",
     ),
     "xml of another size": (
         _voc(_xml_object(1, 1, 9, 9), "<size><width>31</width><height>40</height></size>"),
@@ -270,8 +270,8 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     ),
     "yolo without image": (
         _text(write_yolo, "labels/lost.txt", "0 .5 .5 .1 .1"),
-        "orphan",
-        r"raw/labels/lost.txt: there is no image of its name; add",
+        "unused_file",
+        r"raw/labels/lost.txt: there is no image of its name; add its",
     ),
     "via point": (
         _via({"name": "point", "cx": 3, "cy": 3}),
@@ -315,8 +315,8 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     ),
     "mask without image": (
         _mask(lambda root: (root / "masks/lost.png").write_bytes(encode_png(_filled(1)))),
-        "orphan",
-        r"raw/masks/lost.png: there is no image images/lost; add the image",
+        "unused_file",
+        r"raw/masks/lost.png: there is no image images/lost; add its image",
     ),
     "instance mask of another size": (
         _mask(lambda root: (root / "PedMasks/001_mask.png").write_bytes(encode_png(_filled(1)[:-3])), write_instances),
@@ -330,23 +330,29 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
 def test_told_in_one_line_and_left_out(tmp_path: Path, out: Path, case: str) -> None:
     make, code, told = LEFT_OUT[case]
     dataset = make(tmp_path / "raw")
+    if code == "unused_file":
+        with pytest.raises(UserError, match=told):
+            prepare("tiny", dataset, out)
+        dataset = dataset.model_copy(update={"allow_empty": True})
     card = prepare("tiny", dataset, out)
     found = card.findings[code]
     assert found["count"] == 1
     fate = KINDS[code].fate
     assert found["left_out"] == fate
-    assert (card.quarantined, card.dropped) == (int(fate == "sample"), int(fate == "annotation"))
-    assert sum(card.samples.values()) == COUNT - (fate == "sample")
+    lone = "all_dropped" in card.findings  # image 001 has one annotation; without it, it would teach background
+    assert (card.quarantined, card.dropped) == (int(fate == "sample" or lone), int(fate == "annotation"))
+    assert sum(card.samples.values()) == COUNT - card.quarantined
     line = f"raw/{found['first'][0]['source']}: {found['first'][0]['reason']}; {KINDS[code].remedy}"
     assert re.search(told, line), line
     assert "\n" not in line
     with (out / "quarantine.csv").open() as file:
         listed = [(row["left_out"], row["code"]) for row in csv.DictReader(file)]
-    assert listed == ([] if fate == "kept" else [(fate, code)])
+    assert listed == ([] if fate == "kept" else [(fate, code)]) + [("sample", "all_dropped")] * lone
     if fate != "kept":
         with pytest.raises(UserError) as error:
             prepare("tiny", dataset.model_copy(update={"on_bad_sample": "fail"}), out)
-        assert [line.removeprefix(f"{tmp_path}/") for line in error.value.lines] == [line]
+        assert error.value.lines[0].removeprefix(f"{tmp_path}/") == line
+        assert len(error.value.lines) == 1 + lone
 
 
 def _write(root: Path, values: Any) -> Any:

@@ -98,7 +98,15 @@ class Idx(_Dataset):
     format: Literal["idx"]
 
 
-class _Paired(_Dataset):
+class Drawn(_Dataset):
+    """Images with objects or maps that other files draw on them."""
+
+    allow_empty: bool = Field(
+        False, description="true: go on with annotation files that no image uses, and with splits without an object"
+    )
+
+
+class _Paired(Drawn):
     """Images in one place and what is known of them in another, each one path or one per split."""
 
     @model_validator(mode="after")
@@ -123,13 +131,13 @@ class Coco(_Paired):
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
 
 
-class Voc(_Dataset):
+class Voc(Drawn):
     """Pascal VOC: Annotations/*.xml, JPEGImages/, and ImageSets/Main/*.txt as splits where they are there."""
 
     format: Literal["voc"]
 
 
-class Yolo(_Dataset):
+class Yolo(Drawn):
     """YOLO's text files: images/ beside labels/, names in data.yaml or classes.txt."""
 
     format: Literal["yolo"]

@@ -97,8 +97,6 @@ def assemble(
             objects.append(found)
         except _Rejected as error:
             tell(error.code, error.reason)
-    if not annotations:
-        findings.append(Finding("unannotated", source, "nothing is annotated on it"))
     sample = Sample(
         source,
         image,

@@ -21,6 +21,8 @@ Code = Literal[
     "size_differs",
     "mask_values",
     "orphan",
+    "unused_file",
+    "all_dropped",
     "broken_line",
     "unknown_class",
     "bad_box",
@@ -43,6 +45,7 @@ Code = Literal[
     "small_class",
     "class_without_train",
     "class_in_one_split",
+    "empty_split",
     "ignored",
 ]
 
@@ -92,6 +95,16 @@ KINDS: dict[Code, Kind] = {
     ),
     "mask_values": Kind("sample", "mask values that are no class", "name them in names, or put them in ignore_index"),
     "orphan": Kind("annotation", "annotation without its image", "add the image, or remove the annotation"),
+    "unused_file": Kind(
+        "annotation",
+        "annotation file that no image uses",
+        "add its image or remove the file; `allow_empty: true` in the data set's entry of params.yaml leaves it out",
+    ),
+    "all_dropped": Kind(
+        "sample",
+        "image whose annotations were all left out",
+        "correct them; delete them if the image shows no object",
+    ),
     "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),
     "unknown_class": Kind("annotation", "annotation of no known class", "correct the class, or add it to the names"),
     "bad_box": Kind("annotation", "box without an area", "draw it again"),
@@ -116,6 +129,9 @@ KINDS: dict[Code, Kind] = {
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
     "class_without_train": Kind("kept", "class without training samples", "add some, as it can never be learnt"),
     "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test get some"),
+    "empty_split": Kind(
+        "kept", "split without an object, which says nothing of a model", "annotate more images, or divide otherwise"
+    ),
     "ignored": Kind("kept", "file that is not used", "nothing, or name it like an image in a class folder"),
 }
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from sightline.config.datasets import Dataset
+from sightline.config.datasets import Dataset, Drawn
 from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.card_page import render_page
 from sightline.data.checks import Record, inspect_all
+from sightline.data.completeness import find_empty_splits, require_objects, require_used
 from sightline.data.contact_sheet import draw_contact_sheet
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.findings import Finding
@@ -42,7 +43,13 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         findings += across
         if dataset.on_bad_sample == "fail":
             _require_good(dataset.root, findings)
+        if isinstance(dataset, Drawn) and not dataset.allow_empty:
+            require_used(dataset.root, findings)
         _require_some(dataset.root, len(source), parts, findings)
+        if isinstance(dataset, Drawn):
+            if not dataset.allow_empty:
+                require_objects(dataset.root, len(source), parts, findings)
+            findings += find_empty_splits(parts)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -43,7 +43,15 @@ class Annotated:
 
 
 class AnnotatedSource(FolderSource):
-    """Images with boxes, outlines or key points, in the order of their paths."""
+    """Images with boxes, outlines or key points, in the order of their paths.
+
+    Args:
+        root: folder of the raw files.
+        labels: the classes.
+        entries: the images.
+        findings: what was found on reading; those of an annotation that was left out name its image as their source.
+        ignored: images that no annotation file names.
+    """
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class AnnotatedSource(FolderSource):
     ) -> None:
         self.root, self.findings, self.ignored = root, findings, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
+        self.dropped = Counter(finding.source for finding in findings if finding.fate == "annotation")
         self.masks = any(one.outline is not None for entry in self.entries for one in entry.annotations)
         self.labels = replace(labels, semantic=map_names(labels.classes)) if self.masks else labels
 
@@ -81,7 +90,7 @@ class AnnotatedSource(FolderSource):
         if entry.size not in (None, size):
             raise Unreadable(entry.path, f"annotated as {_told(entry.size)}, but is {_told(size)}", "size_differs")
         annotations = self.annotations(entry, size)
-        return assemble(
+        sample, findings = assemble(
             entry.path,
             image,
             entry.split,
@@ -91,6 +100,13 @@ class AnnotatedSource(FolderSource):
             semantic=bool(self.labels.semantic),
             keypoints=len(self.labels.keypoints),
         )
+        given = len(annotations) + self.dropped[entry.path]
+        if given and not sample.box_labels:  # else wrong coordinates or class names would teach background
+            told = "its annotation" if given == 1 else f"each of its {given} annotations"
+            findings.append(Finding("all_dropped", entry.path, f"{told} was left out"))
+        if not given:
+            findings.append(Finding("unannotated", entry.path, "nothing is annotated on it"))
+        return sample, findings
 
     def annotations(self, entry: Annotated, size: Size) -> Sequence[Annotation]:
         """Return the annotations of an image of this height and width."""
@@ -184,6 +200,19 @@ def unused_images(root: Path, folders: Iterable[str], used: Iterable[str]) -> li
         for path in visible_files(root / folder)
     }
     return sorted(path for path in paths - known if is_image(path))
+
+
+def unused_file(root: Path, file: str, paths: Sequence[str]) -> list[Finding]:
+    """Return a finding where an annotation file lists images of which none is there.
+
+    Args:
+        root: folder of the raw files.
+        file: the annotation file, below it.
+        paths: its images, below it.
+    """
+    if not paths or any((root / path).is_file() for path in paths):
+        return []
+    return [Finding("unused_file", file, f"none of its {len(paths)} images is there, such as {paths[0]}")]
 
 
 def mirrored(keypoints: Sequence[str]) -> tuple[int, ...]:

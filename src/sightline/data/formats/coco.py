@@ -17,6 +17,7 @@ from sightline.data.formats.annotated import (
     parts_of,
     problem_of_path,
     read_json_object,
+    unused_file,
     unused_images,
     whole,
 )
@@ -128,6 +129,7 @@ def _read_part(
             read.images[path] = (split, (height, width) if height and width else None)
             read.annotations[path] = []
     refuse(root / file, mistakes)
+    read.findings += unused_file(root, file, list(by_id.values()))
     numbered: dict[int | None, int] = {
         int(category["id"]): label for label, category in enumerate(read.categories or [])
     }

@@ -109,7 +109,9 @@ def pair_masks(root: Path, images: PerSplit, masks: PerSplit, suffix: str) -> tu
                 raise UserError(f"{root / place}: {told}")
         findings += [
             Finding(
-                "orphan", _joined(mask_folder, path), f"there is no image {image_folder}/{name.removesuffix(suffix)}"
+                "unused_file",
+                _joined(mask_folder, path),
+                f"there is no image {image_folder}/{name.removesuffix(suffix)}",
             )
             for name, path in by_name.items()
         ]

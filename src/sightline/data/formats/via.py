@@ -18,6 +18,7 @@ from sightline.data.formats.annotated import (
     parts_of,
     problem_of_path,
     read_json_object,
+    unused_file,
     unused_images,
 )
 from sightline.data.formats.csv_table import sorted_classes
@@ -49,7 +50,7 @@ def open_via(
     findings: list[Finding] = []
     folders = []
     for split, file, folder in parts_of(annotations, images):
-        mistakes = []
+        mistakes, before = [], set(found)
         for key, entry in _files(root / file).items():
             name = entry.get("filename") if isinstance(entry, dict) else None
             problem = problem_of_path(name)
@@ -61,6 +62,7 @@ def open_via(
                 continue
             found[path] = (split, _regions(file, path, entry, attribute, class_name, findings))
         refuse(root / file, mistakes)
+        findings += unused_file(root, file, [path for path in found if path not in before])
         folders.append(folder)
     classes = sorted_classes(kind for _, regions in found.values() for kind, _ in regions)
     if not classes:

@@ -44,10 +44,11 @@ def open_voc(root: Path, batch: bool = False) -> AnnotatedSource:
     used, unlisted = split.divided(images, batch)
     read = {path: _read(root, path, pairing, used) for path in used}
     classes = tuple(sorted({kind for file in read.values() for kind, _ in file.objects}))
-    findings = [*split.findings, *similar_names(classes), *_orphans(pairing.unused)]
     if not classes:
         raise UserError(f"{root}: no labelled objects{_first(read)}; label some, or correct `root` in params.yaml")
-    findings += [Finding(code, path, told) for path, file in read.items() if file.objects for code, told in file.lost]
+    findings = [*split.findings, *similar_names(classes)]
+    findings += [Finding(code, path, told) for path, file in read.items() for code, told in file.lost]
+    findings += [Finding("unused_file", path, "there is no image of its name") for path in pairing.unused]
     number = {name: label for label, name in enumerate(classes)}
     entries = [
         Annotated(
@@ -81,10 +82,7 @@ def _read(root: Path, path: str, pairing: Pairing, used: Mapping[str, SplitName 
     return read_xml(root, pairing.files[path]) if path in pairing.files else VocFile()
 
 
-def _orphans(unused: Collection[str]) -> list[Finding]:
-    return [Finding("orphan", path, "there is no image of its name") for path in unused]
-
-
 def _first(read: Mapping[str, VocFile]) -> str:
-    problem = next((file.problem for file in read.values() if file.problem), None)
+    problems = (told for file in read.values() for told in (file.problem, *(reason for _, reason in file.lost)))
+    problem = next((told for told in problems if told), None)
     return f" ({problem})" if problem else ""

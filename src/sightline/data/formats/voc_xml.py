@@ -58,8 +58,6 @@ def read_xml(root: Path, path: str) -> VocFile:
             file.objects.append((made[0], made[1]))
         else:
             file.lost.append(made)
-    if file.lost and not file.objects:
-        file.problem = f"no object of it holds: {file.lost[0][1]}"
     return file
 
 

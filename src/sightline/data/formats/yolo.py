@@ -69,7 +69,7 @@ class _Reader:
         self.findings: list[Finding] = []
 
     def entry(self, path: str, text: str | None, part: SplitName | None) -> Annotated:
-        """Return an image with the rows of its text file; where none of them holds, the file is broken."""
+        """Return an image with the rows of its text file."""
         if text is None:
             return Annotated(path, [], part)
         try:
@@ -81,12 +81,8 @@ class _Reader:
             for number, row in enumerate(rows, 1)
             if row.strip("\0 \t")
         ]
-        annotations = [one for one in made if isinstance(one, Annotation)]
-        lost = [Finding(one.code, path, one.reason) for one in made if isinstance(one, BrokenRow)]
-        if lost and not annotations:
-            return Annotated(path, [], part, problem=f"no row of it holds: {lost[0].reason}")
-        self.findings += lost
-        return Annotated(path, annotations, part)
+        self.findings += [Finding(one.code, path, one.reason) for one in made if isinstance(one, BrokenRow)]
+        return Annotated(path, [one for one in made if isinstance(one, Annotation)], part)
 
 
 def _shared(path: str, pairing: Pairing, used: Mapping[str, SplitName | None]) -> Annotated | None:
@@ -104,7 +100,7 @@ def _lost(root: Path, unused: Collection[str]) -> list[Finding]:
     for text in unused:
         folders = [part.lower() for part in PurePosixPath(text).parts[:-1]]
         if "labels" in folders or _holds_rows(root / text):
-            findings.append(Finding("orphan", text, "there is no image of its name"))
+            findings.append(Finding("unused_file", text, "there is no image of its name"))
     return findings
 
 

@@ -24,6 +24,7 @@ class BrokenRow:
 
 
 _BOX = 4  # numbers
+_FORMS = "class cx cy w h, or class and x y of each corner"
 _CORNERS = 8  # numbers of four corners
 
 
@@ -41,10 +42,10 @@ def read_row(
     try:
         values = [float(cell) for cell in cells[1:]]
     except ValueError:
-        return BrokenRow("broken_line", f"{place}: " + f"{' '.join(cells)[:40]!r} holds something else than numbers")
+        return BrokenRow("broken_line", f"{place}: {' '.join(cells)[:40]!r} holds something else than numbers")
     label = labels.get(_class_of(cells[0]))
     if label is None:
-        return BrokenRow("unknown_class", f"{place}: " + f"class {cells[0]} is none of the names")
+        return BrokenRow("unknown_class", f"{place}: class {cells[0]} is none of the names")
     count = len(values)
     if count == _BOX:
         return Annotation(place, label, _box(values), relative=True)
@@ -52,17 +53,15 @@ def read_row(
         wanted = _BOX + len(points.names) * points.numbers
         if count != wanted:
             told = f"a box or a box with {len(points.names)} key points ({wanted + 1})"
-            return BrokenRow("broken_line", f"{place}: " + f"{count + 1} values, expected {told}")
+            return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {told}")
         return Annotation(place, label, _box(values), points=_points(values[_BOX:], points.numbers), relative=True)
     if count == _BOX + 1:
-        return BrokenRow(
-            "broken_line", f"{place}: " + "6 values, expected 5: true boxes have no confidence and no angle"
-        )
+        return BrokenRow("broken_line", f"{place}: 6 values, expected 5: true boxes have no confidence and no angle")
     if count < _BOX or count % 2:
         hint = "; name key points by kpt_shape in data.yaml" if count > _BOX and (count - _BOX) % 3 == 0 else ""
         return BrokenRow(
             "broken_line",
-            f"{place}: " + f"{count + 1} values, expected class cx cy w h, or class and x y of each corner{hint}",
+            f"{place}: {count + 1} values, expected {_FORMS}{hint}",
         )
     return Annotation(place, label, outline=[values], relative=True)
 

@@ -1,0 +1,108 @@
+"""Stops before a data set is prepared that nobody meant: annotations that no image uses, a split without one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp, lgamma
+
+from sightline.data.checks import Record
+from sightline.data.findings import Finding
+from sightline.errors import UserError
+from sightline.structures import SplitName
+
+_LOST = 0.9  # share of the images or annotations above which the files do not fit together
+_CHANCE = 0.001  # probability below which a division does not leave a split without objects by chance
+_ALLOW = "set `allow_empty: true` in the data set's entry of params.yaml if it is meant so"
+_Parts = Mapping[SplitName, Sequence[Record]]
+
+
+def require_used(root: str, findings: Sequence[Finding]) -> None:
+    """Check that every annotation file belongs to an image.
+
+    Raises:
+        UserError: one does not.
+    """
+    unused = [finding for finding in findings if finding.code == "unused_file"]
+    if unused:
+        more = f"{root}: {len(unused)} annotation files belong to no image; the first: " if len(unused) > 1 else ""
+        raise UserError(more + unused[0].line(root))
+
+
+def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
+    """Check that the annotations reached the images.
+
+    An image without annotation is background, and a few that fall away are told in the report. But a split without an
+    object comes from a wrong path, suffix or id, which training would learn as background.
+
+    Args:
+        root: folder of the raw files, for messages.
+        total: number of images before any was left out.
+        parts: what is kept of them.
+        findings: all that was found.
+
+    Raises:
+        UserError: nearly all images or annotations were left out, or nothing can be learnt from a split.
+    """
+    kept = [record for members in parts.values() for record in members]
+    _require_most(root, "images", len(kept), total, [finding for finding in findings if finding.bad])
+    dropped = [finding for finding in findings if finding.fate == "annotation" and finding.code != "repeated"]
+    objects = sum(len(record.objects) for record in kept)
+    _require_most(root, "annotations", objects, objects + len(dropped), dropped)
+    _require_each(root, parts)
+
+
+def find_empty_splits(parts: _Parts) -> list[Finding]:
+    """Return a finding for each split in which nothing can be learnt or scored."""
+    reason = "none of its {} images has an object"
+    return [Finding("empty_split", f"split {split}", reason.format(len(parts[split]))) for split in _empty(parts)]
+
+
+def _empty(parts: _Parts) -> list[SplitName]:
+    return [split for split, members in parts.items() if members and not any(map(_learnable, members))]
+
+
+def _learnable(record: Record) -> bool:
+    """Tell whether there is an object to be learnt, or a pixel that has a class."""
+    return len(record.objects) > len(record.crowds) or any(record.pixels)
+
+
+def _require_most(root: str, what: str, kept: int, total: int, lost: Sequence[Finding]) -> None:
+    if lost and total - kept > _LOST * total:
+        told = f"{total - kept} of {total} {what} were left out; the first: {lost[0].line(root)}"
+        raise UserError(f"{root}: {told}; {_ALLOW}")
+
+
+def _require_each(root: str, parts: _Parts) -> None:
+    every = [record for members in parts.values() for record in members]
+    empty = [split for split in _empty(parts) if not _by_chance(split, parts[split], every)]
+    if not empty:
+        return
+    members = [record for split in empty for record in parts[split]]
+    where = "of the data set" if len(members) == len(every) else f"of {' and '.join(empty)}"
+    crowds = sum(len(record.crowds) for record in members)
+    if crowds:
+        raise UserError(
+            f"{root}: all {crowds} objects {where} are crowds (iscrowd), which are neither learnt nor scored; "
+            f"give single objects iscrowd 0, set `crowds: objects` to read them as such (CVAT marks brush masks so), "
+            f"or {_ALLOW}"
+        )
+    raise UserError(
+        f"{root}: none of the {len(members)} images {where} has an object; correct the annotations or their names, "
+        f"or {_ALLOW}"
+    )
+
+
+def _by_chance(split: SplitName, members: Sequence[Record], every: Sequence[Record]) -> bool:
+    """Tell whether a division at random may well have left these images without an object.
+
+    Drawing n of N images, k of them with objects, gives none with the probability C(N - k, n) / C(N, n).
+    """
+    with_objects = sum(map(_learnable, every))
+    if not with_objects or any(record.split == split for record in members):
+        return False  # nowhere an object, or the data set itself defines the split
+    drawn, total = len(members), len(every)
+    return exp(_log_comb(total - with_objects, drawn) - _log_comb(total, drawn)) >= _CHANCE
+
+
+def _log_comb(total: int, drawn: int) -> float:
+    return lgamma(total + 1) - lgamma(drawn + 1) - lgamma(total - drawn + 1)
