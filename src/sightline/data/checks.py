@@ -42,6 +42,7 @@ class Record:
         objects: class of each box.
         crowds: class of each box that is a crowd, which is neither learnt nor scored.
         pixels: pixels of each class, where the sample has a semantic mask and no boxes.
+        ignored: pixels of no class, where it has such a mask.
         values: regression targets.
         truth: hash of all that is known beside the label; empty where that is nothing.
         batch: the batch that brought it, "" for the first data.
@@ -62,6 +63,7 @@ class Record:
     objects: tuple[int, ...] = ()
     crowds: tuple[int, ...] = ()
     pixels: tuple[int, ...] = ()
+    ignored: int = 0
     values: tuple[float, ...] = ()
     truth: str = ""
     batch: str = ""
@@ -119,6 +121,7 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         objects=tuple(sample.box_labels),
         crowds=tuple(label for label, crowd in zip(sample.box_labels, sample.iscrowd, strict=False) if crowd),
         pixels=pixels,
+        ignored=0 if sample.semantic is None or not pixels else sample.semantic.size - sum(pixels),
         values=tuple(sample.values),
         truth=truth_of(sample),
         batch=sample.batch,

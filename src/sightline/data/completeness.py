@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import exp, lgamma
 
+import numpy as np
+
 from sightline.data.checks import Record
 from sightline.data.findings import Finding
 from sightline.errors import UserError
@@ -13,6 +15,7 @@ from sightline.structures import LabelMap, SplitName
 
 _LOST = 0.9  # share of the images or annotations above which the files do not fit together
 _CHANCE = 0.001  # probability below which a division does not leave a split without objects by chance
+_MANY_IGNORED = 0.01  # share of pixels; outlines that are left out take less
 _ALLOW = "set `allow_empty: true` in the data set's entry of params.yaml if it is meant so"
 _Parts = Mapping[SplitName, Sequence[Record]]
 
@@ -57,6 +60,47 @@ def find_empty_splits(parts: _Parts) -> list[Finding]:
     """Return a finding for each split in which nothing can be learnt or scored."""
     reason = "none of its {} images has an object"
     return [Finding("empty_split", f"split {split}", reason.format(len(parts[split]))) for split in _empty(parts)]
+
+
+def require_classes(root: str, labels: LabelMap, ignored_values: Sequence[int], parts: _Parts) -> None:
+    """Check that masks hold more than one class where many pixels have a value that is ignored.
+
+    Raises:
+        UserError: they do not, as with masks of 0 and 255 that are read with two names for 0 and 1.
+    """
+    seen, share = _seen(labels, parts)
+    if len(labels) < 2 or len(seen) != 1 or share < _MANY_IGNORED or not ignored_values:
+        return
+    value = 255 if 255 in ignored_values else ignored_values[0]
+    unseen = [name for name in labels.classes if name not in seen]
+    own = labels.source_ids[labels.classes.index(seen[0])]
+    shown = f"{{{seen[0]}: {own}, {unseen[0]}: {value}{', ...' if len(unseen) > 1 else ''}}}"
+    raise UserError(
+        f"{root}: the masks hold no class but {seen[0]!r}, and {share:.0%} of their pixels have the value {value}, which is "
+        f"ignored; if that is {unseen[0]!r}, set `names: {shown}` in params.yaml, else {_ALLOW}"
+    )
+
+
+def find_hidden_classes(labels: LabelMap, parts: _Parts) -> list[Finding]:
+    """Return a finding for each class that is in no mask while many pixels are ignored."""
+    seen, share = _seen(labels, parts)
+    hidden = [name for name in labels.classes if name not in seen] if share >= _MANY_IGNORED else []
+    return [
+        Finding(
+            "ignored_pixels", f"class {name}", f"is in no mask, and {share:.0%} of all pixels have an ignored value"
+        )
+        for name in hidden
+    ]
+
+
+def _seen(labels: LabelMap, parts: _Parts) -> tuple[list[str], float]:
+    """Return the classes that masks hold, and the share of ignored pixels."""
+    kept = [record for members in parts.values() for record in members if record.pixels]
+    totals = np.sum([record.pixels for record in kept], axis=0) if kept else np.zeros(len(labels), int)
+    ignored = sum(record.ignored for record in kept)
+    return [name for name, total in zip(labels.classes, totals, strict=True) if total], ignored / max(
+        1, ignored + int(totals.sum())
+    )
 
 
 def find_crowds(labels: LabelMap, parts: _Parts) -> list[Finding]:

@@ -20,6 +20,7 @@ Code = Literal[
     "shared_file",
     "size_differs",
     "mask_values",
+    "smoothed",
     "orphan",
     "unused_file",
     "all_dropped",
@@ -105,6 +106,11 @@ KINDS: dict[Code, Kind] = {
         "annotate the upright image at its full size, or correct the size",
     ),
     "mask_values": Kind("sample", "mask values that are no class", "name them in names, or put them in ignore_index"),
+    "smoothed": Kind(
+        "sample",
+        "mask whose values are not those that were drawn",
+        "make it again from the original as PNG, and resize masks by the nearest pixel only",
+    ),
     "orphan": Kind("annotation", "annotation without its image", "add the image, or remove the annotation"),
     "unused_file": Kind(
         "annotation",

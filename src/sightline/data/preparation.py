@@ -10,11 +10,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from sightline.config.datasets import Dataset, Drawn
+from sightline.config.datasets import Dataset, Drawn, MaskFolder
 from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.card_page import render_page
 from sightline.data.checks import Record, inspect_all
-from sightline.data.completeness import cause, find_crowds, find_empty_splits, require_objects, require_used
+from sightline.data.completeness import (
+    cause,
+    find_crowds,
+    find_empty_splits,
+    find_hidden_classes,
+    require_classes,
+    require_objects,
+    require_used,
+)
 from sightline.data.contact_sheet import draw_contact_sheet
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.findings import Finding
@@ -46,10 +54,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         if isinstance(dataset, Drawn) and not dataset.allow_empty:
             require_used(dataset.root, findings)
         _require_some(dataset.root, len(source), parts, findings)
-        if isinstance(dataset, Drawn):
-            if not dataset.allow_empty:
-                require_objects(dataset.root, len(source), parts, findings)
-            findings += find_empty_splits(parts) + find_crowds(source.labels, parts)
+        findings += _told_of_drawings(dataset, source, parts, findings)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))
@@ -57,6 +62,18 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
             for split, members in parts.items():
                 write_split(work / split, source, members, advance)
             return _described(name, dataset, source, parts, findings, work)
+
+
+def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings: Sequence[Finding]) -> list[Finding]:
+    """Check that what is drawn on the images reached them, and return what is to be said of it."""
+    if not isinstance(dataset, Drawn):
+        return []
+    if not dataset.allow_empty:
+        require_objects(dataset.root, len(source), parts, findings)
+        if isinstance(dataset, MaskFolder) and dataset.classes is None:
+            require_classes(dataset.root, source.labels, dataset.ignored_values(), parts)
+    found = find_empty_splits(parts) + find_crowds(source.labels, parts)
+    return found + (find_hidden_classes(source.labels, parts) if isinstance(dataset, MaskFolder) else [])
 
 
 def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tuple[list[Record], list[Finding]]:

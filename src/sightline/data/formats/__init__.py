@@ -108,7 +108,8 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
             from sightline.data.formats.mask_folder import open_mask_folder
 
-            return open_mask_folder(Path(root), images, masks, suffix, dataset.mask_values(), dataset.ignored_values())
+            values, ignored = dataset.mask_values(), dataset.ignored_values()
+            return open_mask_folder(Path(root), images, masks, suffix, values, ignored, dataset.in_colours())
         case InstanceMasks(root=root, images=images, masks=masks, mask_suffix=suffix, class_name=name):
             from sightline.data.formats.instance_masks import open_instance_masks
 
