@@ -191,7 +191,7 @@ class MaskFolder(_Paired):
         return values if self.in_colours() else dict(sorted(values.items(), key=lambda pair: pair[1]))
 
     def ignored_values(self) -> list[int]:
-        """Return the mask values that are no class; 255 is one of them unless a class has it, or masks are in colours."""
+        """Return the mask values that are no class; 255 is one unless a class has it, or masks are in colours."""
         always = set() if self.in_colours() else {255}
         return sorted({*self._given_ignored(), *always} - set(self.mask_values().values()))
 

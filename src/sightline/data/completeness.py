@@ -76,8 +76,8 @@ def require_classes(root: str, labels: LabelMap, ignored_values: Sequence[int], 
     own = labels.source_ids[labels.classes.index(seen[0])]
     shown = f"{{{seen[0]}: {own}, {unseen[0]}: {value}{', ...' if len(unseen) > 1 else ''}}}"
     raise UserError(
-        f"{root}: the masks hold no class but {seen[0]!r}, and {share:.0%} of their pixels have the value {value}, which is "
-        f"ignored; if that is {unseen[0]!r}, set `names: {shown}` in params.yaml, else {_ALLOW}"
+        f"{root}: the masks hold no class but {seen[0]!r}, and {share:.0%} of their pixels have the value {value}, "
+        f"which is ignored; if that is {unseen[0]!r}, set `names: {shown}` in params.yaml, else {_ALLOW}"
     )
 
 

@@ -93,7 +93,11 @@ KINDS: dict[Code, Kind] = {
         "correct it, or put the class into the first data by hand, or into `classes` where they list it unused",
     ),
     "leak": Kind("sample", "same image in two splits", "keep it in one split; it stays in the one that tests"),
-    "no_mask": Kind("sample", "image without a usable mask", "add its mask as an index PNG, or remove the image"),
+    "no_mask": Kind(
+        "sample",
+        "image without a usable mask",
+        "add its mask as an index PNG, or remove the image; masks in colours need `names: {NAME: '#ff8000', ...}`",
+    ),
     "broken_file": Kind("sample", "broken annotation file", "repair it, or export it again"),
     "shared_file": Kind(
         "sample",

@@ -67,11 +67,11 @@ def smoothed(values: NDArray[np.uint32]) -> str | None:
         values: H x W.
     """
     between = np.zeros(values.shape, bool)
-    for before, own, after, place in (
+    for before, own, after, inner in (
         (values[:, :-2], values[:, 1:-1], values[:, 2:], between[:, 1:-1]),
         (values[:-2], values[1:-1], values[2:], between[1:-1]),
     ):
-        place |= ((before < own) & (own < after)) | ((before > own) & (own > after))
+        inner |= ((before < own) & (own < after)) | ((before > own) & (own > after))
     present, counts = np.unique(values, return_counts=True)
     ringed = np.isin(present, values[between]) & (present > 0)
     inside = dict(zip(*np.unique(values[between], return_counts=True), strict=True))
