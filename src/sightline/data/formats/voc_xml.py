@@ -86,14 +86,14 @@ def _decoded(data: bytes) -> str:
         return decoded(data, told or "utf-8")
     name = declared.group(1).decode()
     try:
-        b"".decode(name)  # refuses base64 and the like, which are no encodings of text
         encoding = codecs.lookup(name).name
         if encoding.startswith(("utf-16", "utf-32")):  # then the declaration could not have been read; .NET does so
             encoding = "utf-8"
-        elif _must_be_utf8(data, encoding):
+        text = decoded(data, _WIDER.get(encoding, encoding))
+        if _must_be_utf8(data, encoding):
             raise BrokenText("UTF-8 text")
-        return decoded(data, _WIDER.get(encoding, encoding))
-    except LookupError:
+        return text
+    except LookupError:  # also of base64 and the like, which are no encodings of text
         raise BrokenText(f"declares the encoding {name!r}, which is unknown") from None
     except BrokenText as error:
         raise BrokenText(f"{error}, though it declares {name}") from None
