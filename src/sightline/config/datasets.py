@@ -129,6 +129,9 @@ class Coco(_Paired):
     format: Literal["coco"]
     annotations: PerSplit = Field("annotations.json", description="the JSON file, or one per split, below root")
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
+    crowds: Literal["ignored", "objects"] = Field(
+        "ignored", description="objects: `iscrowd` is not believed, as CVAT marks brush masks so"
+    )
 
 
 class Voc(Drawn):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import exp, lgamma
 
 from sightline.data.checks import Record
 from sightline.data.findings import Finding
 from sightline.errors import UserError
-from sightline.structures import SplitName
+from sightline.structures import LabelMap, SplitName
 
 _LOST = 0.9  # share of the images or annotations above which the files do not fit together
 _CHANCE = 0.001  # probability below which a division does not leave a split without objects by chance
@@ -44,7 +45,8 @@ def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Fin
         UserError: nearly all images or annotations were left out, or nothing can be learnt from a split.
     """
     kept = [record for members in parts.values() for record in members]
-    _require_most(root, "images", len(kept), total, [finding for finding in findings if finding.bad])
+    lost = [cause(finding, findings) for finding in findings if finding.bad]
+    _require_most(root, "images", len(kept), total, lost)
     dropped = [finding for finding in findings if finding.fate == "annotation" and finding.code != "repeated"]
     objects = sum(len(record.objects) for record in kept)
     _require_most(root, "annotations", objects, objects + len(dropped), dropped)
@@ -57,6 +59,19 @@ def find_empty_splits(parts: _Parts) -> list[Finding]:
     return [Finding("empty_split", f"split {split}", reason.format(len(parts[split]))) for split in _empty(parts)]
 
 
+def find_crowds(labels: LabelMap, parts: _Parts) -> list[Finding]:
+    """Return a finding for each class of which more objects are crowds than single ones."""
+    kept = [record for members in parts.values() for record in members]
+    objects, crowds = (
+        Counter(label for record in kept for label in getattr(record, of)) for of in ("objects", "crowds")
+    )
+    return [
+        Finding("crowds", f"class {name}", f"{crowds[label]} of its {objects[label]} objects are crowds")
+        for label, name in enumerate(labels.classes)
+        if 2 * crowds[label] > objects[label]
+    ]
+
+
 def _empty(parts: _Parts) -> list[SplitName]:
     return [split for split, members in parts.items() if members and not any(map(_learnable, members))]
 
@@ -64,6 +79,14 @@ def _empty(parts: _Parts) -> list[SplitName]:
 def _learnable(record: Record) -> bool:
     """Tell whether there is an object to be learnt, or a pixel that has a class."""
     return len(record.objects) > len(record.crowds) or any(record.pixels)
+
+
+def cause(finding: Finding, findings: Sequence[Finding]) -> Finding:
+    """Return why an image was left out: what is wrong with its annotations where they all fell away."""
+    if finding.code != "all_dropped":
+        return finding
+    own = (other for other in findings if other.source == finding.source and other.fate == "annotation")
+    return next(own, finding)
 
 
 def _require_most(root: str, what: str, kept: int, total: int, lost: Sequence[Finding]) -> None:

@@ -14,7 +14,7 @@ from sightline.config.datasets import Dataset, Drawn
 from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.card_page import render_page
 from sightline.data.checks import Record, inspect_all
-from sightline.data.completeness import find_empty_splits, require_objects, require_used
+from sightline.data.completeness import cause, find_crowds, find_empty_splits, require_objects, require_used
 from sightline.data.contact_sheet import draw_contact_sheet
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.findings import Finding
@@ -49,7 +49,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         if isinstance(dataset, Drawn):
             if not dataset.allow_empty:
                 require_objects(dataset.root, len(source), parts, findings)
-            findings += find_empty_splits(parts)
+            findings += find_empty_splits(parts) + find_crowds(source.labels, parts)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))
@@ -105,8 +105,12 @@ def _require_good(root: str, findings: Sequence[Finding]) -> None:
 
 def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
     if not any(parts.values()):
-        first = next((finding for finding in findings if finding.bad), None)
-        told = f"all {total} samples are bad; the first: {first.line(root)}" if first else "no samples; correct `root`"
+        lost = [finding for finding in findings if finding.bad]
+        told = (
+            f"all {total} samples are bad; the first: {cause(lost[0], findings).line(root)}"
+            if lost
+            else "no samples; correct `root`"
+        )
         raise UserError(f"{root}: {told}")
 
 

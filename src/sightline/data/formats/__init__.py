@@ -96,7 +96,7 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.formats.coco import open_coco
 
-            return open_coco(Path(root), annotations, images)
+            return open_coco(Path(root), annotations, images, dataset.classes or (), dataset.crowds == "ignored")
         case Voc(root=root):
             from sightline.data.formats.voc import open_voc
 

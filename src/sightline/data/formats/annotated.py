@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sightline.data.annotations import Annotation, Size, assemble, map_names
 from sightline.data.encoding import upright_size
 from sightline.data.findings import Code, Finding
-from sightline.data.formats.source import FolderSource, Unreadable, is_image, read_image, visible_files
-from sightline.errors import UserError
+from sightline.data.formats.source import FolderSource, Unreadable, read_image
+from sightline.data.outlines import has_area
 from sightline.structures import LabelMap, Sample, SplitName
 
 PerSplit = str | Mapping[SplitName, str]
@@ -64,7 +63,7 @@ class AnnotatedSource(FolderSource):
         self.root, self.findings, self.ignored = root, findings, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
         self.dropped = Counter(finding.source for finding in findings if finding.fate == "annotation")
-        self.masks = any(one.outline is not None for entry in self.entries for one in entry.annotations)
+        self.masks = any(has_area(one.outline) for entry in self.entries for one in entry.annotations)
         self.labels = replace(labels, semantic=map_names(labels.classes)) if self.masks else labels
 
     def __len__(self) -> int:
@@ -124,35 +123,6 @@ def parts_of(first: PerSplit, second: PerSplit) -> list[tuple[SplitName | None, 
     return [(split, path, second if isinstance(second, str) else second[split]) for split, path in first.items()]
 
 
-def read_json_object(path: Path, field: str) -> dict[str, Any]:
-    """Return the mapping that a JSON file holds; `field` of params.yaml names the file.
-
-    Raises:
-        UserError: it is missing, not JSON, or holds something else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; add it, or name another with `{field}` in params.yaml") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno} column {error.colno}: not JSON: {error.msg}; export it again"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); export it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be opened: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping; export it again")
-    return values
-
-
-def numbers(value: Any) -> list[float] | None:
-    """Return a list of plain numbers as floats, None for anything else."""
-    plain = isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
-    return [float(one) for one in value] if plain else None
-
-
 def whole(value: Any) -> int | None:
     """Return a whole number, also one written as 3.0, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -177,42 +147,6 @@ def similar_names(classes: Sequence[str]) -> list[Finding]:
         for names in alike.values()
         if len(names) > 1
     ]
-
-
-def problem_of_path(path: Any) -> str | None:
-    """Return what is wrong with a path that should lead below a folder, None where nothing is."""
-    if not isinstance(path, str) or not path:
-        return "is not the name of an image file"
-    if "\\" in path:
-        return "has a backslash; separate folders by /"
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        return "leaves the folder of the images; give a path below it"
-    return None
-
-
-def unused_images(root: Path, folders: Iterable[str], used: Iterable[str]) -> list[str]:
-    """Return the images in the folders below `root` that no annotation file names."""
-    known = set(used)
-    paths = {
-        PurePosixPath(folder, path).as_posix()
-        for folder in set(folders)
-        if (root / folder).is_dir()
-        for path in visible_files(root / folder)
-    }
-    return sorted(path for path in paths - known if is_image(path))
-
-
-def unused_file(root: Path, file: str, paths: Sequence[str]) -> list[Finding]:
-    """Return a finding where an annotation file lists images of which none is there.
-
-    Args:
-        root: folder of the raw files.
-        file: the annotation file, below it.
-        paths: its images, below it.
-    """
-    if not paths or any((root / path).is_file() for path in paths):
-        return []
-    return [Finding("unused_file", file, f"none of its {len(paths)} images is there, such as {paths[0]}")]
 
 
 def mirrored(keypoints: Sequence[str]) -> tuple[int, ...]:
