@@ -219,7 +219,7 @@ def test_encodings_that_are_declared_are_read(tmp_path: Path, encoding: str, nam
 
 
 def _declared(encoding: str) -> str:
-    return f'<?xml version="1.0" encoding="{encoding}"?>{xml_of(1)}'.replace("dog", "貓")
+    return f'<?xml version="1.0" encoding="{encoding}"?>{xml_of(1)}'.replace("dog", "貓貓")
 
 
 LAUGHS = (
