@@ -135,13 +135,13 @@ class Coco(_Paired):
 
 
 class Voc(Drawn):
-    """Pascal VOC: Annotations/*.xml, JPEGImages/, and ImageSets/Main/*.txt as splits where they are there."""
+    """Pascal VOC: an XML file per image, in Annotations/ or beside it, and lists or folders as splits where there are."""
 
     format: Literal["voc"]
 
 
 class Yolo(Drawn):
-    """YOLO's text files: images/ beside labels/, names in data.yaml or classes.txt."""
+    """YOLO's text files: images/ beside labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
 

@@ -170,7 +170,7 @@ def _points(file: Path, values: Mapping[str, Any]) -> Points | None:
     given = values.get("kpt_names") or [str(number) for number in range(count)]
     names = next(iter(given.values()), None) if isinstance(given, dict) else given  # of the first class
     good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not good or not len(names) == len(set(names)) == count:
+    if not isinstance(names, list) or not good or not len(names) == len(set(names)) == count:
         raise UserError(f"{file}: kpt_names: is {given!r}, expected {count} different names")
     pairs = values.get("flip_idx") or []
     if pairs and (not _are_whole(pairs) or sorted(map(int, pairs)) != list(range(count))):
