@@ -135,7 +135,7 @@ class Coco(_Paired):
 
 
 class Voc(Drawn):
-    """Pascal VOC: an XML file per image, in Annotations/ or beside it, and lists or folders as splits where there are."""
+    """Pascal VOC: an XML file per image, in Annotations/ or beside it; lists or folders are the split."""
 
     format: Literal["voc"]
 
