@@ -240,7 +240,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "xml without image": (
         _text(write_voc, "Annotations/lost.xml", "<annotation/>"),
         "unused_file",
-        r"raw/Annotations/lost.xml: there is no image JPEGImages/lost; add its image",
+        r"raw/Annotations/lost.xml: there is no image of its name; add its image",
     ),
     "xml of another size": (
         _voc(_xml_object(1, 1, 9, 9), "<size><width>31</width><height>40</height></size>"),
@@ -253,9 +253,9 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
         IMAGE + "labels/001.txt: line 1: 4 values, expected class cx",
     ),
     "yolo words": (
-        _yolo("cat .5 .5 .1 .1"),
+        _yolo("0 .5 .5 .1 wide"),
         "broken_line",
-        IMAGE + "labels/001.txt: line 1: 'cat .5 .5 .1 .1' holds some",
+        IMAGE + "labels/001.txt: line 1: '0 .5 .5 .1 wide' holds some",
     ),
     "yolo class": (
         _yolo("0 .5 .5 .1 .1\n7 .5 .5 .1 .1"),
@@ -266,7 +266,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "yolo not text": (
         _text(write_yolo, "labels/001.txt", b"\xff\xfe0"),
         "broken_file",
-        IMAGE + "labels/001.txt: cannot be",
+        IMAGE + "labels/001.txt: not UTF-16 text",
     ),
     "yolo without image": (
         _text(write_yolo, "labels/lost.txt", "0 .5 .5 .1 .1"),
@@ -421,11 +421,11 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "voc folder": (
         lambda root: write_coco(root).model_copy() and config(format="voc", root=str(root)),
-        r"raw: no folder Ann",
+        r"raw: no XML files; a VOC data set has Annotations/ and JPEGImages/",
     ),
     "voc lists": (
         lambda root: _lists(root, train="000\n001\n", test="001\n"),
-        r"Main/test.txt: line 1: '001': is in train.txt too; keep it in one of the two",
+        r"Main/test.txt: line 1: JPEGImages/001.png is in train too \(.*/train.txt: line 2\); keep it in one of the",
     ),
     "yolo names": (
         lambda root: [write_yolo(root), (root / "data.yaml").unlink()] and config(format="yolo", root=str(root)),
@@ -476,7 +476,7 @@ def test_missing_image_of_a_list_is_left_out(tmp_path: Path, out: Path) -> None:
     numbers = "".join(f"{number:03}\n" for number in range(12))
     card = prepare("tiny", _lists(tmp_path / "raw", train=numbers + "lost\n"), out)
     assert card.findings["unreadable"]["first"] == [
-        {"source": "JPEGImages/lost", "reason": "ImageSets/Main/train.txt: line 13: there is no such image"}
+        {"source": "lost", "reason": "ImageSets/Main/train.txt: line 13: there is no such image"}
     ]
     assert card.quarantined == 1
 

@@ -138,13 +138,13 @@ class Coco(_Paired):
 
 
 class Voc(Drawn):
-    """Pascal VOC: Annotations/*.xml, JPEGImages/, and ImageSets/Main/*.txt as splits where they are there."""
+    """Pascal VOC: an XML file per image, in Annotations/ or beside it; lists or folders are the split."""
 
     format: Literal["voc"]
 
 
 class Yolo(Drawn):
-    """YOLO's text files: images/ beside labels/, names in data.yaml or classes.txt."""
+    """YOLO's text files: images/ beside labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
 

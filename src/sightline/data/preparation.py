@@ -28,7 +28,7 @@ from sightline.data.duplicates import find_conflicts, find_copies, find_near_cop
 from sightline.data.findings import Finding
 from sightline.data.formats import Source, open_source
 from sightline.data.shards import write_split
-from sightline.data.splits import divide, find_divided_groups, require_parts
+from sightline.data.splits import divide, find_divided_groups, find_given_parts, require_parts
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.files import new_folder, write_json
@@ -94,7 +94,8 @@ def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_
         "val": dataset.split.val,
         "test": dataset.split.test,
     }
-    findings = find_conflicts(records, source.labels.classes)
+    findings = find_given_parts(records, fractions, "split" in dataset.model_fields_set)
+    findings += find_conflicts(records, source.labels.classes)
     records = _without(records, findings)
     splits = divide(records, fractions, dataset.split.by, dataset.split.salt)
     findings += find_copies(records, splits) + find_divided_groups(records, splits)

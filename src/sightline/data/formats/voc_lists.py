@@ -104,8 +104,8 @@ class _Reader:
 
     def read(self, path: str) -> Iterator[tuple[str, str]]:
         """Yield the images that a list names, each with file and line."""
-        base = PurePosixPath(path.lower().partition("imagesets")[0]).as_posix()
-        inside = [folder for folder in self.folders if base == "." or folder.lower().startswith(base)]
+        base = "" if _is_at_top(path) else path.lower().rpartition("imagesets/")[0]
+        inside = [folder for folder in self.folders if f"{folder}/".lower().startswith(base)]
         known, unknown = 0, dict[int, str]()
         for number, line in enumerate(require_text(self.root / path).splitlines(), 1):
             if not line.strip():

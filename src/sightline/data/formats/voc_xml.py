@@ -20,7 +20,8 @@ from sightline.data.formats.text import BrokenText, decoded, read_bytes, told_by
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _OTHER_SHAPES = ("polygon", "segmentation", "robndbox", "ellipse", "mask")
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252"}  # what writers of these names often write
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030"}  # as writers of the smaller sets use characters of the larger one
+_ONE_BYTE = ("iso8859", "cp125", "ascii")
 _TRUE = frozenset({"1", "true", "yes", "y", "t"})
 
 
@@ -86,11 +87,28 @@ def _decoded(data: bytes) -> str:
     name = declared.group(1).decode()
     try:
         encoding = codecs.lookup(name).name
-        return decoded(data, _WIDER.get(encoding, encoding))
-    except LookupError:
+        if encoding.startswith(("utf-16", "utf-32")):  # then the declaration could not have been read; .NET does so
+            encoding = "utf-8"
+        text = decoded(data, _WIDER.get(encoding, encoding))
+        if _must_be_utf8(data, encoding):
+            raise BrokenText("UTF-8 text")
+        return text
+    except LookupError:  # also of base64 and the like, which are no encodings of text
         raise BrokenText(f"declares the encoding {name!r}, which is unknown") from None
     except BrokenText as error:
         raise BrokenText(f"{error}, though it declares {name}") from None
+
+
+def _must_be_utf8(data: bytes, encoding: str) -> bool:
+    """Tell whether bytes are UTF-8 beyond doubt, although another encoding is declared.
+
+    Two letters of a Chinese encoding may look like two of UTF-8 with two bytes each, hardly like one with three.
+    """
+    try:
+        highest = max(data.decode(), default="")
+    except UnicodeDecodeError:
+        return False
+    return encoding != "utf-8" and (highest > "\u07ff" or (highest > "\x7f" and encoding.startswith(_ONE_BYTE)))
 
 
 def _object(place: str, element: ElementTree.Element) -> tuple[str, Annotation] | tuple[Code, str]:

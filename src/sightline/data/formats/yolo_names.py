@@ -78,7 +78,13 @@ def is_described(root: Path) -> bool:
 
 def _found(root: Path, paths: Collection[str]) -> Description | None:
     tables = [path for path in paths if path.lower().endswith((".yaml", ".yml"))]
-    return _tables(root, tables) or _darknet(root, paths) or _lists(root, paths)
+    table = _table(root, tables)
+    if table is not None and "names" in table[1]:
+        return _from_table(root, *table)
+    named = _darknet(root, paths) or _lists(root, paths)
+    if table is None or named is None:
+        return named
+    return _from_table(root, *table, named.names)
 
 
 def names_only(root: Path) -> str:
@@ -92,30 +98,36 @@ def names_only(root: Path) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"  # which is YAML too
 
 
-def _tables(root: Path, tables: Collection[str]) -> Description | None:
-    """Return what the YAML file nearest to the root says that names classes, one called data.yaml before others."""
+def _table(root: Path, tables: Collection[str]) -> tuple[str, dict[str, Any]] | None:
+    """Return the YAML file nearest to the root that describes a data set: data.yaml before others."""
     read: dict[str, dict[str, Any]] = {}
     for path in tables:
         try:
             values = parse_mapping(root / path, require_text(root / path), as_written=True)
         except UserError:
-            if PurePosixPath(path).name.lower() == _TABLE or len(tables) == 1:
+            if _is_table(path) or len(tables) == 1:
                 raise
             continue
-        if "names" in values:
+        if values.keys() & {"names", *_PARTS}:
             read[path] = values
-    ranked = sorted(read, key=lambda path: (path.count("/"), PurePosixPath(path).name.lower() != _TABLE, path))
+    ranked = sorted(read, key=lambda path: (path.count("/"), not _is_table(path), "names" not in read[path], path))
     if not ranked:
         return None
     first = ranked[0]
-    rivals = [path for path in ranked if path.count("/") == first.count("/")]
-    if PurePosixPath(first).name.lower() != _TABLE and len(rivals) > 1:
+    rivals = [path for path in ranked if path.count("/") == first.count("/") and "names" in read[path]]
+    if not _is_table(first) and len(rivals) > 1:
         raise UserError(f"{root}: {', '.join(rivals)} name classes; keep one, or call it {_TABLE}")
-    return _from_table(root / first, first, read[first])
+    return first, read[first]
 
 
-def _from_table(file: Path, place: str, values: Mapping[str, Any]) -> Description:
-    named = _named(file, values["names"])
+def _is_table(path: str) -> bool:
+    return PurePosixPath(path).name.lower() in (_TABLE, "data.yml")
+
+
+def _from_table(root: Path, place: str, values: Mapping[str, Any], names: dict[int, str] | None = None) -> Description:
+    """Return what a YAML file says, with `names` of another file where it names no classes."""
+    file = root / place
+    named = _named(file, values["names"]) if names is None else names
     count = values.get("nc")
     if isinstance(count, str) and count.isdigit() and int(count) not in (len(named), max(named) + 1):
         raise UserError(f"{file}: nc: is {count}, but names has {len(named)}; make them agree")
@@ -158,7 +170,7 @@ def _points(file: Path, values: Mapping[str, Any]) -> Points | None:
     given = values.get("kpt_names") or [str(number) for number in range(count)]
     names = next(iter(given.values()), None) if isinstance(given, dict) else given  # of the first class
     good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not good or not len(names) == len(set(names)) == count:
+    if not isinstance(names, list) or not good or not len(names) == len(set(names)) == count:
         raise UserError(f"{file}: kpt_names: is {given!r}, expected {count} different names")
     pairs = values.get("flip_idx") or []
     if pairs and (not _are_whole(pairs) or sorted(map(int, pairs)) != list(range(count))):

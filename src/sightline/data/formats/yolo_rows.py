@@ -59,10 +59,7 @@ def read_row(
         return BrokenRow("broken_line", f"{place}: 6 values, expected 5: true boxes have no confidence and no angle")
     if count < _BOX or count % 2:
         hint = "; name key points by kpt_shape in data.yaml" if count > _BOX and (count - _BOX) % 3 == 0 else ""
-        return BrokenRow(
-            "broken_line",
-            f"{place}: {count + 1} values, expected {_FORMS}{hint}",
-        )
+        return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {_FORMS}{hint}")
     return Annotation(place, label, outline=[values], relative=True)
 
 
