@@ -53,7 +53,7 @@ def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Fin
     dropped = [finding for finding in findings if finding.fate == "annotation" and finding.code != "repeated"]
     objects = sum(len(record.objects) for record in kept)
     _require_most(root, "annotations", objects, objects + len(dropped), dropped)
-    _require_each(root, parts)
+    _require_each(root, parts, lost)
 
 
 def find_empty_splits(parts: _Parts) -> list[Finding]:
@@ -139,7 +139,7 @@ def _require_most(root: str, what: str, kept: int, total: int, lost: Sequence[Fi
         raise UserError(f"{root}: {told}; {_ALLOW}")
 
 
-def _require_each(root: str, parts: _Parts) -> None:
+def _require_each(root: str, parts: _Parts, lost: Sequence[Finding]) -> None:
     every = [record for members in parts.values() for record in members]
     empty = [split for split in _empty(parts) if not _by_chance(split, parts[split], every)]
     if not empty:
@@ -153,10 +153,10 @@ def _require_each(root: str, parts: _Parts) -> None:
             f"give single objects iscrowd 0, set `crowds: objects` to read them as such (CVAT marks brush masks so), "
             f"or {_ALLOW}"
         )
-    raise UserError(
-        f"{root}: none of the {len(members)} images {where} has an object; correct the annotations or their names, "
-        f"or {_ALLOW}"
-    )
+    told = f"{root}: none of the {len(members)} images {where} has an object"
+    if lost:
+        told += f", after {len(lost)} were left out; the first: {lost[0].line(root)}"
+    raise UserError(f"{told}; correct the annotations or their names, or {_ALLOW}")
 
 
 def _by_chance(split: SplitName, members: Sequence[Record], every: Sequence[Record]) -> bool:

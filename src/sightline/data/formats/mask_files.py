@@ -67,11 +67,10 @@ def smoothed(values: NDArray[np.uint32]) -> str | None:
         values: H x W.
     """
     between = np.zeros(values.shape, bool)
-    for before, own, after, inner in (
-        (values[:, :-2], values[:, 1:-1], values[:, 2:], between[:, 1:-1]),
-        (values[:-2], values[1:-1], values[2:], between[1:-1]),
-    ):
-        inner |= ((before < own) & (own < after)) | ((before > own) & (own > after))
+    for axis in (0, 1):
+        lines = np.moveaxis(values, axis, 0)
+        before, own, after = lines[:-2], lines[1:-1], lines[2:]
+        np.moveaxis(between, axis, 0)[1:-1] |= ((before < own) & (own < after)) | ((before > own) & (own > after))
     present, counts = np.unique(values, return_counts=True)
     ringed = np.isin(present, values[between]) & (present > 0)
     inside = dict(zip(*np.unique(values[between], return_counts=True), strict=True))
