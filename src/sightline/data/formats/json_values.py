@@ -60,10 +60,10 @@ def _instead(root: Path) -> str:
             break
     if found:
         return f" (there are {', '.join(found[:_SHOWN])})"
-    folders = {path.name.lower() for path in root.iterdir() if path.is_dir()}
+    there = {path.name.lower() for path in root.iterdir() if path.is_dir()}
     layouts = {"labels": "yolo", "annotations": "voc", "masks": "mask_folder"}
     return next(
-        (f" ({folder}/ looks like `format: {name}`)" for folder, name in layouts.items() if folder in folders), ""
+        (f" ({folder}/ looks like `format: {name}`)" for folder, name in layouts.items() if folder in there), ""
     )
 
 

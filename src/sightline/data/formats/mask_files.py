@@ -54,7 +54,8 @@ def _colours(encoded: bytes) -> NDArray[np.uint32]:
         raise
     except Exception as error:  # damaged files raise nearly anything
         raise ValueError(f"cannot be read ({next(iter(str(error).splitlines()), '')})") from None
-    return (red << 16) | (green << 8) | blue
+    packed: NDArray[np.uint32] = (red << 16) | (green << 8) | blue
+    return packed
 
 
 def smoothed(values: NDArray[np.uint32]) -> str | None:
