@@ -107,7 +107,7 @@ def write_yolo(root: Path, polygons: bool = False) -> Any:
     for number in range(COUNT):
         rows = [row_of(number, label, box, polygons) for label, box in objects_of(number)]
         (root / "labels" / f"{name_of(number)}.txt").write_text("\n".join(rows) + "\n")
-    (root / "data.yaml").write_text("train: ../images\nnames:\n  0: cat\n  1: dog\n")
+    (root / "data.yaml").write_text("names:\n  0: cat\n  1: dog\n")
     return config(format="yolo", root=str(root))
 
 

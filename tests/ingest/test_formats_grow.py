@@ -120,3 +120,25 @@ def test_a_delivery_without_class_names_takes_those_of_the_data_set(
     write_yolo(site.inbox)
     (site.inbox / "data.yaml").unlink()
     assert site.ingest()[0].samples == ALL - FIRST
+
+
+def test_a_delivery_takes_the_class_names_and_not_the_split_of_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images are in none of the folders that the data set's own data.yaml names."""
+    site = Site(tmp_path, format="yolo")
+    monkeypatch.setattr(annotated_folders, "COUNT", FIRST)
+    write_yolo(site.raw)
+    for folder in ("images", "labels"):
+        (site.raw / folder).rename(site.raw / "main")
+        (site.raw / folder).mkdir()
+        (site.raw / "main").rename(site.raw / folder / "main")
+    (site.raw / "data.yaml").write_text("train: images/main\nnames: [cat, dog]\n")
+    monkeypatch.setattr(annotated_folders, "COUNT", ALL)
+    write_yolo(site.inbox)
+    (site.inbox / "data.yaml").unlink()
+    assert site.ingest()[0].samples == ALL - FIRST
+    assert len(site.source()) == ALL
+    batch = next((site.raw / ".batches").glob("[!.]*"))
+    (batch / "data.yaml").write_text((site.raw / "data.yaml").read_text())  # as batches of before have it
+    assert len(site.source()) == ALL

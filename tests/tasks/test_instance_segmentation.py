@@ -18,7 +18,10 @@ from sightline.data.images import place
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.evaluate import evaluate_model
+from sightline.metrics.detection import truths_of
+from sightline.metrics.matching import match
 from sightline.models.detections import masks_into_original
+from sightline.models.second_stage import masked_losses
 from sightline.structures import LabelMap
 from sightline.tasks.instance_segmentation import InstanceSegmentation, build_instance_segmentation
 from sightline.training import train
@@ -57,6 +60,56 @@ def test_the_loss_reaches_every_weight() -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert not [name for name, weight in own.network.named_parameters() if weight.grad is None]
+
+
+def test_losses_are_those_of_torchvision_where_every_object_has_a_mask() -> None:
+    own = task()
+    images, targets = batch(64)
+    heads = own.network.head.roi_heads.train()
+    with torch.no_grad():
+        _, maps = own.network._inputs(own.network.train()(images.permute(0, 3, 1, 2).float() / 255))
+    told = [
+        {"boxes": boxes, "labels": labels + 1, "masks": masks}
+        for boxes, labels, masks in zip(*targets.values(), strict=True)
+    ]
+    proposals, sizes = [torch.rand(20, 4).cumsum(1) * 20 for _ in range(2)], [(64, 64)] * 2
+    torch.manual_seed(1)
+    _, wanted = heads(maps, proposals, sizes, told)
+    torch.manual_seed(1)
+    found = masked_losses(heads, maps, proposals, sizes, told)
+    assert found.keys() == wanted.keys()
+    for name, loss in wanted.items():
+        torch.testing.assert_close(found[name], loss)
+
+
+def test_an_object_with_a_box_alone_teaches_no_mask() -> None:
+    own = task()
+    images, targets = batch(64)
+    targets["instances"][0].zero_()
+    loss = own.training_loss(images, targets)
+    loss.backward()
+    heads = own.network.head.roi_heads
+    assert torch.isfinite(loss)
+    assert not any(weight.grad is not None and weight.grad.any() for weight in heads.mask_predictor.parameters())
+    assert any(weight.grad is not None and weight.grad.any() for weight in heads.box_predictor.parameters())
+
+
+def test_a_mask_found_where_only_a_box_is_known_is_neither_right_nor_wrong() -> None:
+    def full(left: int, right: int) -> dict[str, Any]:
+        mask = np.zeros((40, 40), bool)
+        mask[4:30, left:right] = True
+        return encode_rle(mask)
+
+    nothing = encode_rle(np.zeros((40, 40), bool))
+    truth = pd.DataFrame(
+        {"box_labels": [[0, 0]], "boxes": [[[2, 4, 18, 30], [22, 4, 38, 30]]], "area": [[416.0, 416.0]]}
+    )
+    truth["instances"] = [[full(2, 18), nothing]]
+    (one,) = truths_of(truth, "instances")
+    found = match([full(2, 18), full(23, 37)], np.array([0, 0]), np.array([0.8, 0.9], np.float32), one, 1)
+    assert found.found[0, 0].tolist() == [False, True]  # the surer one first
+    assert found.ignored[0, 0].tolist() == [True, False]
+    assert found.truths[0].sum() == 1
 
 
 @pytest.mark.parametrize("chosen", [[0, 1], [0], [1]])

@@ -11,6 +11,9 @@ from sightline.config.base import Fraction, PositiveInt, Section
 _Text = Annotated[str, Field(min_length=1)]
 PerSplit = _Text | Annotated[dict[Literal["train", "val", "test"], _Text], Field(min_length=1)]  # one, or one per split
 _MaskValue = Annotated[int, Field(ge=0, le=65535)]
+_Byte = Annotated[int, Field(ge=0, le=255)]
+_HexColour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="a colour as '#ff8000', in quotes")]
+_Colour = _HexColour | Annotated[list[_Byte], Field(min_length=3, max_length=3)]
 
 
 class Split(Section):
@@ -98,7 +101,15 @@ class Idx(_Dataset):
     format: Literal["idx"]
 
 
-class _Paired(_Dataset):
+class Drawn(_Dataset):
+    """Images with objects or maps that other files draw on them."""
+
+    allow_empty: bool = Field(
+        False, description="true: go on with annotation files that no image uses, and with splits without an object"
+    )
+
+
+class _Paired(Drawn):
     """Images in one place and what is known of them in another, each one path or one per split."""
 
     @model_validator(mode="after")
@@ -121,16 +132,19 @@ class Coco(_Paired):
     format: Literal["coco"]
     annotations: PerSplit = Field("annotations.json", description="the JSON file, or one per split, below root")
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
+    crowds: Literal["ignored", "objects"] = Field(
+        "ignored", description="objects: `iscrowd` is not believed, as CVAT marks brush masks so"
+    )
 
 
-class Voc(_Dataset):
-    """Pascal VOC: Annotations/*.xml, JPEGImages/, and ImageSets/Main/*.txt as splits where they are there."""
+class Voc(Drawn):
+    """Pascal VOC: an XML file per image, in Annotations/ or beside it; lists or folders are the split."""
 
     format: Literal["voc"]
 
 
-class Yolo(_Dataset):
-    """YOLO's text files: images/ beside labels/, names in data.yaml or classes.txt."""
+class Yolo(Drawn):
+    """YOLO's text files: images/ beside labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
 
@@ -142,10 +156,10 @@ class MaskFolder(_Paired):
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
     masks: PerSplit = Field("masks", description="folder of the masks, or one per split, below root")
     mask_suffix: str = Field("", description="what a mask's name has after its image's, e.g. _mask")
-    names: Annotated[list[_Text], Field(min_length=1)] | Annotated[dict[_Text, _MaskValue], Field(min_length=1)] = (
-        Field(description="names of the mask values 0, 1, 2, ..., or NAME: VALUE pairs")
+    names: Annotated[list[_Text] | dict[_Text, _MaskValue | _Colour], Field(min_length=1)] = Field(
+        description="names of the mask values 0, 1, 2, ..., or NAME: VALUE pairs, or NAME: COLOUR ('#ff8000')"
     )
-    ignore_index: _MaskValue | list[_MaskValue] = Field(
+    ignore_index: _MaskValue | _HexColour | list[_MaskValue | _HexColour] = Field(
         255, description="mask values that are neither learnt nor scored"
     )
 
@@ -153,27 +167,44 @@ class MaskFolder(_Paired):
     def _one_meaning(self) -> MaskFolder:
         if isinstance(self.names, list):
             _different(self.names)
+        elif 0 < sum(not isinstance(value, int) for value in self.names.values()) < len(self.names):
+            raise ValueError("names has numbers and colours; give each class one of the same kind")
         values = self.mask_values()
         if len(values) > 255:
             raise ValueError(f"names has {len(values)} classes, at most 255 are possible")
-        given = self.ignore_index if isinstance(self.ignore_index, list) else [self.ignore_index]
-        both = set(given) & set(values.values()) - {255}  # masks of 0 and 255 need no ignore_index
         if len(set(values.values())) < len(values):
             raise ValueError("names gives two classes one value; give each its own")
-        if both:
+        both = set(self._given_ignored()) & set(values.values())
+        if both - (set() if self.in_colours() else {255}):  # masks of 0 and 255 need no ignore_index
             raise ValueError(f"the value {min(both)} is in names and in ignore_index; keep it in one of them")
         return self
 
+    def in_colours(self) -> bool:
+        """Tell whether masks are in colours, which names tells."""
+        return isinstance(self.names, dict) and not isinstance(next(iter(self.names.values())), int)
+
     def mask_values(self) -> dict[str, int]:
-        """Return the mask value of each class."""
+        """Return the mask value of each class; of a colour 65536 red + 256 green + blue."""
         if isinstance(self.names, list):
             return {name: value for value, name in enumerate(self.names)}
-        return dict(sorted(self.names.items(), key=lambda pair: pair[1]))
+        values = {name: _number(value) for name, value in self.names.items()}
+        return values if self.in_colours() else dict(sorted(values.items(), key=lambda pair: pair[1]))
 
     def ignored_values(self) -> list[int]:
-        """Return the mask values that are no class; 255 is one of them unless a class has it."""
+        """Return the mask values that are no class; 255 is one unless a class has it, or masks are in colours."""
+        always = set() if self.in_colours() else {255}
+        return sorted({*self._given_ignored(), *always} - set(self.mask_values().values()))
+
+    def _given_ignored(self) -> list[int]:
         given = self.ignore_index if isinstance(self.ignore_index, list) else [self.ignore_index]
-        return sorted({*given, 255} - set(self.mask_values().values()))
+        return [_number(value) for value in given if isinstance(value, str) == self.in_colours()]
+
+
+def _number(value: int | str | list[int]) -> int:
+    """Return a mask value as one number."""
+    if isinstance(value, str):
+        return int(value[1:], 16)
+    return value if isinstance(value, int) else (value[0] << 16) | (value[1] << 8) | value[2]
 
 
 class InstanceMasks(_Paired):

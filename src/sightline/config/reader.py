@@ -24,8 +24,22 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: no such file; run in the project's folder, or name a file"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as UTF-8 text: {error}"]) from None
+    return parse_mapping(path, text)
+
+
+def parse_mapping(path: Path, text: str, as_written: bool = False) -> dict[str, Any]:
+    """Return the top-level mapping of YAML text; `path` is for messages.
+
+    Args:
+        path: the file that holds the text.
+        text: what it holds.
+        as_written: keep every scalar as the text that it is: `~`, `true` and `1` are words.
+
+    Raises:
+        ConfigError: it is not YAML, repeats a key, or is no mapping.
+    """
     try:
-        values = YAML(typ="safe", pure=True).load(text)
+        values = YAML(typ="base" if as_written else "safe", pure=True).load(text)
     except DuplicateKeyError as error:
         problem = str(error.problem).split(" with value")[0]
         raise ConfigError([f"{path}: line {_line(error)}: {problem}; keep one of the two"]) from None
@@ -33,7 +47,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: line {_line(error)}: not YAML: {error.problem or error.context}"]) from None
     if not isinstance(values, dict):
         got = "nothing" if values is None else type(values).__name__
-        raise ConfigError([f"{path}: must be a mapping with the keys datasets and models, got {got}"])
+        wanted = "" if as_written else " with the keys datasets and models"
+        raise ConfigError([f"{path}: must be a mapping{wanted}, got {got}"])
     return values
 
 

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_masks
 
 from sightline.data.encoding import decode_rle
 from sightline.data.findings import Code, Finding
-from sightline.data.outlines import BrokenOutline, Outline, run_lengths_of
+from sightline.data.outlines import BrokenOutline, NoArea, Outline, run_lengths_of
 from sightline.structures import FLOAT32, IGNORED, UINT8, Sample, SplitName
 
 Size = tuple[int, int]  # height, width in pixels of the upright image
@@ -95,10 +95,10 @@ def assemble(
             if replace(found, area=0.0) in [replace(other, area=0.0) for other in objects if other.box == found.box]:
                 raise _Rejected("repeated", "the same as another one of this image")
             objects.append(found)
+            if masks and found.mask is None:
+                tell("box_only", "has a box and no outline, as other objects have")
         except _Rejected as error:
             tell(error.code, error.reason)
-    if not annotations:
-        findings.append(Finding("unannotated", source, "nothing is annotated on it"))
     sample = Sample(
         source,
         image,
@@ -118,11 +118,8 @@ def assemble(
 
 def _checked(annotation: Annotation, size: Size, keypoints: int, tell: _Tell) -> _Object:
     unit = (size[1], size[0]) if annotation.relative else (1, 1)
-    try:
-        mask = None if annotation.outline is None else run_lengths_of(annotation.outline, size, unit)
-    except BrokenOutline as error:
-        raise _Rejected("bad_mask", str(error)) from None
-    points = _points(annotation.points, keypoints, size, tell)
+    mask = _mask(annotation, size, unit, tell)
+    points = _points(_in_pixels(annotation.points, unit), keypoints, size, tell)
     if annotation.box is not None:
         box = tuple(float(value) * scale for value, scale in zip(annotation.box, (*unit, *unit), strict=True))
     else:
@@ -134,6 +131,31 @@ def _checked(annotation: Annotation, size: Size, keypoints: int, tell: _Tell) ->
     given = annotation.area
     area = given if given is not None and np.isfinite(given) and given > 0 else float(pixels)
     return _Object(annotation.label, box, mask, points, area, annotation.iscrowd, annotation.difficult)
+
+
+def _in_pixels(points: Sequence[float] | None, unit: tuple[int, int]) -> Sequence[float] | None:
+    if points is None or unit == (1, 1):
+        return points
+    return [float(value) * (*unit, 1)[number % 3] for number, value in enumerate(points)]
+
+
+def _mask(annotation: Annotation, size: Size, unit: tuple[float, float], tell: _Tell) -> dict[str, Any] | None:
+    """Return what the outline covers, None where there is none, or it has no area while a box tells the object."""
+    if annotation.outline is None:
+        return None
+    try:
+        mask = run_lengths_of(annotation.outline, size, unit)
+        problem = None if coco_masks.area(mask) else "the outline covers no pixel of the image"
+    except NoArea as error:
+        problem = str(error)
+    except BrokenOutline as error:
+        raise _Rejected("bad_mask", str(error)) from None
+    if problem is None:
+        return mask
+    if annotation.box is None:
+        raise _Rejected("bad_mask", problem)
+    tell("bad_outline", problem)
+    return None
 
 
 def _points(given: Sequence[float] | None, count: int, size: Size, tell: _Tell) -> tuple[tuple[float, ...], ...]:
@@ -174,8 +196,6 @@ def _within(box: tuple[float, ...], size: Size, tell: _Tell) -> tuple[float, ...
 
 def _box_of_mask(mask: dict[str, Any]) -> tuple[float, ...]:
     left, top, width, height = coco_masks.toBbox(mask).tolist()
-    if not width * height:
-        raise _Rejected("bad_mask", "the outline covers no pixel of the image, and there is no box")
     return (left, top, left + width, top + height)
 
 

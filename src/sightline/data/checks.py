@@ -40,7 +40,9 @@ class Record:
         label: class of the whole image, -1 for none.
         present: classes that are in the image in any way, ascending.
         objects: class of each box.
+        crowds: class of each box that is a crowd, which is neither learnt nor scored.
         pixels: pixels of each class, where the sample has a semantic mask and no boxes.
+        ignored: pixels of no class, where it has such a mask.
         values: regression targets.
         truth: hash of all that is known beside the label; empty where that is nothing.
         batch: the batch that brought it, "" for the first data.
@@ -59,7 +61,9 @@ class Record:
     group: str | None
     present: tuple[int, ...] = ()
     objects: tuple[int, ...] = ()
+    crowds: tuple[int, ...] = ()
     pixels: tuple[int, ...] = ()
+    ignored: int = 0
     values: tuple[float, ...] = ()
     truth: str = ""
     batch: str = ""
@@ -87,6 +91,8 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         sample, found = source.examined(index)
     except Unreadable as error:
         return None, [Finding(error.code, error.source, error.reason)]
+    if any(finding.bad for finding in found):
+        return None, found
     bad, hints, channels = _check_encoded(sample, max_pixels)
     if bad is not None:
         return None, [bad]
@@ -113,7 +119,9 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         group=sample.group,
         present=_present(sample, pixels),
         objects=tuple(sample.box_labels),
+        crowds=tuple(label for label, crowd in zip(sample.box_labels, sample.iscrowd, strict=False) if crowd),
         pixels=pixels,
+        ignored=0 if sample.semantic is None or not pixels else sample.semantic.size - sum(pixels),
         values=tuple(sample.values),
         truth=truth_of(sample),
         batch=sample.batch,

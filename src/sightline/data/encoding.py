@@ -64,14 +64,26 @@ def runs_of(counts: str) -> list[int]:
     return runs
 
 
+class LossyMask(ValueError):  # noqa: N818 - it is the mask that is lossy
+    """A mask whose values a lossy compression has changed."""
+
+    @classmethod
+    def refuse(cls, image: Image.Image) -> None:
+        """Raise where an image was compressed so."""
+        if image.format in ("JPEG", "MPO"):
+            raise cls("is a JPEG, which changes the values of pixels")
+
+
 def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
     """Return the H x W values of an index mask: indices of palettes, never their colours, and unscaled grey levels.
 
     Raises:
+        LossyMask: the image is a JPEG.
         ValueError: the bytes are no image, or one in colours.
     """
     try:
         with Image.open(BytesIO(encoded)) as image:
+            LossyMask.refuse(image)
             if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
                 raise ValueError(f"holds colours ({image.mode}), not the numbers of classes or objects")
             # Pillow stretches grey levels of 2 and 4 bits to 0..255.

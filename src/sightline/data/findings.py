@@ -17,9 +17,13 @@ Code = Literal[
     "leak",
     "no_mask",
     "broken_file",
+    "shared_file",
     "size_differs",
     "mask_values",
+    "smoothed",
     "orphan",
+    "unused_file",
+    "all_dropped",
     "broken_line",
     "unknown_class",
     "bad_box",
@@ -27,6 +31,11 @@ Code = Literal[
     "bad_mask",
     "bad_keypoints",
     "repeated",
+    "joined",
+    "other_name",
+    "bad_outline",
+    "box_only",
+    "crowds",
     "clipped",
     "tiny",
     "keypoint_outside",
@@ -36,9 +45,17 @@ Code = Literal[
     "duplicate",
     "near_duplicate",
     "divided_group",
+    "given_split",
+    "four_corners",
+    "similar_names",
+    "unused_class",
+    "unnamed_points",
+    "ignored_pixels",
+    "second_mask",
     "small_class",
     "class_without_train",
     "class_in_one_split",
+    "empty_split",
     "ignored",
 ]
 
@@ -71,18 +88,44 @@ KINDS: dict[Code, Kind] = {
         "sample", "same image, different labels", "decide for one label or annotation and remove the other copies"
     ),
     "new_class": Kind(
-        "sample", "class that the data set does not have", "correct it, or put the class into the first data by hand"
+        "sample",
+        "class that the data set does not have",
+        "correct it, or put the class into the first data by hand, or into `classes` where they list it unused",
     ),
     "leak": Kind("sample", "same image in two splits", "keep it in one split; it stays in the one that tests"),
-    "no_mask": Kind("sample", "image without a usable mask", "add its mask as an index PNG, or remove the image"),
+    "no_mask": Kind(
+        "sample",
+        "image without a usable mask",
+        "add its mask as an index PNG, or remove the image; masks in colours need `names: {NAME: '#ff8000', ...}`",
+    ),
     "broken_file": Kind("sample", "broken annotation file", "repair it, or export it again"),
+    "shared_file": Kind(
+        "sample",
+        "annotation file that several images share",
+        "give each image a name and a file of its own, or remove all but one",
+    ),
     "size_differs": Kind(
         "sample",
         "annotation for another image size",
         "annotate the upright image at its full size, or correct the size",
     ),
     "mask_values": Kind("sample", "mask values that are no class", "name them in names, or put them in ignore_index"),
+    "smoothed": Kind(
+        "sample",
+        "mask whose values are not those that were drawn",
+        "make it again from the original as PNG, and resize masks by the nearest pixel only",
+    ),
     "orphan": Kind("annotation", "annotation without its image", "add the image, or remove the annotation"),
+    "unused_file": Kind(
+        "annotation",
+        "annotation file that no image uses",
+        "add its image or remove the file; `allow_empty: true` in the data set's entry of params.yaml leaves it out",
+    ),
+    "all_dropped": Kind(
+        "sample",
+        "image whose annotations were all left out",
+        "correct them; delete them if the image shows no object",
+    ),
     "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),
     "unknown_class": Kind("annotation", "annotation of no known class", "correct the class, or add it to the names"),
     "bad_box": Kind("annotation", "box without an area", "draw it again"),
@@ -90,6 +133,17 @@ KINDS: dict[Code, Kind] = {
     "bad_mask": Kind("annotation", "outline or mask that is none", "draw it again"),
     "bad_keypoints": Kind("annotation", "key points that are none", "give x, y and visibility 0, 1 or 2 of each"),
     "repeated": Kind("annotation", "the same annotation twice", "remove a copy"),
+    "joined": Kind("kept", "image listed twice, its annotations joined", "nothing, or list it once"),
+    "other_name": Kind("kept", "image found under another name", "nothing, or write the name of the file"),
+    "bad_outline": Kind("kept", "outline without an area, its box kept", "nothing, or draw it again"),
+    "box_only": Kind(
+        "kept", "object with a box among outlines, whose mask is not learnt", "nothing, or draw its outline"
+    ),
+    "crowds": Kind(
+        "kept",
+        "class whose objects are mostly crowds (iscrowd), neither learnt nor scored",
+        "nothing, or set `crowds: objects` in the data set's entry, as brush masks are marked so by CVAT",
+    ),
     "clipped": Kind("kept", "box partly outside of the image, clipped", "nothing, or draw it within the image"),
     "tiny": Kind("kept", "object of hardly a pixel", "look at it; remove it if it is a slip"),
     "keypoint_outside": Kind("kept", "key point outside of the image, taken as absent", "nothing, or move it"),
@@ -101,9 +155,27 @@ KINDS: dict[Code, Kind] = {
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
     ),
     "divided_group": Kind("kept", "group in several of the data set's own splits", "move it into one split"),
+    "given_split": Kind("kept", "split that comes with the data set", "nothing, or change its lists or folders"),
+    "four_corners": Kind("kept", "outlines of four corners each", "nothing; if they are oriented boxes, learn boxes"),
+    "similar_names": Kind("kept", "class names that differ in case only", "join them if they are one class"),
+    "unused_class": Kind(
+        "kept",
+        "category without an annotation, which is no class here",
+        "nothing; naming the classes in `classes` keeps it, e.g. for batches that bring it",
+    ),
+    "unnamed_points": Kind("kept", "key points without names", "name them in `keypoints` of the categories"),
+    "ignored_pixels": Kind(
+        "kept",
+        "class that never occurs while many pixels are ignored",
+        "give the class the ignored value in names, e.g. {background: 0, object: 255}",
+    ),
+    "second_mask": Kind("kept", "second mask of an image, not used", "nothing, or remove it"),
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
     "class_without_train": Kind("kept", "class without training samples", "add some, as it can never be learnt"),
     "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test get some"),
+    "empty_split": Kind(
+        "kept", "split without an object, which says nothing of a model", "annotate more images, or divide otherwise"
+    ),
     "ignored": Kind("kept", "file that is not used", "nothing, or name it like an image in a class folder"),
 }
 

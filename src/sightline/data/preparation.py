@@ -10,16 +10,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from sightline.config.datasets import Dataset
+from sightline.config.datasets import Dataset, Drawn, MaskFolder
 from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.card_page import render_page
 from sightline.data.checks import Record, inspect_all
+from sightline.data.completeness import (
+    cause,
+    find_crowds,
+    find_empty_splits,
+    find_hidden_classes,
+    require_classes,
+    require_objects,
+    require_used,
+)
 from sightline.data.contact_sheet import draw_contact_sheet
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.findings import Finding
 from sightline.data.formats import Source, open_source
 from sightline.data.shards import write_split
-from sightline.data.splits import divide, find_divided_groups, require_parts
+from sightline.data.splits import divide, find_divided_groups, find_given_parts, require_parts
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.files import new_folder, write_json
@@ -42,7 +51,10 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         findings += across
         if dataset.on_bad_sample == "fail":
             _require_good(dataset.root, findings)
+        if isinstance(dataset, Drawn) and not dataset.allow_empty:
+            require_used(dataset.root, findings)
         _require_some(dataset.root, len(source), parts, findings)
+        findings += _told_of_drawings(dataset, source, parts, findings)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         with new_folder(folder) as work:
             advance = count("writing", sum(map(len, parts.values())))
@@ -50,6 +62,18 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
             for split, members in parts.items():
                 write_split(work / split, source, members, advance)
             return _described(name, dataset, source, parts, findings, work)
+
+
+def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings: Sequence[Finding]) -> list[Finding]:
+    """Check that what is drawn on the images reached them, and return what is to be said of it."""
+    if not isinstance(dataset, Drawn):
+        return []
+    if not dataset.allow_empty:
+        require_objects(dataset.root, len(source), parts, findings)
+        if isinstance(dataset, MaskFolder) and dataset.classes is None:
+            require_classes(dataset.root, source.labels, dataset.ignored_values(), parts)
+    found = find_empty_splits(parts) + find_crowds(source.labels, parts)
+    return found + (find_hidden_classes(source.labels, parts) if isinstance(dataset, MaskFolder) else [])
 
 
 def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tuple[list[Record], list[Finding]]:
@@ -70,7 +94,8 @@ def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_
         "val": dataset.split.val,
         "test": dataset.split.test,
     }
-    findings = find_conflicts(records, source.labels.classes)
+    findings = find_given_parts(records, fractions, "split" in dataset.model_fields_set)
+    findings += find_conflicts(records, source.labels.classes)
     records = _without(records, findings)
     splits = divide(records, fractions, dataset.split.by, dataset.split.salt)
     findings += find_copies(records, splits) + find_divided_groups(records, splits)
@@ -97,8 +122,12 @@ def _require_good(root: str, findings: Sequence[Finding]) -> None:
 
 def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
     if not any(parts.values()):
-        first = next((finding for finding in findings if finding.bad), None)
-        told = f"all {total} samples are bad; the first: {first.line(root)}" if first else "no samples; correct `root`"
+        lost = [finding for finding in findings if finding.bad]
+        told = (
+            f"all {total} samples are bad; the first: {cause(lost[0], findings).line(root)}"
+            if lost
+            else "no samples; correct `root`"
+        )
         raise UserError(f"{root}: {told}")
 
 

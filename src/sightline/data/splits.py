@@ -92,6 +92,23 @@ def find_divided_groups(records: Sequence[Record], splits: Sequence[SplitName]) 
     ]
 
 
+def find_given_parts(records: Sequence[Record], shares: Mapping[SplitName, float], wanted: bool) -> list[Finding]:
+    """Return a finding on which parts the data set itself defines, where fractions were meant for others.
+
+    Args:
+        records: samples, each with the part that the data set puts it in.
+        shares: the configured fractions.
+        wanted: whether the user has set them.
+    """
+    given = [part for part in SPLITS if any(record.split == part for record in records)]
+    carved = [part for part, share in shares.items() if part not in given and share > 0 and part != "train"]
+    if not given or (not carved and not wanted):
+        return []
+    told = f"{' and '.join(given)} as the data set itself defines; the fractions of split "
+    told += f"only take {' and '.join(carved)} out of the rest" if carved else "are not used"
+    return [Finding("given_split", "split", told)]
+
+
 def require_parts(name: str, counts: Mapping[SplitName, int]) -> None:
     """Check that no part is empty.
 

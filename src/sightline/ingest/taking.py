@@ -22,7 +22,7 @@ from sightline.data.findings import Finding
 from sightline.data.formats import open_files, open_whole
 from sightline.data.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
 from sightline.data.formats.source import visible_files
-from sightline.data.formats.yolo import NAME_FILES
+from sightline.data.formats.yolo_names import is_described, names_only
 from sightline.errors import UserError
 from sightline.ingest.checking import Checked, check_delivery
 from sightline.ingest.inbox import INBOX, QUARANTINE, complete_emptying, content_hash, copy_inbox, empty_inbox
@@ -175,11 +175,8 @@ def _take(name: str, dataset: Dataset, root: Path, report: Report) -> Batch | No
 
 def _complete(dataset: Dataset, place: Path, work: Path) -> None:
     """Give a delivery the class names of the data set where it brings none."""
-    if isinstance(dataset, Yolo) and not any((work / name).is_file() for name in NAME_FILES):
-        for name in NAME_FILES:
-            if (place / name).is_file():
-                shutil.copyfile(place / name, work / name)
-                return
+    if isinstance(dataset, Yolo) and not is_described(work):
+        (work / "data.yaml").write_text(names_only(place), encoding="utf-8")
 
 
 def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str, root: Path, report: Report) -> Batch:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pycocotools import mask as coco_masks
 
 from sightline.metrics.average_precision import (
     BOOL,
@@ -24,7 +25,7 @@ from sightline.metrics.average_precision import (
     resampled_precision,
 )
 from sightline.metrics.detection_tables import per_class, precision_recall, told
-from sightline.metrics.matching import OVERLAPS, SIZES, Matches, Truth, areas_of, joined, match
+from sightline.metrics.matching import OVERLAPS, SIZES, Matches, Shapes, Truth, areas_of, joined, match
 from sightline.structures import FLOAT32, Prediction
 
 Shape = Literal["boxes", "instances"]
@@ -98,11 +99,25 @@ def truths_of(truth: pd.DataFrame, shapes: Shape) -> list[Truth]:
 def _truth(masks: bool, labels: Any, boxes: Any, shapes: Any, area: Any, crowds: Any, difficult: Any) -> Truth:
     label_of = np.asarray(_listed(labels), np.int64)
     corners = np.array([list(box) for box in _listed(boxes)], np.float32).reshape(-1, 4)
-    own = _listed(shapes) if masks else corners
     areas = np.asarray(_listed(area), np.float64)
     flags = [np.asarray(_listed(values), bool) for values in (crowds, difficult)]
     crowd, hard = (values if len(values) else np.zeros(len(label_of), bool) for values in flags)
+    own: Shapes = corners
+    if masks:
+        own, crowd = _with_boxes(_listed(shapes), corners, crowd)
     return Truth(own, label_of, areas if len(areas) else areas_of(own), crowd, hard)
+
+
+def _with_boxes(own: list[Any], corners: FLOAT32, crowd: BOOL) -> tuple[list[Any], BOOL]:
+    """Return masks with the box of an object that has nothing else; masks found in it are neither right nor wrong."""
+    unknown = np.array([not coco_masks.area(mask) for mask in own], bool)
+    filled = list(own)
+    for place in np.flatnonzero(unknown):
+        left, top, right, bottom = corners[place].tolist()
+        height, width = own[place]["size"]
+        box = np.array([[left, top, right - left, bottom - top]], np.float64)
+        filled[place] = coco_masks.frPyObjects(box, height, width)[0]
+    return filled, crowd | unknown
 
 
 def _listed(values: Any) -> list[Any]:

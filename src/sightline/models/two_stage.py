@@ -17,6 +17,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from sightline.models.anchors import StrideAnchors
 from sightline.models.feature_pyramid import Body, build_pyramid
 from sightline.models.hub import Weights
+from sightline.models.second_stage import masked_losses
 
 _RATIOS = (0.5, 1.0, 2.0)
 _MAP = "map"  # before the number of a pyramid's map among the outputs
@@ -87,7 +88,7 @@ class TwoStageDetector(nn.Module):
             outputs: of `forward`, of which only the maps matter.
             boxes: N tensors n x 4 float32 xyxy, in pixels of the input.
             labels: N tensors n int64, 0..K-1.
-            masks: N tensors n x S x S, 0/1, for Mask R-CNN.
+            masks: N tensors n x S x S, 0/1, for Mask R-CNN; an empty one is not learnt.
         """
         images, maps = self._inputs(outputs)
         targets = [{"boxes": own, "labels": label + 1} for own, label in zip(boxes, labels, strict=True)]
@@ -99,7 +100,10 @@ class TwoStageDetector(nn.Module):
             stage.train()  # torchvision computes losses only then; no layer in there differs
         with torch.autocast(images.tensors.device.type, enabled=False):
             proposals, losses = self.head.rpn(images, maps, targets)
-            _, more = self.head.roi_heads(maps, proposals, images.image_sizes, targets)
+            if masks is None:
+                _, more = self.head.roi_heads(maps, proposals, images.image_sizes, targets)
+            else:
+                more = masked_losses(self.head.roi_heads, maps, proposals, images.image_sizes, targets)
         for stage, training in zip(stages, before, strict=True):
             stage.train(training)
         return torch.stack([*losses.values(), *more.values()]).sum()

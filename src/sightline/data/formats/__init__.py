@@ -20,7 +20,7 @@ from sightline.config.datasets import (
     Voc,
     Yolo,
 )
-from sightline.data.formats.batches import BATCHES, with_batches
+from sightline.data.formats.batches import BATCHES, is_batch, with_batches
 from sightline.data.formats.source import Source, Unreadable, require_two_classes
 
 __all__ = ["Source", "Unreadable", "open_files", "open_source", "open_whole"]
@@ -96,19 +96,20 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.formats.coco import open_coco
 
-            return open_coco(Path(root), annotations, images)
+            return open_coco(Path(root), annotations, images, dataset.classes or (), dataset.crowds == "ignored")
         case Voc(root=root):
             from sightline.data.formats.voc import open_voc
 
-            return open_voc(Path(root))
+            return open_voc(Path(root), is_batch(Path(root)))
         case Yolo(root=root):
             from sightline.data.formats.yolo import open_yolo
 
-            return open_yolo(Path(root))
+            return open_yolo(Path(root), is_batch(Path(root)))
         case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
             from sightline.data.formats.mask_folder import open_mask_folder
 
-            return open_mask_folder(Path(root), images, masks, suffix, dataset.mask_values(), dataset.ignored_values())
+            values, ignored = dataset.mask_values(), dataset.ignored_values()
+            return open_mask_folder(Path(root), images, masks, suffix, values, ignored, dataset.in_colours())
         case InstanceMasks(root=root, images=images, masks=masks, mask_suffix=suffix, class_name=name):
             from sightline.data.formats.instance_masks import open_instance_masks
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sightline.data.annotations import Annotation, Size, assemble, map_names
 from sightline.data.encoding import upright_size
-from sightline.data.findings import Finding
-from sightline.data.formats.source import FolderSource, Unreadable, is_image, read_image, visible_files
-from sightline.errors import UserError
+from sightline.data.findings import Code, Finding
+from sightline.data.formats.source import FolderSource, Unreadable, read_image
+from sightline.data.outlines import has_area
 from sightline.structures import LabelMap, Sample, SplitName
 
 PerSplit = str | Mapping[SplitName, str]
@@ -29,6 +30,7 @@ class Annotated:
         annotations: not checked yet.
         size: height and width that the annotations were made for, where they tell it.
         problem: what makes its annotation file unusable, if anything.
+        code: of what kind that problem is.
     """
 
     path: str
@@ -36,10 +38,19 @@ class Annotated:
     split: SplitName | None = None
     size: Size | None = None
     problem: str | None = None
+    code: Code = "broken_file"
 
 
 class AnnotatedSource(FolderSource):
-    """Images with boxes, outlines or key points, in the order of their paths."""
+    """Images with boxes, outlines or key points, in the order of their paths.
+
+    Args:
+        root: folder of the raw files.
+        labels: the classes.
+        entries: the images.
+        findings: what was found on reading; those of an annotation that was left out name its image as their source.
+        ignored: images that no annotation file names.
+    """
 
     def __init__(
         self,
@@ -51,7 +62,8 @@ class AnnotatedSource(FolderSource):
     ) -> None:
         self.root, self.findings, self.ignored = root, findings, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
-        self.masks = any(one.outline is not None for entry in self.entries for one in entry.annotations)
+        self.dropped = Counter(finding.source for finding in findings if finding.fate == "annotation")
+        self.masks = any(has_area(one.outline) for entry in self.entries for one in entry.annotations)
         self.labels = replace(labels, semantic=map_names(labels.classes)) if self.masks else labels
 
     def __len__(self) -> int:
@@ -70,14 +82,14 @@ class AnnotatedSource(FolderSource):
         entry = self.entries[index]
         image = read_image(self.root, entry.path)
         if entry.problem is not None:
-            raise Unreadable(entry.path, entry.problem, "broken_file")
+            raise Unreadable(entry.path, entry.problem, entry.code)
         size = upright_size(image)
         if size is None:
             return Sample(entry.path, image, split=entry.split), []  # the checks of images say what is wrong
         if entry.size not in (None, size):
             raise Unreadable(entry.path, f"annotated as {_told(entry.size)}, but is {_told(size)}", "size_differs")
         annotations = self.annotations(entry, size)
-        return assemble(
+        sample, findings = assemble(
             entry.path,
             image,
             entry.split,
@@ -87,6 +99,13 @@ class AnnotatedSource(FolderSource):
             semantic=bool(self.labels.semantic),
             keypoints=len(self.labels.keypoints),
         )
+        given = len(annotations) + self.dropped[entry.path]
+        if given and not sample.box_labels:  # else wrong coordinates or class names would teach background
+            told = "its annotation" if given == 1 else f"each of its {given} annotations"
+            findings.append(Finding("all_dropped", entry.path, f"{told} was left out"))
+        if not given:
+            findings.append(Finding("unannotated", entry.path, "nothing is annotated on it"))
+        return sample, findings
 
     def annotations(self, entry: Annotated, size: Size) -> Sequence[Annotation]:
         """Return the annotations of an image of this height and width."""
@@ -104,35 +123,6 @@ def parts_of(first: PerSplit, second: PerSplit) -> list[tuple[SplitName | None, 
     return [(split, path, second if isinstance(second, str) else second[split]) for split, path in first.items()]
 
 
-def read_json_object(path: Path, field: str) -> dict[str, Any]:
-    """Return the mapping that a JSON file holds; `field` of params.yaml names the file.
-
-    Raises:
-        UserError: it is missing, not JSON, or holds something else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; add it, or name another with `{field}` in params.yaml") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno} column {error.colno}: not JSON: {error.msg}; export it again"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); export it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be opened: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping; export it again")
-    return values
-
-
-def numbers(value: Any) -> list[float] | None:
-    """Return a list of plain numbers as floats, None for anything else."""
-    plain = isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
-    return [float(one) for one in value] if plain else None
-
-
 def whole(value: Any) -> int | None:
     """Return a whole number, also one written as 3.0, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -140,27 +130,23 @@ def whole(value: Any) -> int | None:
     return int(value) if value == int(value) else None
 
 
-def problem_of_path(path: Any) -> str | None:
-    """Return what is wrong with a path that should lead below a folder, None where nothing is."""
-    if not isinstance(path, str) or not path:
-        return "is not the name of an image file"
-    if "\\" in path:
-        return "has a backslash; separate folders by /"
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        return "leaves the folder of the images; give a path below it"
-    return None
+def class_name(text: str) -> str:
+    """Return a name as it is compared: no blanks around it, single ones within, letters with accents composed."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def unused_images(root: Path, folders: Iterable[str], used: Iterable[str]) -> list[str]:
-    """Return the images in the folders below `root` that no annotation file names."""
-    known = set(used)
-    paths = {
-        PurePosixPath(folder, path).as_posix()
-        for folder in set(folders)
-        if (root / folder).is_dir()
-        for path in visible_files(root / folder)
-    }
-    return sorted(path for path in paths - known if is_image(path))
+def similar_names(classes: Sequence[str]) -> list[Finding]:
+    """Return a finding for names that differ in nothing but upper and lower case."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[name.casefold()].append(name)
+    return [
+        Finding(
+            "similar_names", f"class {names[0]}", f"differs from {', '.join(names[1:])} in upper and lower case only"
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def mirrored(keypoints: Sequence[str]) -> tuple[int, ...]:

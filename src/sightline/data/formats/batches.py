@@ -73,6 +73,11 @@ def batch_folders(root: Path) -> dict[Path, Manifest]:
     return dict(sorted(found.items(), key=lambda pair: (pair[1].number, pair[0].name)))
 
 
+def is_batch(folder: Path) -> bool:
+    """Tell whether a folder holds a batch, or one in the making, rather than the first files of a data set."""
+    return folder.parent.name == BATCHES
+
+
 def with_batches(first: Source, root: Path, opened: Callable[[Path], Source]) -> Source:
     """Return the samples of the first files and of all batches; `opened` reads a folder in the data set's format.
 

@@ -2,170 +2,167 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from sightline.data.annotations import Annotation
 from sightline.data.findings import Code, Finding
-from sightline.data.formats.annotated import (
-    Annotated,
-    AnnotatedSource,
-    PerSplit,
-    mirrored,
-    numbers,
-    parts_of,
-    problem_of_path,
-    read_json_object,
-    unused_images,
-    whole,
-)
+from sightline.data.formats.annotated import AnnotatedSource, PerSplit, parts_of, whole
+from sightline.data.formats.coco_categories import Categories
+from sightline.data.formats.json_values import flag, foreign, identity, numbers, read_json_object
+from sightline.data.formats.listed_images import ListedImages, Listing
 from sightline.data.formats.source import refuse, require_root
+from sightline.data.outlines import Outline
 from sightline.errors import UserError
-from sightline.structures import LabelMap, SplitName
+from sightline.structures import SplitName
 
 
-@dataclass
-class _Read:
-    """What the files have said so far."""
-
-    images: dict[str, tuple[SplitName | None, tuple[int, int] | None]] = field(default_factory=dict)
-    annotations: dict[str, list[Annotation]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    categories: list[dict[str, Any]] | None = None
-
-
-def open_coco(root: Path, annotations: PerSplit, images: PerSplit) -> AnnotatedSource:
+def open_coco(
+    root: Path, annotations: PerSplit, images: PerSplit, classes: Collection[str] = (), crowds: bool = True
+) -> AnnotatedSource:
     """Return the images that the annotation files list; classes are in the order of their ids.
+
+    Args:
+        root: folder of the raw files.
+        annotations: the JSON file, or one per split.
+        images: the folder of the images, or one per split.
+        classes: names of categories that stay even where no annotation has them.
+        crowds: whether `iscrowd` is believed; False takes all for single objects.
 
     Raises:
         UserError: a file is no COCO file, or files contradict each other.
     """
     require_root(root)
-    read = _Read()
-    labels = LabelMap((), ())
-    folders = []
+    listed, categories, findings = ListedImages(root), Categories(), list[Finding]()
     for split, file, folder in parts_of(annotations, images):
-        values = read_json_object(root / file, "annotations")
-        labels = _labels(root / file, values, read)
-        _read_part(root, file, folder, split, values, read)
-        folders.append(folder)
-    entries = [Annotated(path, read.annotations[path], split, size) for path, (split, size) in read.images.items()]
-    return AnnotatedSource(root, labels, entries, read.findings, unused_images(root, folders, read.images))
+        values = read_json_object(root / file, "annotations", root)
+        own = categories.add(root / file, _section(root / file, values, "categories"))
+        by_id = _read_images(root, file, folder, split, values, listed)
+        findings += listed.missing_of(file, list(by_id.values()))
+        for number, annotation in enumerate(_section(root / file, values, "annotations")):
+            place = f"{file}: annotation {annotation.get('id', f'at place {number}')}"
+            findings += _read_annotation(file, place, annotation, by_id, own, categories, crowds)
+    labels, numbered, told = categories.label_map(classes)
+    entries = list(listed.entries(numbered))
+    return AnnotatedSource(root, labels, entries, [*findings, *told, *listed.findings], listed.unused())
 
 
 def _section(path: Path, values: dict[str, Any], name: str) -> list[dict[str, Any]]:
     section = values.get(name)
     if not isinstance(section, list) or not all(isinstance(one, dict) for one in section):
+        other = foreign(values)
+        if other is not None:
+            raise UserError(f"{path}: is {other}")
         got = "missing" if section is None else "not a list of mappings"
         raise UserError(f"{path}: {name}: {got}; a COCO file has the lists images, annotations and categories")
     return section
 
 
-def _labels(path: Path, values: dict[str, Any], read: _Read) -> LabelMap:
-    """Return the label map of a file, which must be that of the files before."""
-    categories = _section(path, values, "categories")
-    mistakes = [
-        f"{path}: categories: entry {number}: needs a whole number id and a name, got {category.get('id')!r} and "
-        f"{category.get('name')!r}; correct it"
-        for number, category in enumerate(categories)
-        if whole(category.get("id")) is None or not isinstance(category.get("name"), str)
-    ]
-    refuse(path, mistakes)
-    categories = [category | {"id": int(category["id"])} for category in categories]
-    ordered = sorted(categories, key=lambda category: category["id"])
-    for what in ("id", "name"):
-        given = [category[what] for category in ordered]
-        repeated = next((value for value in given if given.count(value) > 1), None)
-        if repeated is not None:
-            raise UserError(f"{path}: categories: {what} {repeated!r} comes twice; give each class its own")
-    if not ordered:
-        raise UserError(f"{path}: categories: is empty; name the classes")
-    names = [(category["id"], category["name"]) for category in ordered]
-    if read.categories is not None and names != [(one["id"], one["name"]) for one in read.categories]:
-        raise UserError(f"{path}: categories: not those of the other annotation files; use the same in each")
-    read.categories = ordered
-    keypoints = _keypoints(path, ordered)
-    classes = tuple(name for _, name in names)
-    return LabelMap(classes, tuple(str(number) for number, _ in names), (), keypoints, mirrored(keypoints))
+def _read_images(
+    root: Path, file: str, folder: str, split: SplitName | None, values: dict[str, Any], listed: ListedImages
+) -> dict[int | str | None, Listing]:
+    """Return the images of a file by their ids.
 
-
-def _keypoints(path: Path, categories: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the names of the key points, which one category, or all that have some, must agree on."""
-    named = {category["name"]: category["keypoints"] for category in categories if category.get("keypoints")}
-    for name, points in named.items():
-        if not isinstance(points, list) or not all(isinstance(point, str) for point in points):
-            raise UserError(f"{path}: categories: keypoints of {name!r}: not a list of names; correct it")
-        if len(set(points)) < len(points):
-            raise UserError(f"{path}: categories: keypoints of {name!r}: a name comes twice; give each its own")
-    different = {tuple(points): name for name, points in named.items()}
-    if len(different) > 1:
-        told = ", ".join(repr(name) for name in different.values())
-        raise UserError(f"{path}: categories: the key points of {told} differ; make a file for each of them")
-    return next(iter(different), ())
-
-
-def _read_part(
-    root: Path, file: str, folder: str, split: SplitName | None, values: dict[str, Any], read: _Read
-) -> None:
-    by_id: dict[int | None, str] = {}
+    Raises:
+        UserError: ids are missing or come twice, or a name cannot be used.
+    """
+    by_id: dict[int | str | None, Listing] = {}
     mistakes = []
     for number, image in enumerate(_section(root / file, values, "images")):
-        name, told = image.get("file_name"), f"{root / file}: images: entry {number}"
-        problem = problem_of_path(name)
-        if problem is not None:
-            mistakes.append(f"{told}: file_name {name!r}: {problem}")
-            continue
-        path, own = PurePosixPath(folder, str(name)).as_posix(), whole(image.get("id"))
+        told, name = f"{root / file}: images: entry {number}", image.get("file_name")
+        own, (height, width) = identity(image.get("id")), (whole(image.get(side)) for side in ("height", "width"))
         if own is None or own in by_id:
-            problem = "is not a whole number; correct it" if own is None else "comes twice; give each image its own"
+            problem = "is no number or name; correct it" if own is None else "comes twice; give each image its own"
             mistakes.append(f"{told}: id {image.get('id')!r}: {problem}")
-        elif path in read.images:
-            mistakes.append(f"{told}: file_name {name!r}: is listed twice; list an image once, in one split")
-        else:
-            by_id[own] = path
-            height, width = whole(image.get("height")), whole(image.get("width"))
-            read.images[path] = (split, (height, width) if height and width else None)
-            read.annotations[path] = []
-    refuse(root / file, mistakes)
-    numbered: dict[int | None, int] = {
-        int(category["id"]): label for label, category in enumerate(read.categories or [])
-    }
-    for number, annotation in enumerate(_section(root / file, values, "annotations")):
-        place = f"{file}: annotation {annotation.get('id', f'at place {number}')}"
-        path = by_id.get(whole(annotation.get("image_id")), "")
-        if not path:
-            wrong = f"image_id {annotation.get('image_id')!r} is no image's id"
-            read.findings.append(Finding("orphan", file, f"{place}: {wrong}"))
             continue
-        made = _annotation(place, annotation, numbered)
-        if isinstance(made, Annotation):
-            read.annotations[path].append(made)
+        listing = listed.add(folder, split, name, (height, width) if height and width else None)
+        if isinstance(listing, str):
+            mistakes.append(f"{told}: file_name {name!r}: {listing}")
         else:
-            read.findings.append(Finding(made[0], path, f"{place}: {made[1]}"))
+            by_id[own] = listing
+    refuse(root / file, mistakes)
+    return by_id
 
 
-def _annotation(place: str, values: dict[str, Any], numbered: dict[int | None, int]) -> Annotation | tuple[Code, str]:
+def _read_annotation(
+    file: str,
+    place: str,
+    values: dict[str, Any],
+    by_id: dict[int | str | None, Listing],
+    known: Collection[int | str | None],
+    categories: Categories,
+    crowds: bool,
+) -> list[Finding]:
+    """Put an annotation to its image, or return what is wrong with it."""
+    listing = by_id.get(identity(values.get("image_id")))
+    if listing is None:
+        return [Finding("orphan", file, f"{place}: image_id {values.get('image_id')!r} is no image's id")]
+    category = identity(values.get("category_id"))
+    if not isinstance(category, int) or category not in known:
+        told = f"category_id {values.get('category_id')!r} is none of the categories"
+        return [Finding("unknown_class", listing.path, f"{place}: {told}")]
+    categories.used.add(category)
+    made = _annotation(place, category, values, crowds)
+    if not isinstance(made, Annotation):
+        return [Finding(made[0], listing.path, f"{place}: {made[1]}")]
+    listing.annotations.append(made)
+    if made.points and len(made.points) % 3 == 0:
+        categories.points[len(made.points)] += 1
+    return []
+
+
+def _annotation(place: str, category: int, values: dict[str, Any], crowds: bool) -> Annotation | tuple[Code, str]:
     """Return an annotation with values of the right types, or what is wrong with it."""
-    category, box, outline = whole(values.get("category_id")), values.get("bbox"), values.get("segmentation")
-    if category not in numbered:
-        return "unknown_class", f"category_id {values.get('category_id')!r} is none of the categories"
+    box = values.get("bbox")
     corners = numbers(box)
     if box and (corners is None or len(corners) != 4):
         return "broken_line", f"bbox {box!r} is not left, top, width, height"
-    if outline and not isinstance(outline, dict) and not (isinstance(outline, list) and isinstance(outline[0], list)):
+    outline = _outline(values.get("segmentation"))
+    if outline == []:
         return "bad_mask", "segmentation is neither a list of polygons nor run lengths"
     points = numbers(values.get("keypoints") or [])
     if points is None:
         return "bad_keypoints", "keypoints is not a list of numbers"
+    flags = {name: flag(values.get(name)) for name in ("iscrowd", "ignore")}
+    for name, value in flags.items():
+        if value is None:
+            return "broken_line", f"{name} {values.get(name)!r} is neither 0 nor 1"
     area = numbers([values.get("area")])
     return Annotation(
         place,
-        numbered[category],
+        category,
         (corners[0], corners[1], corners[0] + corners[2], corners[1] + corners[3]) if corners else None,
-        outline or None,
+        outline,
         points,
         area[0] if area else None,
-        iscrowd=bool(values.get("iscrowd")),
-        difficult=bool(values.get("ignore")),
+        iscrowd=crowds and bool(flags["iscrowd"]),
+        difficult=bool(flags["ignore"]),
     )
+
+
+def _outline(given: Any) -> Outline | None:
+    """Return polygons or run lengths, None where nothing is drawn, [] for what is neither.
+
+    Beside COCO's list of polygons there are tools that write one flat polygon, a list of points, or run lengths in a
+    list, and [[]] for an object that has a box alone.
+    """
+    if isinstance(given, dict):
+        return given or None
+    if not given:
+        return None
+    if not isinstance(given, list):
+        return []
+    drawn = [part for part in given if part != []]
+    if not drawn:
+        return None
+    if len(drawn) == 1 and isinstance(drawn[0], dict):
+        return dict(drawn[0])
+    if numbers(drawn) is not None:
+        return [drawn]
+    if not all(isinstance(part, list) for part in drawn):
+        return []
+    points = [numbers(part) for part in drawn]
+    if len(drawn) > 2 and all(point is not None and len(point) == 2 for point in points):
+        return [[value for point in points for value in point or ()]]
+    return drawn

@@ -11,7 +11,8 @@ from sightline.data.annotations import Annotation, Size, map_names
 from sightline.data.encoding import encode_rle
 from sightline.data.findings import Finding
 from sightline.data.formats.annotated import Annotated, AnnotatedSource, PerSplit
-from sightline.data.formats.mask_folder import MaskedImage, pair_masks, read_mask
+from sightline.data.formats.mask_files import read_mask, smoothed
+from sightline.data.formats.mask_pairs import MaskedImage, pair_masks
 from sightline.data.formats.source import Unreadable
 from sightline.structures import LabelMap
 
@@ -22,16 +23,19 @@ class InstanceMaskSource(AnnotatedSource):
     def __init__(self, root: Path, name: str, pairs: Sequence[MaskedImage], findings: Sequence[Finding]) -> None:
         labels = LabelMap((name,), ("1",), semantic=map_names([name]))
         super().__init__(root, labels, (Annotated(one.path, (), one.split) for one in pairs), findings)
-        self.files = {one.path: one.mask for one in pairs}
+        self.pairs = {one.path: one for one in pairs}
         self.masks = True
 
     def annotations(self, entry: Annotated, size: Size) -> Sequence[Annotation]:
         """Return one annotation per value of the mask."""
-        file = self.files[entry.path]
-        values = read_mask(self.root, entry.path, file)
+        file = self.pairs[entry.path].mask
+        values = read_mask(self.root, self.pairs[entry.path])
         if values.shape != size:
             told = f"{file} is {values.shape[1]} x {values.shape[0]}, the upright image {size[1]} x {size[0]}"
             raise Unreadable(entry.path, told, "size_differs")
+        problem = smoothed(values)
+        if problem is not None:
+            raise Unreadable(entry.path, f"{file}: {problem}", "smoothed")
         numbers = np.unique(values)
         return [
             Annotation(f"{file}: value {number}", 0, outline=encode_rle(values == number))

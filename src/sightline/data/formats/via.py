@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sightline.data.annotations import Annotation
 from sightline.data.findings import Code, Finding
-from sightline.data.formats.annotated import (
-    Annotated,
-    AnnotatedSource,
-    PerSplit,
-    numbers,
-    parts_of,
-    problem_of_path,
-    read_json_object,
-    unused_images,
-)
+from sightline.data.formats.annotated import AnnotatedSource, PerSplit, parts_of
 from sightline.data.formats.csv_table import sorted_classes
+from sightline.data.formats.json_values import flag, numbers, read_json_object
+from sightline.data.formats.listed_images import ListedImages, Listing
 from sightline.data.formats.source import refuse, require_root
 from sightline.errors import UserError
-from sightline.structures import LabelMap, SplitName
+from sightline.structures import LabelMap
 
 _CORNERS = 64  # of the polygon that stands for a circle or an ellipse
-_Regions = list[tuple[str, Annotation]]  # class names; the label is not known before all files are read
 
 
 def open_via(
@@ -45,57 +37,52 @@ def open_via(
         UserError: a file is not VIA's, lists an image twice, or no region has a class.
     """
     require_root(root)
-    found: dict[str, tuple[SplitName | None, _Regions]] = {}
-    findings: list[Finding] = []
-    folders = []
+    listed, kinds, findings = ListedImages(root), dict[str, int](), list[Finding]()
     for split, file, folder in parts_of(annotations, images):
-        mistakes = []
-        for key, entry in _files(root / file).items():
+        mistakes, own = [], list[Listing]()
+        for key, entry in _files(root, file).items():
             name = entry.get("filename") if isinstance(entry, dict) else None
-            problem = problem_of_path(name)
-            path = PurePosixPath(folder, str(name)).as_posix()
-            if problem is None and path in found:
-                problem = "is listed twice; list an image once, in one split"
-            if problem is not None:
-                mistakes.append(f"{root / file}: entry {key!r}: filename {name!r}: {problem}")
+            listing = listed.add(folder, split, name)
+            if isinstance(listing, str):
+                mistakes.append(f"{root / file}: entry {key!r}: filename {name!r}: {listing}")
                 continue
-            found[path] = (split, _regions(file, path, entry, attribute, class_name, findings))
+            own.append(listing)
+            findings += _read_regions(file, listing, entry, attribute, class_name, kinds)
         refuse(root / file, mistakes)
-        folders.append(folder)
-    classes = sorted_classes(kind for _, regions in found.values() for kind, _ in regions)
+        findings += listed.missing_of(file, own)
+    classes = sorted_classes(kinds)
     if not classes:
         wanted = f"the attribute {attribute!r}" if attribute else "an outline"
         raise UserError(f"{root}: no region has {wanted}; correct `attribute` or `annotations` in params.yaml")
-    number = {name: label for label, name in enumerate(classes)}
-    entries = [
-        Annotated(path, [replace(annotation, label=number[kind]) for kind, annotation in regions], split)
-        for path, (split, regions) in found.items()
-    ]
-    return AnnotatedSource(root, LabelMap(classes, classes), entries, findings, unused_images(root, folders, found))
+    entries = list(listed.entries({number: classes.index(kind) for kind, number in kinds.items()}))
+    return AnnotatedSource(root, LabelMap(classes, classes), entries, [*findings, *listed.findings], listed.unused())
 
 
-def _files(path: Path) -> dict[str, Any]:
-    values = read_json_object(path, "annotations")
+def _files(root: Path, file: str) -> dict[str, Any]:
+    values = read_json_object(root / file, "annotations", root)
     files = values.get("_via_img_metadata", values)  # a whole project, or its annotations alone
     if not isinstance(files, dict) or not files:
-        raise UserError(f"{path}: lists no image; export the annotations as JSON")
+        raise UserError(f"{root / file}: lists no image; export the annotations as JSON")
+    if "images" in values and "annotations" in values:
+        raise UserError(f"{root / file}: is a COCO file; set `format: coco`")
     return files
 
 
-def _regions(
-    file: str, path: str, entry: dict[str, Any], attribute: str | None, class_name: str, findings: list[Finding]
-) -> _Regions:
+def _read_regions(
+    file: str, listing: Listing, entry: dict[str, Any], attribute: str | None, class_name: str, kinds: dict[str, int]
+) -> list[Finding]:
+    """Put the regions to their image, the number of their kind as label, and return what is wrong with others."""
     given = entry.get("regions") or []
     listed = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list) else [given]
-    regions: _Regions = []
+    findings = []
     for count, region in enumerate(listed):
         place = f"{file}: {entry['filename']}: region {count}"
         made = _region(place, region, attribute, class_name)
         if isinstance(made[1], Annotation):
-            regions.append((made[0], made[1]))
+            listing.annotations.append(replace(made[1], label=kinds.setdefault(made[0], len(kinds))))
         else:
-            findings.append(Finding(made[0], path, f"{place}: {made[1]}"))
-    return regions
+            findings.append(Finding(made[0], listing.path, f"{place}: {made[1]}"))
+    return findings
 
 
 def _region(
@@ -118,7 +105,7 @@ def _class(attributes: Any, attribute: str) -> str | None:
     """Return the class: a text, or the one box that is ticked."""
     value = attributes.get(attribute) if isinstance(attributes, dict) else None
     if isinstance(value, dict):
-        ticked = [name for name, on in value.items() if on]
+        ticked = [name for name, on in value.items() if flag(on)]
         return ticked[0] if len(ticked) == 1 else None
     return value.strip() or None if isinstance(value, str) else None
 
