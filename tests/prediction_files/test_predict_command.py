@@ -115,10 +115,11 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
     told_at_end = result.stderr.splitlines()
     assert told_at_end == [
-        f"{images / 'cut.png'}: not a readable image",
-        f"{images / 'empty.jpg'}: empty file",
+        f"{images / 'cut.png'}: cannot be read to its end (image file is truncated); copy it again",
+        f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
+        f"1 files left alone, not named like images: {images / 'notes.txt'}",
     ]
     assert run(model, images / "gone.png").exit_code == 3
 
