@@ -58,6 +58,6 @@ def predict(
         console.print(f"{len(finished.bad)} of {len(files)} files skipped")
     if others := left_alone(paths, recursive):
         some = ", ".join(others[:_TOLD]) + (", ..." if len(others) > _TOLD else "")
-        console.print(f"{len(others)} files left alone, not named like images: {some}", soft_wrap=True)
+        console.print(f"{len(others)} file(s) left alone, not named like images: {some}", soft_wrap=True)
     if finished.exit_code:
         raise typer.Exit(finished.exit_code)

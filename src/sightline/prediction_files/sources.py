@@ -35,7 +35,7 @@ def find_images(arguments: Sequence[str], lines: Iterable[str], recursive: bool)
         lines: paths, one a line, that take the place of `-`.
         recursive: whether folders within folders are searched too. Hidden files are left out.
     """
-    named = [line.strip() for line in lines if line.strip()] if "-" in arguments else []
+    named = [line.rstrip("\r\n") for line in lines if line.strip()] if "-" in arguments else []
     texts = [text for argument in arguments for text in (named if argument == "-" else [argument])]
     found: dict[Path, ImageFile] = {}
     for text in texts:
