@@ -15,6 +15,7 @@ from sightline.data.image_formats import format_of, open_header
 from sightline.data.orientation import orientation, upright
 from sightline.structures import UINT8
 
+
 def encode_png(image: UINT8) -> bytes:
     """Return H x W grey or H x W x 3 RGB uint8 as PNG, the same bytes for the same pixels."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image

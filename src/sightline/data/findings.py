@@ -105,13 +105,19 @@ KINDS: dict[Code, Kind] = {
     "wrong_suffix": Kind("kept", "suffix does not tell the format", "rename the file"),
     "rotated": Kind("kept", "stored turned, decoded upright", "nothing; boxes and masks must fit the upright image"),
     "transparent": Kind(
-        "kept", "transparency, which is dropped", "nothing, or put the image on a plain ground where hidden colours disturb"
+        "kept",
+        "transparency, which is dropped",
+        "nothing, or put the image on a plain ground where hidden colours disturb",
     ),
     "deep": Kind("kept", "16 bits a channel, brought to 8", "nothing, or convert it to 8 bits yourself"),
     "other_ranges": Kind(
-        "kept", "16-bit images of different ranges", "convert all to 8 bits in one scale, if brightness is to be compared"
+        "kept",
+        "16-bit images of different ranges",
+        "convert all to 8 bits in one scale, if brightness is to be compared",
     ),
-    "later_pages": Kind("kept", "several pages or frames, of which the first is used", "save others as files of their own"),
+    "later_pages": Kind(
+        "kept", "several pages or frames, of which the first is used", "save others as files of their own"
+    ),
     "duplicate": Kind("kept", "same image twice in one split", "remove a copy, as it counts twice"),
     "near_duplicate": Kind(
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from sightline.data.findings import Code, Finding
@@ -87,8 +88,8 @@ def _is_transparent(image: Image.Image) -> bool:
     if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
         return False
     with suppress(ValueError):  # 16 bits with a transparent grey
-        lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-        return bool(lowest < 255)
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        return bool(alpha.min() < 255)
     return False
 
 

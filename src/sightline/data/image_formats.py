@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sightline.errors import first_line
 
@@ -108,7 +108,7 @@ def _brand(head: bytes) -> str:
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "a film, or another ISO media file,")
 
 
-def open_header(encoded: bytes | memoryview) -> Image.Image:
+def open_header(encoded: bytes | memoryview) -> ImageFile.ImageFile:
     """Return an image opened by Pillow, of which no pixel is decoded yet.
 
     Raises:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.image_formats import format_of, png_chunks
+from sightline.data.image_formats import format_of
 from sightline.data.orientation import as_stored, orientation, upright
 from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
 from sightline.structures import FLOAT32, UINT8
@@ -19,13 +19,16 @@ Resize = Literal["letterbox", "stretch", "crop"]
 PAD_VALUE = 114  # mid grey, as common in letterboxing, so that padding is no strong edge
 
 
-# Formats with 16 bits of which fewer may be used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it tells.
+# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it tells.
 _DEEP = ("PNG", "TIFF", "PPM", "JPEG2000")
 _RANGES = (8, 12, 16)  # bits
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
+_AFTER_IHDR, _CHUNK = 33, 12  # bytes: of signature and IHDR, and of a chunk without content
 _PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)*\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what cannot be decoded is told in one line; OpenCV prints lines of C++
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # what cannot be decoded is told in one line; OpenCV prints lines of C++
 
 
 class Picture(NamedTuple):
@@ -61,13 +64,13 @@ def read(encoded: bytes | memoryview, channels: int) -> Picture:
     """
     if not len(encoded):
         raise ValueError("has 0 bytes")
-    encoded = memoryview(encoded).cast("B")  # Arrow's bytes are signed
+    encoded = bytes(encoded)  # Arrow's are signed; a copy costs a hundredth of decoding
     kind = format_of(encoded)
     turned = orientation(encoded, kind)
     grey = channels == 1 and _may_be_grey(encoded, kind)
     image = _decoded(encoded, kind, turned, grey)
     highest, white = None, 255
-    if kind in _DEEP:
+    if image.dtype.char == "H" or kind == "PPM":
         image, highest, white = _to_8_bits(image, encoded, kind)
     if channels == 1 and not grey:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -76,7 +79,7 @@ def read(encoded: bytes | memoryview, channels: int) -> Picture:
     return Picture(image.reshape(*image.shape[:2], channels), turned, highest, white)
 
 
-def _decoded(encoded: bytes | memoryview, kind: str, turned: int, grey: bool) -> NDArray[Any]:
+def _decoded(encoded: bytes, kind: str, turned: int, grey: bool) -> NDArray[Any]:
     """Return H x W (x 3) as stored, RGB or grey, with 8 or 16 bits."""
     # As RGB, OpenCV 4.14 gives wrong values of 16-bit colour TIFFs; as BGR it does not.
     colour = cv2.IMREAD_COLOR_BGR if kind == "TIFF" else cv2.IMREAD_COLOR_RGB
@@ -89,7 +92,7 @@ def _decoded(encoded: bytes | memoryview, kind: str, turned: int, grey: bool) ->
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag)
     except cv2.error as error:  # beyond OpenCV's own bounds
         raise ValueError(f"{kind} that cannot be decoded ({error.err or 'too large'})") from None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
+    if image is None or image.dtype.char not in "BH":
         if kind == "TIFF" and (told := _unread_values(encoded)):
             raise ValueError(f"TIFF of {told}, which is not read")
         raise ValueError(f"{kind} that cannot be decoded: damaged, cut off, or of a kind that is not read")
@@ -97,16 +100,16 @@ def _decoded(encoded: bytes | memoryview, kind: str, turned: int, grey: bool) ->
     return decoded
 
 
-def _unread_values(encoded: bytes | memoryview) -> str:
+def _unread_values(encoded: bytes) -> str:
     """Return what a TIFF holds where that is not 1, 8 or 10 to 16 bits without sign."""
     tags = (find_tag(encoded, name) for name in (BITS, SAMPLE_FORMAT))
     bits, layout = (1 if tag is None else tag.value for tag in tags)
     if layout == 1 and bits in (1, 8, 10, 12, 14, 16):
         return ""
-    return f"{bits}-bit { {2: 'signed numbers', 3: 'floats'}.get(layout, 'values')}"
+    return f"{bits}-bit { {2: 'signed numbers', 3: 'floats'}.get(layout, 'values') }"
 
 
-def _may_be_grey(encoded: bytes | memoryview, kind: str) -> bool:
+def _may_be_grey(encoded: bytes, kind: str) -> bool:
     """Tell whether a decoder's own grey is that of the colour image.
 
     libpng makes another grey of a PNG with a gamma or a profile, though the same colours; and the range of 16-bit
@@ -116,15 +119,11 @@ def _may_be_grey(encoded: bytes | memoryview, kind: str) -> bool:
         return kind not in _DEEP
     if encoded[24:25] == b"\x10":  # bits a channel, in IHDR
         return False
-    for name, _, _ in png_chunks(encoded):
-        if name in _COLOUR_CHUNKS:
-            return False
-        if name == b"IDAT":
-            break
-    return True
+    before_pixels = encoded[_AFTER_IHDR : max(encoded.find(b"IDAT"), 0)]
+    return len(before_pixels) <= _CHUNK or not any(chunk in before_pixels for chunk in _COLOUR_CHUNKS)
 
 
-def _to_8_bits(image: NDArray[Any], encoded: bytes | memoryview, kind: str) -> tuple[UINT8, int | None, int]:
+def _to_8_bits(image: NDArray[Any], encoded: bytes, kind: str) -> tuple[UINT8, int | None, int]:
     """Return 8-bit values, the greatest stored value of 16-bit ones, and the value that became 255.
 
     What is white is told by PNM and, below 16 bits, by JPEG 2000. Otherwise it is the end of the least range of 8, 12
@@ -147,7 +146,7 @@ def _to_8_bits(image: NDArray[Any], encoded: bytes | memoryview, kind: str) -> t
     return (image.astype(np.uint32) * 255 // white).astype(np.uint8), highest, white
 
 
-def _told_white(encoded: bytes | memoryview, kind: str) -> int | None:
+def _told_white(encoded: bytes, kind: str) -> int | None:
     """Return the greatest value that the file says it can hold, where it does and that can be believed."""
     if kind == "PPM":
         found = _PNM_HEADER.match(bytes(encoded[:1024]))

@@ -1,7 +1,7 @@
-"""How a stored image is turned to be upright: read in one place, so that boxes, training and predictions agree.
+r"""How a stored image is turned to be upright: read in one place, so that boxes, training and predictions agree.
 
-Decoders differ. OpenCV 4.14 turns by EXIF, but not by PNG's old profile, by XMP or by WebP's `Exif\\0\\0`, and leaves an
-AVIF as it is stored, while it turns a TIFF even where it is told not to; Pillow turns TIFF alone. So decoders are kept
+Decoders differ. OpenCV 4.14 turns by EXIF, but not by PNG's old profile, by XMP or by WebP's `Exif\0\0`, and leaves
+an AVIF as it is stored, while it turns a TIFF even where it is told not to; Pillow turns TIFF alone. So decoders are kept
 from turning, and `upright` does it. EXIF goes before XMP, as in Pillow and in browsers; what is no number from 1 to 8
 counts as 1.
 """
@@ -23,24 +23,25 @@ from sightline.data.image_formats import format_of, png_chunks
 from sightline.data.tiff_tags import ORIENTATION, Tag, find_tag
 
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_PNG_MARKS, _SMALL = re.compile(rb"eXIf|Raw profile|adobe\.xmp"), 4096  # bytes
 _IN_XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([0-9]+)")
 _MOST_TEXT = 1 << 20  # bytes of an unpacked profile; EXIF is at most 64 KiB, twice that in hexadecimal
 _ALONE = frozenset(range(0xD0, 0xDA)) | {0x01}  # JPEG's markers without a length
 
-Encoded = bytes | memoryview
 
-
-def orientation(encoded: Encoded, kind: str | None = None) -> int:
+def orientation(encoded: bytes | memoryview, kind: str | None = None) -> int:
     """Return the orientation, 1 to 8 as EXIF numbers them; 1 is upright. `kind` is the format where it is known.
 
     Raises:
         ValueError: the bytes are none of the formats that are read.
     """
-    encoded = memoryview(encoded).cast("B")  # Arrow's bytes are signed
+    encoded = bytes(encoded)  # Arrow's are signed
     match kind or format_of(encoded):
         case "JPEG":
             return _first(_in_jpeg(encoded))
         case "PNG":
+            if len(encoded) < _SMALL and not _PNG_MARKS.search(encoded):  # digits in their thousands
+                return 1
             return _first(_in_png(encoded))
         case "WEBP":
             return _first(_in_webp(encoded))
@@ -52,7 +53,7 @@ def orientation(encoded: Encoded, kind: str | None = None) -> int:
             return 1
 
 
-def as_stored(encoded: Encoded) -> Encoded:
+def as_stored(encoded: bytes) -> bytes:
     """Return a TIFF that says of itself that it is upright, so that no decoder turns it."""
     tag = find_tag(encoded, ORIENTATION)
     if tag is None or tag.value == 1:
@@ -77,7 +78,7 @@ def _first(found: Iterable[Tag | int | None]) -> int:
     """Return the first orientation that is told, 1 where none is or where it is no such number."""
     told = next((one for one in found if one is not None), None)
     value = told.value if isinstance(told, Tag) else told
-    return value if value in range(1, 9) else 1
+    return value if value is not None and 1 <= value <= 8 else 1
 
 
 def _in_exif(block: bytes) -> Tag | None:
@@ -89,7 +90,7 @@ def _in_xmp(text: bytes) -> int | None:
     return int(found[1][:4]) if found else None
 
 
-def _in_jpeg(encoded: Encoded) -> Iterator[Tag | int | None]:
+def _in_jpeg(encoded: bytes) -> Iterator[Tag | int | None]:
     """Yield what the EXIF segments before the pixels say, then what the XMP segments do."""
     place, total, texts = 2, len(encoded), []
     while place + 4 <= total and encoded[place] == 0xFF:
@@ -110,7 +111,7 @@ def _in_jpeg(encoded: Encoded) -> Iterator[Tag | int | None]:
     yield from map(_in_xmp, texts)
 
 
-def _in_png(encoded: Encoded) -> Iterator[Tag | int | None]:
+def _in_png(encoded: bytes) -> Iterator[Tag | int | None]:
     texts = []
     for name, begin, end in png_chunks(encoded):
         if name == b"eXIf":
@@ -152,7 +153,7 @@ def _in_profile(text: bytes) -> Tag | int | None:
     return None
 
 
-def _in_webp(encoded: Encoded) -> Iterator[Tag | int | None]:
+def _in_webp(encoded: bytes) -> Iterator[Tag | int | None]:
     if bytes(encoded[12:16]) != b"VP8X":
         return
     place, total, texts = 12, len(encoded), []
@@ -168,10 +169,10 @@ def _in_webp(encoded: Encoded) -> Iterator[Tag | int | None]:
     yield from map(_in_xmp, texts)
 
 
-def _in_avif(encoded: Encoded) -> int | None:
+def _in_avif(encoded: bytes) -> int | None:
     """Return the turn (`irot`) and the mirror (`imir`) of an AVIF as one orientation, as Pillow makes of them."""
-    with suppress(Exception):  # damaged files raise nearly anything; decoding tells
-        with Image.open(BytesIO(encoded), formats=("AVIF",)) as image:
-            told = image.getexif().get(ORIENTATION)
-            return told if isinstance(told, int) else None
+    # Damaged files raise nearly anything; decoding tells.
+    with suppress(Exception), Image.open(BytesIO(encoded), formats=("AVIF",)) as image:
+        told = image.getexif().get(ORIENTATION)
+        return told if isinstance(told, int) else None
     return None

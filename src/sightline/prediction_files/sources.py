@@ -13,12 +13,12 @@ from sightline.data.names import printable
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image to predict.
+    r"""An image to predict.
 
     Attributes:
         path: of the file, which may turn out not to be there or no image.
         name: `/`-separated, how results call it: the path as it was given, below a given folder with that folder;
-            bytes that are not UTF-8 as `\\xe9`.
+            bytes that are not UTF-8 as `\xe9`.
         output: the path below a folder of results: below the folder that was given, or the file's name alone.
     """
 
