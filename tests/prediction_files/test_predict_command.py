@@ -117,7 +117,7 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
     told_at_end = result.stderr.splitlines()
     assert told_at_end == [
-        f"{images / 'cut.png'}: cannot be read to its end (image file is truncated); copy it again",
+        f"{images / 'cut.png'}: PNG with a damaged header, or of a kind that is not read; convert it to PNG or JPEG",
         f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
