@@ -2,8 +2,7 @@ r"""How a stored image is turned to be upright: read in one place, so that boxes
 
 Decoders differ. OpenCV 4.14 turns by EXIF, but not by PNG's old profile, by XMP or by WebP's `Exif\0\0`, and leaves
 an AVIF as it is stored, while it turns a TIFF even where it is told not to; Pillow turns TIFF alone. So decoders are
-kept from turning, and `upright` does it. EXIF goes before XMP, as in Pillow and in browsers; what is no number from 1 to 8
-counts as 1.
+kept from turning, and `upright` does it. EXIF goes before XMP, as in Pillow; what is no number from 1 to 8 counts as 1.
 """
 
 from __future__ import annotations
