@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sightline.config import Params, load_params
+from sightline.data.names import require_utf8
 from sightline.dvc_store import HINTS, OUTCOMES, DvcStore, git_dirty
 from sightline.errors import UserError
 from sightline.history import plot_history
@@ -145,6 +146,7 @@ def retrain(root: str = ".", force: bool = False) -> Any:
             return Completed(message=told)
         params, story = load_params(place / "params.yaml", policies=False), Story()
         try:
+            require_utf8(place / dataset.root for dataset in params.datasets.values())
             done = run_groups(params, str(place), lock.fileno(), force, story)
             finish(params, str(place), lock.fileno(), story)
         except Exception as error:

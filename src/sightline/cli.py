@@ -35,10 +35,12 @@ def _root() -> None:
 
 @app.command()
 def check(params: ParamsFile = Path("params.yaml")) -> None:
-    """Read a params file and tell every mistake in it, without running anything."""
+    """Read a params file and tell every mistake in it and every file name that DVC cannot take, running nothing."""
     from sightline.config import load_params
+    from sightline.data.names import require_utf8
 
     checked = load_params(params)
+    require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
     heads = f", {len(checked.heads)} heads" if checked.heads else ""
     print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
 

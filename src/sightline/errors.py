@@ -11,3 +11,8 @@ class UserError(Exception):
     def __init__(self, lines: Sequence[str] | str) -> None:
         self.lines = [lines] if isinstance(lines, str) else list(lines)
         super().__init__("\n".join(self.lines))
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without further lines."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

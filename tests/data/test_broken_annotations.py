@@ -311,7 +311,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "mask broken": (
         _mask(lambda root: (root / "masks/001.png").write_bytes(b"\x89PNG nothing")),
         "no_mask",
-        IMAGE + "masks/001.png: is not an image; add its mask",
+        IMAGE + "masks/001.png: not an image .*; add its mask",
     ),
     "mask without image": (
         _mask(lambda root: (root / "masks/lost.png").write_bytes(encode_png(_filled(1)))),

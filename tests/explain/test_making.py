@@ -94,7 +94,7 @@ def test_the_command_draws_own_images(
     assert "model.txt: cannot be read" in capsys.readouterr().err
     (tmp_path / "text.png").write_text("no image")
     assert explain(str(model), "text.png", "--out", "seen") == 2
-    assert "text.png: not a readable image" in capsys.readouterr().err
+    assert "text.png: not an image" in capsys.readouterr().err
     assert explain(str(model), str(image), "--out", str(tmp_path)) == 2
     assert "there are other files" in capsys.readouterr().err
     assert explain("nobody", str(image), "--out", "seen") == 2

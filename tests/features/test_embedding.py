@@ -85,7 +85,7 @@ def test_a_broken_image_ends_it_and_leaves_no_file(
 ) -> None:
     features, store = build_features(section("pixels"), 1), SplitStore(digits / "val")
     monkeypatch.setattr(SplitStore, "image", lambda self, index: memoryview(b"no image"))
-    with pytest.raises(ValueError, match="not a readable image"):
+    with pytest.raises(ValueError, match=r"PNG that cannot be decoded|not an image"):
         embed_split(store, features, tmp_path / "val.arrow")
     assert list(tmp_path.iterdir()) == []
 

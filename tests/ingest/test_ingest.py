@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,13 @@ def test_strict_data_sets_quarantine_bad_annotations_too(tmp_path: Path) -> None
     }
     assert {"d.png", "labels.csv", "unlisted.png"} <= set(contents(site.quarantine / batch.name))
     assert site.samples()[f".batches/{batch.name}/c.png"] == ("y", batch.name)
+
+
+def test_names_that_are_not_utf8_are_quarantined_under_one_that_can_be_read(site: Site) -> None:
+    site.drop(os.fsdecode(b"class0/caf\xe9.png"), 900)
+    site.drop("class0/good.png", 901)
+    (batch,) = site.ingest()
+    assert (batch.samples, batch.quarantined) == (1, 1)
+    folder = site.quarantine / batch.name
+    assert (folder / "class0/caf\\xe9.png").is_file()
+    assert "class0/caf\\xe9.png,sample,bad_name" in (folder / "findings.csv").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pycocotools.coco import COCO
 from pydantic import TypeAdapter
 from typer.testing import CliRunner, Result
@@ -18,7 +20,7 @@ from sightline.artifact import ModelCard, write_model
 from sightline.cli import app
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
-from sightline.data.encoding import encode_rle
+from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.export import OnnxNetwork
@@ -115,12 +117,40 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
     told_at_end = result.stderr.splitlines()
     assert told_at_end == [
-        f"{images / 'cut.png'}: not a readable image",
-        f"{images / 'empty.jpg'}: empty file",
+        f"{images / 'cut.png'}: PNG with a damaged header, or of a kind that is not read; convert it to PNG or JPEG",
+        f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
+        f"1 file(s) left alone, not named like images: {images / 'notes.txt'}",
     ]
     assert run(model, images / "gone.png").exit_code == 3
+
+
+def test_cut_images_and_other_formats_are_named(model: Path, images: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(file, "JPEG")
+    (images / "half.jpg").write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
+    (images / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    told_at_end = run(model, images).stderr
+    assert "half.jpg: cannot be read to its end" in told_at_end
+    assert "phone.jpg: HEIC is not read; convert it to PNG or JPEG" in told_at_end
+
+
+def test_names_that_are_not_utf8_are_printed_escaped(model: Path, images: Path) -> None:
+    (images / os.fsdecode(b"caf\xe9.png")).write_bytes((images / "a.png").read_bytes())
+    result = run(model, images, "--to", "jsonl")
+    assert result.exit_code == 0
+    assert str(images / "caf\\xe9.png") in [json.loads(line)["file"] for line in result.stdout.splitlines()]
+
+
+def test_no_picture_takes_the_name_of_another_or_of_a_class_map(tmp_path: Path) -> None:
+    names = ("1.jpg", "1.png", "1.classes.png", "A.png", "a.png", "1-2.png")
+    out, image = tmp_path / "out", encode_png(np.zeros((60, 80, 3), np.uint8))
+    with open_writer("pictures", out, MAPS, 0.5) as writer:
+        for name in names:
+            writer.add(ImageFile(Path(name), name, name), image, (60, 80), Prediction(semantic=SEMANTIC))
+    written = [path.name.casefold() for path in out.iterdir()]
+    assert len(set(written)) == 2 * len(names)
 
 
 def test_what_cannot_be_is_told_in_a_line(model: Path, images: Path, tmp_path: Path) -> None:

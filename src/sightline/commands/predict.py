@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from sightline.errors import UserError
+
+_TOLD = 10  # names of files that are left alone
 
 
 def predict(
@@ -32,11 +35,12 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sightline.predict import load_predictor
-    from sightline.prediction_files import find_images, open_writer, predict_files
+    from sightline.prediction_files import find_images, left_alone, open_writer, predict_files
     from sightline.publish import resolve_model
 
     found = resolve_model(model, Path())
-    files = find_images(paths, sys.stdin if "-" in paths else [], recursive)
+    given = (os.fsdecode(line) for line in sys.stdin.buffer) if "-" in paths else ()
+    files = find_images(paths, given, recursive)
     if not files:
         raise UserError(f"{' '.join(paths)}: no images there; --recursive also looks into folders within folders")
     predictor = load_predictor(found.folder, device, engine)
@@ -52,5 +56,8 @@ def predict(
         console.print(f"{name}: {reason}", soft_wrap=True)
     if finished.bad:
         console.print(f"{len(finished.bad)} of {len(files)} files skipped")
+    if others := left_alone(paths, recursive):
+        some = ", ".join(others[:_TOLD]) + (", ..." if len(others) > _TOLD else "")
+        console.print(f"{len(others)} file(s) left alone, not named like images: {some}", soft_wrap=True)
     if finished.exit_code:
         raise typer.Exit(finished.exit_code)

@@ -22,9 +22,11 @@ def repro(
     from rich.table import Table
 
     from sightline.config import load_params
+    from sightline.data.names import require_utf8
     from sightline.reproduction import reproduce
 
-    load_params(Path("params.yaml"))
+    params = load_params(Path("params.yaml"))
+    require_utf8(Path(dataset.root) for dataset in params.datasets.values())
     lock = Lock()
 
     def tell(stage: str, line: str) -> None:

@@ -6,24 +6,22 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from sightline.data.findings import Finding
 from sightline.data.formats.source import Source, Unreadable
-from sightline.data.images import decode
+from sightline.data.image_checks import hints, read_to_its_end
+from sightline.data.images import read
+from sightline.data.names import is_utf8
 from sightline.data.signature import Signature, sign
+from sightline.errors import first_line
 from sightline.structures import Sample, SplitName
 
 _CHUNK = 64  # samples per piece of work, so that threads cost little for tiny images
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,7 @@ class Record:
         values: regression targets.
         truth: hash of all that is known beside the label; empty where that is nothing.
         batch: the batch that brought it, "" for the first data.
+        white: of 16-bit images the stored value that becomes 255, else 0.
     """
 
     index: int
@@ -67,6 +66,7 @@ class Record:
     values: tuple[float, ...] = ()
     truth: str = ""
     batch: str = ""
+    white: int = 0
 
 
 def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None, list[Finding]]]:
@@ -93,15 +93,18 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         return None, [Finding(error.code, error.source, error.reason)]
     if any(finding.bad for finding in found):
         return None, found
-    bad, hints, channels = _check_encoded(sample, max_pixels)
-    if bad is not None:
-        return None, [bad]
     try:
-        grey = decode(sample.image, 1)[..., 0]
-    except (ValueError, MemoryError):
-        return None, [Finding("undecodable", sample.source, "opened by Pillow, but not by OpenCV, which decodes here")]
-    if sample.semantic is not None and sample.semantic.shape != grey.shape:
-        (rows, columns), (height, width) = sample.semantic.shape, grey.shape
+        if not is_utf8(sample.source):
+            raise Unreadable(sample.source, "its name is not UTF-8", "bad_name")
+        stored = read_to_its_end(sample, max_pixels)
+        colour, grey = (read(sample.image, channels) for channels in (3, 1))  # a model may want either
+    except Unreadable as error:
+        return None, [Finding(error.code, error.source, error.reason)]
+    except (ValueError, MemoryError) as error:
+        return None, [Finding("undecodable", sample.source, first_line(error))]
+    height, width = grey.pixels.shape[:2]
+    if sample.semantic is not None and sample.semantic.shape != (height, width):
+        rows, columns = sample.semantic.shape
         told = f"its mask is {columns} x {rows}, the upright image {width} x {height}"
         return None, [Finding("size_differs", sample.source, told)]
     pixels = _pixels(sample, len(source.labels))
@@ -109,11 +112,12 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         index=index,
         source=sample.source,
         size=len(sample.image),
-        height=grey.shape[0],
-        width=grey.shape[1],
-        channels=channels,
+        height=height,
+        width=width,
+        channels=stored.channels,
+        white=0 if colour.highest is None else colour.white,
         sha256=hashlib.sha256(sample.image).hexdigest(),
-        signature=sign(np.ascontiguousarray(grey)),
+        signature=sign(np.ascontiguousarray(grey.pixels[..., 0])),
         label=sample.label,
         split=sample.split,
         group=sample.group,
@@ -126,7 +130,7 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         truth=truth_of(sample),
         batch=sample.batch,
     )
-    return record, hints + found
+    return record, hints(sample.source, stored, colour) + found
 
 
 def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:
@@ -153,42 +157,13 @@ def truth_of(sample: Sample) -> str:
     return joined.hexdigest()
 
 
-def _check_encoded(sample: Sample, max_pixels: int) -> tuple[Finding | None, list[Finding], int]:
-    """Return what makes the sample bad, if anything, the warnings, and the number of channels.
-
-    Pillow reads the header first, so a huge image is refused before it is decoded, and tells truncation, where OpenCV
-    fills the missing part with grey.
-    """
-    if not sample.image:
-        return Finding("empty", sample.source, "has 0 bytes"), [], 0
-    try:
-        with Image.open(BytesIO(sample.image)) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                return Finding("bomb", sample.source, f"{width} x {height} pixels, allowed are {max_pixels}"), [], 0
-            hints = _hints(sample.source, image)
-            image.load()
-            return None, hints, 1 if image.mode in _GREY_MODES else 3
-    except UnidentifiedImageError:
-        return Finding("unreadable", sample.source, f"not an image (begins with {sample.image[:4].hex()})"), [], 0
-    except Image.DecompressionBombError as error:
-        return Finding("bomb", sample.source, str(error).partition(",")[0]), [], 0
-    except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, struct.error, ValueError
-        return Finding("truncated", sample.source, f"cannot be read to its end ({_first_line(error)})"), [], 0
-
-
-def _hints(source: str, image: Image.Image) -> list[Finding]:
-    found = []
-    suffix = PurePosixPath(source).suffix.lower()
-    told = Image.registered_extensions().get(suffix)
-    content = "JPEG" if image.format == "MPO" else image.format  # phones' JPEGs with a second picture
-    if told is not None and content != told:
-        found.append(Finding("wrong_suffix", source, f"named {suffix}, but holds {content}"))
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation in range(2, 9):
-        found.append(Finding("rotated", source, f"EXIF orientation {orientation}, decoded upright"))
-    return found
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def find_other_ranges(records: Sequence[Record]) -> list[Finding]:
+    """Return a finding where 16-bit images of one data set are not brought to 8 bits by the same scale."""
+    ranges: dict[int, list[str]] = {}
+    for record in records:
+        if record.white:
+            ranges.setdefault(record.white, []).append(record.source)
+    if len(ranges) < 2:
+        return []
+    told = ", ".join(f"0 to {white} in {len(sources)} (as {sources[0]})" for white, sources in sorted(ranges.items()))
+    return [Finding("other_ranges", "16-bit images", f"taken as {told}: their brightness cannot be compared")]

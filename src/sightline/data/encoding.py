@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import struct
-from io import BytesIO
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pycocotools import mask as coco_masks
 
+from sightline.data.image_formats import format_of, open_header
+from sightline.data.orientation import orientation, upright
 from sightline.structures import UINT8
-
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 5 to 8 swap height and width
 
 
 def encode_png(image: UINT8) -> bytes:
@@ -79,27 +78,30 @@ def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
 
     Raises:
         LossyMask: the image is a JPEG.
-        ValueError: the bytes are no image, or one in colours.
+        ValueError: the bytes are no image that is read, or one in colours.
     """
+    kind = format_of(encoded)
     try:
-        with Image.open(BytesIO(encoded)) as image:
+        with open_header(encoded) as image:
             LossyMask.refuse(image)
             if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
                 raise ValueError(f"holds colours ({image.mode}), not the numbers of classes or objects")
             # Pillow stretches grey levels of 2 and 4 bits to 0..255.
             stretched = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
-            return np.asarray(image).astype(np.uint16) // np.uint16(stretched)
-    except UnidentifiedImageError:
-        raise ValueError("is not an image") from None
+            values = np.asarray(image).astype(np.uint16) // np.uint16(stretched)
+            # A mask is turned as its own file says, like an image; Pillow turns a TIFF itself.
+            return values if kind == "TIFF" else np.ascontiguousarray(upright(values, orientation(encoded, kind)))
     except (OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot be read ({next(iter(str(error).splitlines()), '')})") from None
 
 
 def upright_size(encoded: bytes) -> tuple[int, int] | None:
-    """Return height and width after the EXIF orientation is applied, None where the bytes are no image."""
+    """Return height and width of the upright image, None where the bytes are no image that is read."""
     try:
-        with Image.open(BytesIO(encoded)) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+        kind = format_of(encoded)
+        with open_header(encoded) as image:
+            # Pillow turns a TIFF itself, and tells the size of the upright one.
+            swapped = kind != "TIFF" and orientation(encoded, kind) in (5, 6, 7, 8)
+            return (image.width, image.height) if swapped else (image.height, image.width)
     except Exception:  # damaged headers raise nearly anything; the checks say what is wrong with them
         return None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sightline.data.names import is_utf8, printable
+
 Code = Literal[
     "unreadable",
     "empty",
@@ -42,6 +44,11 @@ Code = Literal[
     "unannotated",
     "wrong_suffix",
     "rotated",
+    "transparent",
+    "deep",
+    "other_ranges",
+    "later_pages",
+    "bad_name",
     "duplicate",
     "near_duplicate",
     "divided_group",
@@ -84,6 +91,7 @@ KINDS: dict[Code, Kind] = {
     "truncated": Kind("sample", "truncated or damaged image", "copy the file again, or remove it"),
     "bomb": Kind("sample", "too many pixels", "shrink the image, or raise checks.max_pixels"),
     "undecodable": Kind("sample", "image format that is not read here", "convert it to PNG or JPEG"),
+    "bad_name": Kind("sample", "name that is not UTF-8", "rename the file, e.g. with `convmv -f latin1 -t utf8`"),
     "conflict": Kind(
         "sample", "same image, different labels", "decide for one label or annotation and remove the other copies"
     ),
@@ -149,7 +157,21 @@ KINDS: dict[Code, Kind] = {
     "keypoint_outside": Kind("kept", "key point outside of the image, taken as absent", "nothing, or move it"),
     "unannotated": Kind("kept", "image without annotation, kept as one without objects", "nothing, or annotate it"),
     "wrong_suffix": Kind("kept", "suffix does not tell the format", "rename the file"),
-    "rotated": Kind("kept", "turned by its EXIF orientation", "nothing; boxes and masks must fit the upright image"),
+    "rotated": Kind("kept", "stored turned, decoded upright", "nothing; boxes and masks must fit the upright image"),
+    "transparent": Kind(
+        "kept",
+        "transparency, which is dropped",
+        "nothing, or put the image on a plain ground where hidden colours disturb",
+    ),
+    "deep": Kind("kept", "16 bits a channel, brought to 8", "nothing, or convert it to 8 bits yourself"),
+    "other_ranges": Kind(
+        "kept",
+        "16-bit images of different ranges",
+        "convert all to 8 bits in one scale, if brightness is to be compared",
+    ),
+    "later_pages": Kind(
+        "kept", "several pages or frames, of which the first is used", "save others as files of their own"
+    ),
     "duplicate": Kind("kept", "same image twice in one split", "remove a copy, as it counts twice"),
     "near_duplicate": Kind(
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
@@ -187,6 +209,12 @@ class Finding:
     code: Code
     source: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """Make names printable that are not UTF-8: findings go to tables, JSON and the terminal."""
+        for name in ("source", "reason"):
+            if not is_utf8(getattr(self, name)):
+                object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def fate(self) -> Fate:

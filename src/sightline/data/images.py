@@ -2,31 +2,163 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.image_formats import format_of
+from sightline.data.orientation import as_stored, orientation, upright
+from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
 from sightline.structures import FLOAT32, UINT8
 
 Resize = Literal["letterbox", "stretch", "crop"]
 PAD_VALUE = 114  # mid grey, as common in letterboxing, so that padding is no strong edge
 
 
+# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it tells.
+_DEEP = ("PNG", "TIFF", "PPM", "JPEG2000")
+_RANGES = (8, 12, 16)  # bits
+_COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
+_AFTER_IHDR, _CHUNK = 33, 12  # bytes: of signature and IHDR, and of a chunk without content
+_PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)*\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # what cannot be decoded is told in one line; OpenCV prints lines of C++
+
+
+class Picture(NamedTuple):
+    """A decoded image and how its file was read.
+
+    Attributes:
+        pixels: H x W x channels uint8, RGB or grey, upright.
+        orientation: of the stored image, 1 to 8 as in EXIF; 1 is upright.
+        highest: the greatest stored value where a channel has 16 bits, else None.
+        white: the stored value that became 255.
+    """
+
+    pixels: UINT8
+    orientation: int
+    highest: int | None = None
+    white: int = 255
+
+
 def decode(encoded: bytes | memoryview, channels: int) -> UINT8:
-    """Return H x W x `channels` uint8, RGB or grey, upright (EXIF orientation applied).
+    """Return H x W x `channels` uint8, RGB or grey, upright; alpha is dropped, later pages and frames are not read.
 
     Raises:
-        ValueError: the bytes are no image that OpenCV reads.
+        ValueError: the bytes are no image that is read here; the message says what they are.
     """
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if len(encoded) else None
-    if image is None:
-        raise ValueError("not a readable image")
-    decoded: UINT8 = image.reshape(*image.shape[:2], channels).astype(np.uint8, copy=False)
+    return read(encoded, channels).pixels
+
+
+def read(encoded: bytes | memoryview, channels: int) -> Picture:
+    """Return what `decode` does, and how it came about.
+
+    Raises:
+        ValueError: the bytes are no image that is read here; the message says what they are.
+    """
+    if not len(encoded):
+        raise ValueError("has 0 bytes")
+    encoded = bytes(encoded)  # Arrow's are signed; a copy costs a hundredth of decoding
+    kind = format_of(encoded)
+    turned = orientation(encoded, kind)
+    grey = channels == 1 and _may_be_grey(encoded, kind)
+    image = _decoded(encoded, kind, turned, grey)
+    highest, white = None, 255
+    if image.dtype.char == "H" or kind == "PPM":
+        image, highest, white = _to_8_bits(image, encoded, kind)
+    if channels == 1 and not grey:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if turned > 1:
+        image = np.ascontiguousarray(upright(image, turned))
+    return Picture(image.reshape(*image.shape[:2], channels), turned, highest, white)
+
+
+def _decoded(encoded: bytes, kind: str, turned: int, grey: bool) -> NDArray[Any]:
+    """Return H x W (x 3) as stored, RGB or grey, with 8 or 16 bits."""
+    # As RGB, OpenCV 4.14 gives wrong values of 16-bit colour TIFFs; as BGR it does not.
+    colour = cv2.IMREAD_COLOR_BGR if kind == "TIFF" else cv2.IMREAD_COLOR_RGB
+    flag = (cv2.IMREAD_GRAYSCALE if grey else colour) | cv2.IMREAD_IGNORE_ORIENTATION
+    if kind in _DEEP:
+        flag |= cv2.IMREAD_ANYDEPTH
+    if kind == "TIFF" and turned > 1:
+        encoded = as_stored(encoded)
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag)
+    except cv2.error as error:  # beyond OpenCV's own bounds
+        raise ValueError(f"{kind} that cannot be decoded ({error.err or 'too large'})") from None
+    if image is None or image.dtype.char not in "BH":
+        if kind == "TIFF" and (told := _unread_values(encoded)):
+            raise ValueError(f"TIFF of {told}, which is not read")
+        raise ValueError(f"{kind} that cannot be decoded: damaged, cut off, or of a kind that is not read")
+    decoded: NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if kind == "TIFF" and not grey else image
     return decoded
+
+
+def _unread_values(encoded: bytes) -> str:
+    """Return what a TIFF holds where that is not 1, 8 or 10 to 16 bits without sign."""
+    tags = (find_tag(encoded, name) for name in (BITS, SAMPLE_FORMAT))
+    bits, layout = (1 if tag is None else tag.value for tag in tags)
+    if layout == 1 and bits in (1, 8, 10, 12, 14, 16):
+        return ""
+    return f"{bits}-bit { {2: 'signed numbers', 3: 'floats'}.get(layout, 'values') }"
+
+
+def _may_be_grey(encoded: bytes, kind: str) -> bool:
+    """Tell whether a decoder's own grey is that of the colour image.
+
+    libpng makes another grey of a PNG with a gamma or a profile, though the same colours; and the range of 16-bit
+    values must not depend on whether colours are wanted.
+    """
+    if kind != "PNG":
+        return kind not in _DEEP
+    if encoded[24:25] == b"\x10":  # bits a channel, in IHDR
+        return False
+    before_pixels = encoded[_AFTER_IHDR : max(encoded.find(b"IDAT"), 0)]
+    return len(before_pixels) <= _CHUNK or not any(chunk in before_pixels for chunk in _COLOUR_CHUNKS)
+
+
+def _to_8_bits(image: NDArray[Any], encoded: bytes, kind: str) -> tuple[UINT8, int | None, int]:
+    """Return 8-bit values, the greatest stored value of 16-bit ones, and the value that became 255.
+
+    What is white is told by PNM and, below 16 bits, by JPEG 2000. Otherwise it is the end of the least range of 8, 12
+    and 16 bits that holds the file's values: 12-bit cameras store 0..4095 in 16 bits, which would be black. The ranges
+    lie so far apart that images of one camera hardly ever fall into two of them.
+    """
+    white = _told_white(encoded, kind)
+    if image.dtype == np.uint8:
+        if white is None or white >= 255:
+            return image, None, 255
+        return cv2.LUT(image, np.minimum((np.arange(256) * 255 + white // 2) // white, 255).astype(np.uint8)), None, 255
+    highest = int(image.max())
+    bits = next(bits for bits in _RANGES if highest < 1 << bits)
+    if white is None or highest > white:
+        white = (1 << bits) - 1
+    if kind == "TIFF" and (tag := find_tag(encoded, PHOTOMETRIC)) is not None and tag.value == 0:
+        image = np.uint16(white) - image  # 0 is white; OpenCV knows that of 8 bits only
+    if white + 1 == 1 << white.bit_length():
+        return (image >> (white.bit_length() - 8)).astype(np.uint8), highest, white
+    return (image.astype(np.uint32) * 255 // white).astype(np.uint8), highest, white
+
+
+def _told_white(encoded: bytes, kind: str) -> int | None:
+    """Return the greatest value that the file says it can hold, where it does and that can be believed."""
+    if kind == "PPM":
+        found = _PNM_HEADER.match(bytes(encoded[:1024]))
+        told = int(found[1][:5]) if found else 0
+        as_text = bytes(encoded[:2]) in (b"P2", b"P3")  # of which OpenCV scales those of 8 bits itself
+        return told if (0 if not as_text else 255) < told < 65535 else None
+    if kind == "JPEG2000":
+        head = bytes(encoded[:65536])
+        place = head.find(_CODESTREAM) + 42  # behind sizes and offsets stands the precision of the first component
+        bits = (head[place] & 0x7F) + 1 if 42 <= place < len(head) else 16
+        return (1 << bits) - 1 if 8 < bits < 16 else None
+    return None
 
 
 @dataclass(frozen=True)

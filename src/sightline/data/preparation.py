@@ -13,7 +13,7 @@ from rich.progress import Progress
 from sightline.config.datasets import Dataset, Drawn, MaskFolder
 from sightline.data.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.card_page import render_page
-from sightline.data.checks import Record, inspect_all
+from sightline.data.checks import Record, find_other_ranges, inspect_all
 from sightline.data.completeness import (
     cause,
     find_crowds,
@@ -84,7 +84,7 @@ def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tu
             records.append(record)
         findings += found
         advance()
-    return records, findings
+    return records, findings + find_other_ranges(records)
 
 
 def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_Parts, list[Finding]]:

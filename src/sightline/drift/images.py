@@ -10,6 +10,7 @@ from numpy.random import Generator, Philox
 
 from sightline.data.formats.batches import BATCHES
 from sightline.data.formats.source import is_image
+from sightline.data.names import printable
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 
@@ -55,7 +56,7 @@ def recent_images(folder: Path, most: int, seed: int) -> Images:
         raise UserError(f"{folder}: no such folder; put recent images there, or name another one with --recent")
     files = image_files(folder)
     chosen = [files[place] for place in _drawn(len(files), most, seed)]
-    names = [file.relative_to(folder).as_posix() for file in chosen]
+    names = [printable(file.relative_to(folder).as_posix()) for file in chosen]
     return Images(names, lambda number: chosen[number].read_bytes(), len(files))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sightline.artifact import read_model
 from sightline.data.cache import counted, decoded
+from sightline.data.image_formats import require_whole
 from sightline.errors import UserError
 from sightline.explain.heat_pictures import Subject, heat_pictures
 from sightline.explain.layers import map_layers
@@ -43,6 +44,7 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
     image = card.input
     for file, content in zip(files, encoded, strict=True):
         try:
+            require_whole(content)
             decoded([content], image.size, image.channels, image.resize)
         except ValueError as error:
             raise UserError(f"{file}: {error}; name JPEG or PNG files") from None

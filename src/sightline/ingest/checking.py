@@ -16,6 +16,7 @@ from sightline.data.duplicates import PROTECTION, find_conflicts
 from sightline.data.findings import Finding
 from sightline.data.formats import Source, Unreadable, open_files
 from sightline.data.formats.batches import AddedBatch
+from sightline.data.names import printable
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
     paths = [source.path(index) for index in range(len(source))]
     return Checked(
         accepted,
-        [path for path in paths if path in bad],
+        [path for path in paths if printable(path) in bad],
         [record.source for record in good if record.source not in accepted],
         findings,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,7 +46,7 @@ def copy_inbox(inbox: Path, folder: Path) -> dict[str, Delivered]:
 def content_hash(files: Mapping[str, Delivered]) -> str:
     """Return 8 hexadecimal digits that name these files, by their paths and bytes."""
     joined = "\n".join(f"{path}\0{file.sha256}" for path, file in sorted(files.items()))
-    return hashlib.sha256(joined.encode()).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(joined)).hexdigest()[:8]
 
 
 def empty_inbox(inbox: Path, files: Mapping[str, Delivered]) -> None:

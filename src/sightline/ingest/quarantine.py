@@ -10,6 +10,7 @@ from pathlib import Path
 from sightline.config.datasets import Dataset
 from sightline.data.findings import KINDS, Finding
 from sightline.data.formats.source import is_image, visible_files
+from sightline.data.names import printable
 from sightline.files import new_folder
 from sightline.ingest.checking import Checked, belongings
 
@@ -41,10 +42,10 @@ def divide_files(dataset: Dataset, work: Path, checked: Checked) -> tuple[set[st
 
 
 def quarantine_files(folder: Path, work: Path, paths: set[str], findings: Sequence[Finding]) -> None:
-    """Copy files below `work` to a new `folder`, with `findings.csv` beside them."""
+    """Copy files below `work` to a new `folder`, under names that can be printed, with `findings.csv` beside them."""
     with new_folder(folder) as new:
         for path in sorted(paths):
-            target = new / path
+            target = new / printable(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(work / path, target)
         with (new / "findings.csv").open("w", encoding="utf-8", newline="") as file:

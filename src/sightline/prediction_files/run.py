@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement, decode, fit, place
 from sightline.prediction_files.sources import ImageFile
 from sightline.structures import UINT8
@@ -83,15 +84,20 @@ def predict_files(
 
 
 def _read(file: ImageFile, image: Input) -> _Read | str:
-    """Return an image as the network takes it, or why it cannot be read."""
+    """Return an image as the network takes it, or why it cannot be read, as `prepare` would tell."""
     try:
         encoded = file.path.read_bytes()
+        if not encoded:
+            return "empty file; copy it again"
+        require_whole(encoded)
         pixels = decode(encoded, image.channels)
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
         return error.strerror or type(error).__name__
-    except ValueError as error:
-        return "empty file" if file.path.stat().st_size == 0 else str(error)
+    except OtherFormat as error:
+        return f"{error}; convert it to PNG or JPEG"
+    except (ValueError, MemoryError) as error:
+        return str(error) or "needs too much memory"
     placement = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
     return _Read(encoded, fit(pixels, image.size, image.resize), placement)

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.data.formats.source import is_image
+from sightline.data.names import printable
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image to predict.
+    r"""An image to predict.
 
     Attributes:
         path: of the file, which may turn out not to be there or no image.
-        name: `/`-separated, how results call it: the path as it was given, below a given folder with that folder.
+        name: `/`-separated, how results call it: the path as it was given, below a given folder with that folder;
+            bytes that are not UTF-8 as `\xe9`.
         output: the path below a folder of results: below the folder that was given, or the file's name alone.
     """
 
@@ -33,7 +35,7 @@ def find_images(arguments: Sequence[str], lines: Iterable[str], recursive: bool)
         lines: paths, one a line, that take the place of `-`.
         recursive: whether folders within folders are searched too. Hidden files are left out.
     """
-    named = [line.strip() for line in lines if line.strip()] if "-" in arguments else []
+    named = [line.rstrip("\r\n") for line in lines if line.strip()] if "-" in arguments else []
     texts = [text for argument in arguments for text in (named if argument == "-" else [argument])]
     found: dict[Path, ImageFile] = {}
     for text in texts:
@@ -42,17 +44,34 @@ def find_images(arguments: Sequence[str], lines: Iterable[str], recursive: bool)
     return list(found.values())
 
 
+def left_alone(arguments: Sequence[str], recursive: bool) -> list[str]:
+    """Return the files in the given folders that `find_images` leaves out, as they are not named like images."""
+    folders = [path for path in map(Path, arguments) if path.is_dir()]
+    names = (below.as_posix() for folder in folders for below in _files(folder, recursive) if not is_image(below.name))
+    return [printable(name) for name in names]
+
+
 def _meant(text: str, recursive: bool) -> Iterator[ImageFile]:
     path = Path(text)
     if path.is_dir():
-        for below in sorted(path.rglob("*") if recursive else path.iterdir()):
-            inside = below.relative_to(path)
-            if is_image(below.name) and below.is_file() and not any(part.startswith(".") for part in inside.parts):
-                yield ImageFile(below, below.as_posix(), inside.as_posix())
+        for below in _files(path, recursive):
+            if is_image(below.name):
+                yield _image(below, below.as_posix(), below.relative_to(path).as_posix())
     elif not path.exists() and glob.has_magic(text):
         matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - also absolute ones
-        yield from (ImageFile(match, match.as_posix(), match.name) for match in matches if match.is_file())
+        yield from (_image(match, match.as_posix(), match.name) for match in matches if match.is_file())
         if not matches:
-            yield ImageFile(path, text, path.name)
+            yield _image(path, text, path.name)
     else:
-        yield ImageFile(path, path.as_posix(), path.name)
+        yield _image(path, path.as_posix(), path.name)
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield the visible files below a folder, sorted."""
+    for below in sorted(folder.rglob("*") if recursive else folder.iterdir()):
+        if not any(part.startswith(".") for part in below.relative_to(folder).parts) and below.is_file():
+            yield below
+
+
+def _image(path: Path, name: str, output: str) -> ImageFile:
+    return ImageFile(path, printable(name), printable(output))

@@ -171,7 +171,7 @@ class _Pictures:
         self._taken: set[str] = set()
 
     def add(self, file: ImageFile, encoded: bytes, size: tuple[int, int], prediction: Prediction) -> None:
-        path = self._folder / self._free(file.output)
+        path = self._folder / self._free(file.output, prediction.semantic is not None)
         path.parent.mkdir(parents=True, exist_ok=True)
         if prediction.image is not None:
             _write(path.with_suffix(".png"), prediction.image)
@@ -180,16 +180,23 @@ class _Pictures:
             _write(path.with_suffix(".classes.png"), prediction.semantic[..., None])
         _write(path.with_suffix(".png"), draw_prediction(encoded, prediction, self._labels, self._least))
 
-    def _free(self, output: str) -> str:
-        """Return a name that no other file has: a.jpg and a.png of one folder, or of two, make two pictures."""
+    def _free(self, output: str, mapped: bool) -> str:
+        """Return a name that no other file has: a.jpg and a.png of one folder, or of two, make two pictures.
+
+        Names that differ in case alone are one on macOS and Windows. With a class map the name is `mapped` too.
+        """
         wanted = PurePosixPath(output)
         stem = chosen = str(wanted.with_suffix(""))
         number = 1
-        while chosen in self._taken:
+        while not self._taken.isdisjoint(names := _names(chosen, mapped)):
             number += 1
             chosen = f"{stem}-{number}"
-        self._taken.add(chosen)
+        self._taken |= names
         return f"{chosen}{wanted.suffix or '.png'}"
+
+
+def _names(chosen: str, mapped: bool) -> set[str]:
+    return {chosen.casefold(), *([f"{chosen}.classes".casefold()] if mapped else [])}
 
 
 def _write(path: Path, pixels: Any) -> None:

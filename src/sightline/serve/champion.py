@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sightline.serve.limits import first_line
+from sightline.errors import first_line
 from sightline.serve.served_model import ServedModel
 
 _RETRY = 60.0  # seconds until a version that could not be loaded is tried again

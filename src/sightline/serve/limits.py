@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from io import BytesIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from sightline.data.image_formats import format_of, open_header, require_whole
+from sightline.errors import first_line
 
 MEGABYTE = 1_000_000
-# Those that data sets may hold too; others are not even tried.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "JPEG2000", "PPM")
-Image.init()  # else Pillow does not know all of them
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of its own, beside that of the server
-_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,11 @@ class Upload:
         name: for messages: the file's name, or its place in the request.
         encoded: the bytes.
         pixels: height x width, by the header.
-        format: as Pillow calls it.
     """
 
     name: str
     encoded: bytes = field(repr=False)
     pixels: int
-    format: str
 
 
 def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
@@ -78,11 +74,12 @@ def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
     if not encoded:
         raise Refusal(422, f"{name}: has 0 bytes; send the file's content")
     try:
-        with Image.open(BytesIO(encoded), formats=FORMATS) as image:
-            (width, height), kind = image.size, str(image.format)
-    except UnidentifiedImageError:
-        begins = encoded[:4].hex()
-        raise Refusal(415, f"{name}: not an image (begins with {begins}); send JPEG, PNG, WebP, TIFF or BMP") from None
+        format_of(encoded)
+    except ValueError as error:
+        raise Refusal(415, f"{name}: {error}; send JPEG, PNG, WebP, TIFF or BMP") from None
+    try:
+        with open_header(encoded) as image:
+            width, height = image.size
     except Image.DecompressionBombError as error:
         size = str(error).partition(" exceeds")[0]  # Image size (N pixels)
         raise Refusal(413, f"{name}: {size} is {_too_large(limits)}") from None
@@ -90,7 +87,7 @@ def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
         raise Refusal(422, f"{name}: its header cannot be read ({first_line(error)}); send it anew") from None
     if width * height > limits.megapixels * MEGABYTE:
         raise Refusal(413, f"{name}: {width} x {height} pixels are {_too_large(limits)}")
-    return Upload(name, encoded, width * height, kind)
+    return Upload(name, encoded, width * height)
 
 
 def check_whole(upload: Upload) -> None:
@@ -99,28 +96,15 @@ def check_whole(upload: Upload) -> None:
     Raises:
         Refusal: 422.
     """
-    if upload.format in (
-        "JPEG",
-        "MPO",
-    ):  # MPO is a phone's JPEG with a second picture; entropy-coded data hold no markers, so this needs no decoding
-        if upload.encoded.rfind(_END_OF_IMAGE) < upload.encoded.rfind(_START_OF_SCAN):
-            raise truncated(upload.name, "JPEG without its end marker")
-        return
     try:
-        with Image.open(BytesIO(upload.encoded), formats=FORMATS) as image:
-            image.load()
-    except Exception as error:  # damaged files raise nearly anything
-        raise truncated(upload.name, first_line(error)) from None
+        require_whole(upload.encoded)
+    except ValueError as error:
+        raise unreadable(upload.name, str(error)) from None
 
 
-def truncated(name: str, reason: str) -> Refusal:
+def unreadable(name: str, reason: str) -> Refusal:
     """Return the refusal of an image that cannot be decoded to its end."""
-    return Refusal(422, f"{name}: cannot be read to its end ({reason}); was it sent whole?")
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, without further lines."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return Refusal(422, f"{name}: {reason}; was it sent whole?")
 
 
 def _too_large(limits: Limits) -> str:

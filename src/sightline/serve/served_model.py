@@ -19,7 +19,7 @@ from sightline.errors import UserError
 from sightline.explain.targets import has_targets
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
-from sightline.serve.limits import Upload, check_whole, truncated
+from sightline.serve.limits import Upload, check_whole, unreadable
 from sightline.structures import UINT8, LabelMap, Prediction
 from sightline.tasks.base import Task
 
@@ -72,7 +72,7 @@ class ServedModel:
         try:
             pixels = decode(upload.encoded, image.channels)
         except ValueError as error:
-            raise truncated(upload.name, str(error)) from None
+            raise unreadable(upload.name, str(error)) from None
         placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
         return fit(pixels, image.size, image.resize), placed
 

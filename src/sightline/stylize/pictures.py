@@ -35,8 +35,8 @@ def read_picture(path: Path, size: int, channels: int = 3) -> Tensor:
         raise UserError(f"{path}: no such picture; name a file, e.g. of {', '.join(ENDINGS[:3])}")
     try:
         pixels = decode(path.read_bytes(), channels)
-    except ValueError:
-        raise UserError(f"{path}: not a readable picture; save it as JPEG or PNG") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable picture ({error}); save it as JPEG or PNG") from None
     height, width = pixels.shape[:2]
     scale = size / max(height, width)
     if scale != 1:

@@ -22,6 +22,8 @@ from sightline.config.datasets import (
 )
 from sightline.data.formats.batches import BATCHES, is_batch, with_batches
 from sightline.data.formats.source import Source, Unreadable, require_two_classes
+from sightline.data.names import is_utf8, printable
+from sightline.errors import UserError
 
 __all__ = ["Source", "Unreadable", "open_files", "open_source", "open_whole"]
 
@@ -60,6 +62,15 @@ def open_files(dataset: Dataset) -> Source:
     Raises:
         UserError: the layout, a table or an annotation file is not what the format says.
     """
+    source = _opened(dataset)
+    for name in source.labels.classes:
+        if not is_utf8(name):
+            told = "a class whose name is not UTF-8; rename it, e.g. with `convmv -f latin1 -t utf8`"
+            raise UserError(f"{dataset.root}: {printable(name)}: {told}")
+    return source
+
+
+def _opened(dataset: Dataset) -> Source:
     match dataset:
         case ImageFolder(root=root):
             from sightline.data.formats.image_folder import open_image_folder

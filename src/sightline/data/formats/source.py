@@ -12,9 +12,29 @@ from sightline.data.findings import Code, Finding
 from sightline.errors import UserError
 from sightline.structures import LabelMap, Sample, SplitName
 
-# What cameras, scanners and data sets use, and OpenCV reads.
+# What cameras, scanners and data sets call the formats that are read; the bytes decide which of them it is.
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".avif",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".jp2",
+        ".j2k",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+    ]
 )
 
 _TOLD = 10  # lines of an error; more would hide the first
