@@ -36,6 +36,7 @@ Code = Literal[
     "duplicate",
     "near_duplicate",
     "divided_group",
+    "divided_by_hash",
     "small_class",
     "class_without_train",
     "class_in_one_split",
@@ -101,6 +102,11 @@ KINDS: dict[Code, Kind] = {
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
     ),
     "divided_group": Kind("kept", "group in several of the data set's own splits", "move it into one split"),
+    "divided_by_hash": Kind(
+        "kept",
+        "older rule of division",
+        "nothing, or write `by: stratified` into its `split` to divide anew by classes (`by: hash` ends this line)",
+    ),
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
     "class_without_train": Kind("kept", "class without training samples", "add some, as it can never be learnt"),
     "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test get some"),
