@@ -19,6 +19,7 @@ from sightline.errors import UserError
 from sightline.structures import SPLITS, SplitName
 
 THIRDS: dict[SplitName, float] = {"train": 0.5, "val": 0.3, "test": 0.2}
+RULES = ["stratified", "hash", "order"]
 numbers = st.lists(st.integers(0, 10_000), min_size=1, max_size=60, unique=True)
 
 

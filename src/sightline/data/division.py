@@ -129,9 +129,9 @@ def require_kept(name: str, last: Division | None, new: Division) -> None:
     """
     if last is not None and last.lost and new.by == "stratified" and last.lost != _md5(new):
         raise UserError(
-            f"data/prepared/{name}/{FILE}: what dvc.lock names ({last.lost}) is neither in DVC's cache nor in its remote, "
-            "so it is not known which images were in which split, and some would move; get it back with `dvc pull` from "
-            f"a remote that has it, or remove prepare@{name} from dvc.lock to divide anew"
+            f"data/prepared/{name}/{FILE}: what dvc.lock names ({last.lost}) is neither in DVC's cache nor in its "
+            "remote, so it is not known which images were in which split, and some would move; get it back with "
+            f"`dvc pull` from a remote that has it, or remove prepare@{name} from dvc.lock to divide anew"
         )
 
 

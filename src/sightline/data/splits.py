@@ -58,19 +58,25 @@ def divide(
         for record in free:  # members of a group that older batches have brought
             if key(record) in taken and key(record) not in before:
                 counts.add(contents(record.present), taken[key(record)])
-        match by:
-            case "stratified":
-                taken |= stratify(_units(new), shares, counts, lambda unit: uniform(unit, salt))
-            case "hash":
-                taken |= _by_hash(new, shares, salt)
-            case "order":
-                taken |= _by_order(new, shares)
-            case _:
-                assert_never(by)
+        taken |= _placed(new, shares, by, salt, counts)
         for record in members:
             if record.split in ("val", "test"):
                 taken.setdefault(key(record), record.split)
     return [record.split if record.split in ("val", "test") else taken[key(record)] for record in records]
+
+
+def _placed(
+    records: Sequence[Record], shares: Mapping[SplitName, float], by: Rule, salt: int, counts: Counts
+) -> dict[str, SplitName]:
+    match by:
+        case "stratified":
+            return stratify(_units(records), shares, counts, lambda unit: uniform(unit, salt))
+        case "hash":
+            return _by_hash(records, shares, salt)
+        case "order":
+            return _by_order(records, shares)
+        case _:
+            assert_never(by)
 
 
 def _units(records: Sequence[Record]) -> dict[str, Counter[int]]:

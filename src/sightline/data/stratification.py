@@ -1,10 +1,10 @@
 """Divides samples so that each class has its share in every part; a pure function of hashes, counts and shares.
 
-The samples of the rarest class come first, each goes where its class lacks most, as in Sechidis, Tsoumakas and Vlahavas,
-On the Stratification of Multi-Label Data, ECML PKDD 2011. Where a sample has one class, every class is within one
-sample of its quota in every part, and stays so however often samples are added and the quotas grow: a part that has
-more than its quota gets none until the quota has caught up, and the others together lack less than one sample more
-than there are to give.
+The samples of the rarest class come first, and each goes where its class lacks most, as in Sechidis, Tsoumakas and
+Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011. Where a sample has one class, every class is within
+one sample of its quota in every part, and stays so however often samples are added and the quotas grow: a part that has
+more than its quota gets none until the quota has caught up, and the others together lack less than one sample more than
+there are to give.
 """
 
 from __future__ import annotations
