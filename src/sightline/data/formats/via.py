@@ -20,8 +20,8 @@ from sightline.data.formats.annotated import (
     read_json_object,
     unused_images,
 )
-from sightline.data.formats.csv_table import sorted_classes
 from sightline.data.formats.source import refuse, require_root
+from sightline.data.formats.table_labels import sorted_classes
 from sightline.errors import UserError
 from sightline.structures import LabelMap, SplitName
 

@@ -14,8 +14,8 @@ from sightline.config.reader import read_mapping
 from sightline.data.annotations import Annotation
 from sightline.data.findings import Code, Finding
 from sightline.data.formats.annotated import Annotated, AnnotatedSource, whole
-from sightline.data.formats.image_folder import SPLIT_FOLDERS
 from sightline.data.formats.source import is_image, require_root, visible_files
+from sightline.data.formats.split_words import split_called
 from sightline.errors import UserError
 from sightline.structures import LabelMap, SplitName
 
@@ -99,7 +99,7 @@ def _candidates(path: str) -> tuple[str, ...]:
 
 def _split(path: str) -> SplitName | None:
     folders = [re.sub(r"\d+$", "", part.lower()) for part in PurePosixPath(path).parts[:-1]]  # train2017
-    return next((SPLIT_FOLDERS[folder] for folder in folders if folder in SPLIT_FOLDERS), None)
+    return next((split for split in map(split_called, folders) if split is not None), None)
 
 
 def _read(
