@@ -9,7 +9,9 @@ from rich.table import Table
 
 from sightline.config import Params
 from sightline.config.errors import nearest
+from sightline.data.division import FILE, Division, last_division
 from sightline.data.preparation import prepare
+from sightline.dvc_store import DvcStore, last_outputs
 from sightline.errors import UserError
 from sightline.stage import run_stage
 from sightline.structures import SPLITS
@@ -21,7 +23,7 @@ def stage(params: Params, name: str = "") -> None:
         known = ", ".join(params.datasets)
         raise UserError(f"{name!r} is not among datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
     folder = Path("data/prepared") / name
-    card = prepare(name, params.datasets[name], folder, progress=True)
+    card = prepare(name, params.datasets[name], folder, progress=True, last=_last(name, folder))
     annotations = f", {card.dropped} bad annotations too" if card.dropped else ""
     table = Table("images", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out{annotations}")
     for label in card.classes:
@@ -31,6 +33,13 @@ def stage(params: Params, name: str = "") -> None:
     console.print(table)
     told = ", ".join(f"{found['count']} {code}" for code, found in card.findings.items())
     console.print(f"Findings: {told or 'none'}. See {folder}/report.md", highlight=False)
+
+
+def _last(name: str, folder: Path) -> Division | None:
+    outputs = last_outputs(Path(), f"prepare@{name}")
+    md5 = (outputs or {}).get(f"{folder.as_posix()}/{FILE}")
+    content = DvcStore(Path()).find_file(md5) if md5 is not None else None
+    return last_division(folder, None if md5 is None else (md5, content), ran=outputs is not None)
 
 
 if __name__ == "__main__":

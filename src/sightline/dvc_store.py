@@ -11,6 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from sightline.errors import UserError
 from sightline.files import new_folder
 
@@ -91,6 +94,21 @@ class DvcStore:
         content = Path(cache.oid_to_path(oids[path])).read_bytes()
         if hashlib.md5(content).hexdigest() != oids[path]:
             raise UserError(_damaged(what, md5))
+        return content
+
+    def find_file(self, md5: str) -> bytes | None:
+        """Return the file with this hash from DVC's cache or else from its default remote, None where neither has it.
+
+        Raises:
+            UserError: its bytes are damaged.
+        """
+        try:
+            self._fetch([md5], "a file")
+        except UserError:
+            return None
+        content = Path(self._repo.cache.local.oid_to_path(md5)).read_bytes()
+        if hashlib.md5(content).hexdigest() != md5:
+            raise UserError(_damaged("a file", md5))
         return content
 
     def _fetch(self, oids: list[str], what: str) -> None:
@@ -206,6 +224,22 @@ def git_dirty(root: Path) -> bool | None:
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *making]
     answer = subprocess.run(command, check=False, capture_output=True, text=True)
     return bool(answer.stdout.strip()) if git_sha(root) is not None and answer.returncode == 0 else None
+
+
+def last_outputs(root: Path, stage: str) -> dict[str, str] | None:
+    """Return the hashes of what a stage wrote last, by path, as dvc.lock has them; None where it does not know it.
+
+    Raises:
+        UserError: dvc.lock cannot be read.
+    """
+    path = root / "dvc.lock"
+    if not path.is_file():
+        return None
+    try:
+        stages = YAML(typ="safe").load(path)["stages"]
+        return {out["path"]: out["md5"] for out in stages[stage].get("outs", [])} if stage in stages else None
+    except (YAMLError, TypeError, KeyError, UnicodeDecodeError):
+        raise UserError(f"{path}: damaged; get it back with `git checkout dvc.lock`") from None
 
 
 def lock_md5(root: Path) -> str | None:

@@ -51,6 +51,11 @@ def _edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], objec
     return lambda root: (root / name).write_bytes(change((root / name).read_bytes()))
 
 
+def _move(old: Path, new: Path) -> None:
+    new.parent.mkdir(exist_ok=True)
+    old.rename(new)
+
+
 def _all_bad(root: Path) -> None:
     for path in root.rglob("*.png"):
         path.write_bytes(b"")
@@ -80,6 +85,10 @@ def _two_valid(root: Path) -> None:
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
+    "home folder": (
+        lambda _: {"format": "image_folder", "root": "~/x"},
+        r"~/x: ~ does not stand for a home",
+    ),
     "root missing": (lambda _: {"format": "image_folder"}, r"raw: no such folder; put the raw files there, or correct"),
     "root is a file": (_file_as_root, r"raw: is a file, not a folder; put"),
     "no class folders": (
@@ -93,7 +102,15 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "one class": (_images(lambda root: shutil.rmtree(root / "class1")), r"raw: only the class 'class0'; a classifier"),
     "mixed layout": (
         _images(lambda root: (root / "train").mkdir()),
-        r"mixed layout: train/ beside class0/, class1/",
+        r"mixed layout: train/ beside class0/, class1/; .* in params.yaml: `classes: \[class0, class1, train\]`",
+    ),
+    "mixed inside": (
+        _images(lambda root: _move(root / "class0/000.png", root / "class0/test/000.png")),
+        r"mixed layout: class0/test/000.png lies in the folder of a split, class0/001.png in none; put all",
+    ),
+    "a folder around all": (
+        _images(lambda root: [_move(root / name, root / "archive" / name) for name in ("class0", "class1")]),
+        r"raw: only the class 'archive', with class0/, class1/ inside; .* set `root: .*raw/archive`",
     ),
     "one split twice": (_images(_two_valid), r"raw: train/, val/, validation/ hold the same split twice; merge them"),
     "empty image, strict": (
@@ -118,9 +135,29 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "table without rows": (_table("path,label\n"), r"labels.csv: has no rows below its header; list one image per"),
     "column missing": (
         _table("path,lable\nclass0/000.png,a\n"),
-        r"labels.csv: line 1: column 'label' is missing, got path, lable \(did you mean lable\?\)",
+        r"labels.csv: line 1: column 'label' is missing, got path, lable \(did you mean lable\?\); name it in .* class",
     ),
-    "semicolons": (_table("path;label\nclass0/000.png;a\n"), r"line 1: column 'path' is missing.*by commas, not ';'"),
+    "two columns for the label": (
+        _table("image,class,target\nclass0/000.png,a,b\n"),
+        r"line 1: each of the columns 'class', 'target' may be the label; call one of them label",
+    ),
+    "numbers without values": (
+        _table("path,age\nclass0/000.png,31\n"),
+        r"column 'label' is missing.* numbers are learnt with `values: \[age\]` in params.yaml",
+    ),
+    "decimal comma": (
+        _table("path;age\nclass0/000.png;1,78\n", values=["age"]),
+        r"line 2: age '1,78': is not a finite number; write 1.78, with a point",
+    ),
+    "name of several files": (
+        _table("path,label\n000,a\n"),
+        r"line 2: path '000': may be class0/000.png or class1/000.png; give the whole path below .*raw",
+    ),
+    "drive letter": (_table("path,label\nC:\\x.png,a\n"), r"line 2: path 'C:.*': leaves .*raw; give a path below it"),
+    "box of each line": (
+        _table("path,label,xmin\nclass0/000.png,a,1\nclass0/000.png,b,2\n"),
+        r"line 3: path 'class0/000.png': is on line 2 too, with another xmin; keep one",
+    ),
     "label empty": (_table("path,label\nclass0/000.png,\n"), r"line 2: label '': is empty; give the class"),
     "value is no number": (
         _table("path,age\nclass0/000.png,old\n", values=["age"]),
@@ -188,7 +225,7 @@ def test_told_in_one_line_and_nothing_touched(tmp_path: Path, out: Path, case: s
     make, told = CASES[case]
     values = make(tmp_path / "raw")
     with pytest.raises(UserError) as error:
-        prepare("tiny", config(root=str(tmp_path / "raw"), **values), out)
+        prepare("tiny", config(**{"root": str(tmp_path / "raw"), **values}), out)
     assert re.search(told, str(error.value)), str(error.value)
     assert len(error.value.lines) == 1 + told.count(r"\n")
     assert contents(out) == before

@@ -10,7 +10,7 @@ from annotated_folders import write_coco, write_masks
 from raw_folders import config, pixels, write_folder, write_idx
 
 from sightline.data.formats import open_source
-from sightline.data.formats.csv_table import sorted_classes
+from sightline.data.formats.table_labels import sorted_classes
 from sightline.data.images import decode
 from sightline.data.preparation import prepare
 from sightline.data.store import SplitStore, load_labels

@@ -100,7 +100,7 @@ def test_files_that_cannot_be_read_as_a_whole_are_quarantined(site: Site) -> Non
     assert site.waiting() == []
 
 
-@pytest.mark.parametrize("by", ["hash", "order"])
+@pytest.mark.parametrize("by", ["stratified", "hash", "order"])
 def test_old_samples_keep_id_and_split(tmp_path: Path, by: str) -> None:
     split = {"train": 0.5, "val": 0.25, "test": 0.25, "by": by}
     site = Site(tmp_path, split=split)

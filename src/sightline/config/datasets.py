@@ -25,8 +25,10 @@ class Split(Section):
     train: Fraction = 0.7
     val: Fraction = 0.15
     test: Fraction = 0.15
-    by: Literal["hash", "order"] = Field(
-        "hash", description="hash: an image never changes its part when data grows; order: first train, then val, test"
+    by: Literal["stratified", "hash", "order"] | None = Field(
+        None,
+        description="stratified: each class has its share in each part; hash: by the image alone, whatever the others "
+        "are; order: first train, then val, test; null: stratified, but what was divided by hash before stays so",
     )
     salt: int = Field(0, description="another value gives another random division")
 

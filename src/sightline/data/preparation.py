@@ -24,6 +24,7 @@ from sightline.data.completeness import (
     require_used,
 )
 from sightline.data.contact_sheet import draw_contact_sheet
+from sightline.data.division import FILE, Division, known_parts, make_division, require_kept, rule_of, told
 from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.findings import Finding
 from sightline.data.formats import Source, open_source
@@ -38,8 +39,15 @@ _TOLD = 10  # bad samples named when they stop the run
 _Parts = dict[SplitName, list[Record]]
 
 
-def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -> Card:
+def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False, last: Division | None = None) -> Card:
     """Write the prepared data set `name` to `folder`, all of it or nothing, and return its card.
+
+    Args:
+        name: of the data set.
+        dataset: its section of params.yaml.
+        folder: where to.
+        progress: whether to show bars.
+        last: how the data set was divided before, where it was; what was there stays where it is.
 
     Raises:
         UserError: the raw files cannot be used as they are.
@@ -47,7 +55,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
     source = open_source(dataset)
     with _counted(progress) as count:
         records, findings = _checked(source, dataset.checks.max_pixels, count("checking", len(source)))
-        parts, across = _divided(dataset, source, records)
+        parts, across, division = _divided(dataset, source, records, last)
         findings += across
         if dataset.on_bad_sample == "fail":
             _require_good(dataset.root, findings)
@@ -56,7 +64,9 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False) -
         _require_some(dataset.root, len(source), parts, findings)
         findings += _told_of_drawings(dataset, source, parts, findings)
         require_parts(name, {split: len(members) for split, members in parts.items()})
+        require_kept(name, last, division)
         with new_folder(folder) as work:
+            (work / FILE).write_bytes(division.to_bytes())
             advance = count("writing", sum(map(len, parts.values())))
             write_json(work / "labels.json", source.labels.to_json())
             for split, members in parts.items():
@@ -87,8 +97,10 @@ def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tu
     return records, findings + find_other_ranges(records)
 
 
-def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_Parts, list[Finding]]:
-    """Return the records of each split without contradictions and leaks, and what was found on the way."""
+def _divided(
+    dataset: Dataset, source: Source, records: list[Record], last: Division | None
+) -> tuple[_Parts, list[Finding], Division]:
+    """Return the records of each split without contradictions and leaks, what was found, and what to remember."""
     fractions: dict[SplitName, float] = {
         "train": dataset.split.train,
         "val": dataset.split.val,
@@ -97,15 +109,18 @@ def _divided(dataset: Dataset, source: Source, records: list[Record]) -> tuple[_
     findings = find_given_parts(records, fractions, "split" in dataset.model_fields_set)
     findings += find_conflicts(records, source.labels.classes)
     records = _without(records, findings)
-    splits = divide(records, fractions, dataset.split.by, dataset.split.salt)
-    findings += find_copies(records, splits) + find_divided_groups(records, splits)
+    by = rule_of(dataset.split, last)
+    known = known_parts(by, dataset.split, last, records)
+    splits = divide(records, fractions, by, dataset.split.salt, known)
+    division = make_division(by, dataset.split, records, splits)
+    findings += told(dataset.split, by) + find_copies(records, splits) + find_divided_groups(records, splits)
     leaks = {finding.source for finding in findings if finding.bad}
     pairs = [pair for pair in zip(records, splits, strict=True) if pair[0].source not in leaks]
     records, splits = [record for record, _ in pairs], [split for _, split in pairs]
     findings += find_near_copies(records, splits, dataset.checks.near_duplicate_bits)
     parts: _Parts = {part: [record for record, split in pairs if split == part] for part in SPLITS}
     counts = {part: count_classes(source.labels, members) for part, members in parts.items()}
-    return parts, findings + find_scarce_classes(counts, dataset.checks.min_samples_per_class)
+    return parts, findings + find_scarce_classes(counts, dataset.checks.min_samples_per_class), division
 
 
 def _without(records: Sequence[Record], findings: Sequence[Finding]) -> list[Record]:

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, assert_never
 
 from sightline.data.checks import Record
 from sightline.data.findings import Finding
+from sightline.data.stratification import Counts, contents, stratify
 from sightline.errors import UserError
 from sightline.structures import SPLITS, SplitName
 
+Rule = Literal["stratified", "hash", "order"]
+
 
 def divide(
-    records: Sequence[Record], fractions: Mapping[SplitName, float], by: Literal["hash", "order"], salt: int
+    records: Sequence[Record],
+    fractions: Mapping[SplitName, float],
+    by: Rule,
+    salt: int,
+    known: Mapping[str, SplitName] = MappingProxyType({}),
 ) -> list[SplitName]:
     """Return the split of each record; the records of a batch come together, those of older batches first.
 
-    Parts that the data set defines are kept; each other part is taken out of its train samples. By hash, a sample's
-    part depends on nothing but its group or bytes, so it stays when data grows; equal groups, and without groups equal
-    images, share a part. Batches are divided one after the other, and what was divided before them stays: by order each
-    is cut for itself, and a group goes where its first samples are.
+    Parts that the data set defines are kept; each other part is taken out of its train samples. Equal groups, and
+    without groups equal images, share a part. Batches are divided one after the other, and what was divided before them
+    stays: by order each is cut for itself, and a group goes where its first samples are. Stratified, the parts of each
+    class fill their quotas of all samples up to then. By hash, a sample's part depends on nothing but its group or
+    bytes, whatever the others are.
+
+    Args:
+        records: what is to be divided.
+        fractions: of the whole, adding up to 1.
+        by: the rule.
+        salt: another one gives another division.
+        known: parts of samples that were divided before, by `key`; these stay as well.
     """
     taken: dict[str, SplitName] = {}
+    counts = Counts()
+    free = [record for record in records if record.split in (None, "train")]
+    for record in free:
+        if key(record) in known:
+            taken[key(record)] = known[key(record)]
+            counts.add(contents(record.present), known[key(record)])
+    before = set(taken)
     defined: set[SplitName] = set()
     for _, batch in groupby(records, key=lambda record: record.batch):
         members = list(batch)
         defined |= {record.split for record in members if record.split is not None}
         shares = carved(fractions, defined)
-        free = [record for record in members if record.split in (None, "train") and key(record) not in taken]
-        taken |= _by_hash(free, shares, salt) if by == "hash" else _by_order(free, shares)
+        free = [record for record in members if record.split in (None, "train")]
+        new = [record for record in free if key(record) not in taken]
+        for record in free:  # members of a group that older batches have brought
+            if key(record) in taken and key(record) not in before:
+                counts.add(contents(record.present), taken[key(record)])
+        taken |= _placed(new, shares, by, salt, counts)
         for record in members:
             if record.split in ("val", "test"):
                 taken.setdefault(key(record), record.split)
     return [record.split if record.split in ("val", "test") else taken[key(record)] for record in records]
+
+
+def _placed(
+    records: Sequence[Record], shares: Mapping[SplitName, float], by: Rule, salt: int, counts: Counts
+) -> dict[str, SplitName]:
+    match by:
+        case "stratified":
+            return stratify(_units(records), shares, counts, lambda unit: uniform(unit, salt))
+        case "hash":
+            return _by_hash(records, shares, salt)
+        case "order":
+            return _by_order(records, shares)
+        case _:
+            assert_never(by)
+
+
+def _units(records: Sequence[Record]) -> dict[str, Counter[int]]:
+    """Return what each group, or image without one, counts for."""
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    for record in records:
+        found[key(record)].update(contents(record.present))
+    return found
 
 
 def key(record: Record) -> str:

@@ -72,10 +72,10 @@ def open_files(dataset: Dataset) -> Source:
 
 def _opened(dataset: Dataset) -> Source:
     match dataset:
-        case ImageFolder(root=root):
+        case ImageFolder(root=root, classes=classes):
             from sightline.data.formats.image_folder import open_image_folder
 
-            return open_image_folder(Path(root))
+            return open_image_folder(Path(root), classes)
         case CsvTable(root=root, table=table, values=values):
             from sightline.data.formats.csv_table import open_csv_table
 

@@ -18,7 +18,7 @@ import numpy as np
 from sightline.data.annotations import map_names
 from sightline.data.findings import Finding
 from sightline.data.formats.annotated import AnnotatedSource
-from sightline.data.formats.source import FolderSource, Source, Unreadable
+from sightline.data.formats.source import FileSource, FolderSource, Source, Unreadable, name_of
 from sightline.errors import UserError
 from sightline.files import read_json, write_json
 from sightline.structures import IGNORED, UINT8, LabelMap, Sample
@@ -142,6 +142,7 @@ class AddedBatch(Source):
             source.labels = replace(source.labels, semantic=names)
         self.source, self.labels, self.name = source, first.labels, name
         self.numbers = _renumbering(source.labels, first)
+        self.several = _several(source, first)
         self.changed = self.numbers != list(range(len(self.numbers)))
         paths = [source.path(index) for index in range(len(source))]
         self.indices = [index for index, path in enumerate(paths) if accepted is None or path in accepted]
@@ -179,6 +180,8 @@ class AddedBatch(Source):
 
     def _mapped(self, sample: Sample) -> Sample:
         source = self._place(sample.source)
+        if self.several and sample.label >= 0:
+            sample = replace(sample, label=-1, labels=[sample.label])
         if not self.changed:
             return replace(sample, source=source, batch=self.name)
         used = {sample.label, *sample.labels, *sample.box_labels} - {-1}
@@ -207,6 +210,21 @@ class AddedBatch(Source):
         return new[semantic]
 
 
+def _several(source: FolderSource, first: FolderSource) -> bool:
+    """Tell whether the one class of each image of a batch is to be one of several, as in the data set.
+
+    Raises:
+        UserError: the data set has one class per image, and the batch several.
+    """
+    if not isinstance(source, FileSource) or not isinstance(first, FileSource):
+        return False
+    one, own_one = (any(entry.label >= 0 for entry in files.entries) for files in (first, source))
+    many, own_many = (any(entry.labels for entry in files.entries) for files in (first, source))
+    if one and own_many and not own_one:
+        raise UserError("its table has several classes per image, the data set has one; give it a column label")
+    return many and not one and own_one and not own_many
+
+
 def _renumbering(labels: LabelMap, first: Source) -> list[int]:
     """Return the data set's class id for each class id of a batch, -1 where it has no such class.
 
@@ -221,5 +239,5 @@ def _renumbering(labels: LabelMap, first: Source) -> list[int]:
         if own != wanted:
             told = f"its {what} are {', '.join(own) or 'none'}, those of the data set {', '.join(wanted) or 'none'}"
             raise UserError(f"{told}; give the batch the same")
-    place = {name: number for number, name in enumerate(known.classes)}
-    return [place.get(name, -1) for name in labels.classes]
+    place = {name_of(name): number for number, name in enumerate(known.classes)}
+    return [place.get(name_of(name), -1) for name in labels.classes]

@@ -11,7 +11,7 @@ import numpy as np
 from sightline.config.errors import nearest
 from sightline.data.annotations import map_names
 from sightline.data.findings import Finding
-from sightline.data.formats.source import Source
+from sightline.data.formats.source import Source, name_of
 from sightline.errors import UserError
 from sightline.structures import IGNORED, UINT8, Sample
 
@@ -33,13 +33,14 @@ class ChosenClasses(Source):
 
     def __init__(self, source: Source, names: Sequence[str], place: str) -> None:
         old = source.labels
-        unknown = [name for name in names if name not in old.classes]
+        place_of = {name_of(name): label for label, name in enumerate(old.classes)}
+        unknown = [name for name in names if name_of(name) not in place_of]
         if unknown:
             known = f" (there are {', '.join(old.classes[:20])})"
             raise UserError(
                 [f"{place}: classes: {name!r} is no class of it{nearest(name, old.classes, known)}" for name in unknown]
             )
-        kept = [old.classes.index(name) for name in names]
+        kept = [place_of[name_of(name)] for name in names]
         self.source, self.ignored, self.findings = source, source.ignored, source.findings
         self.labels = replace(
             old,

@@ -1,26 +1,43 @@
 """A table: the column path, targets, optionally split and group; further columns become attributes.
 
-Targets are label (one class), labels (any number of classes, separated by | or, where no cell has one, by spaces) and
-columns of numbers that the configuration names.
+Targets are label (one class), labels (any number of classes in a cell), columns of 0 and 1 for each class, one line for
+each label of an image, and columns of numbers that the configuration names.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from sightline.config.errors import nearest
-from sightline.data.formats.source import Entry, FileSource, refuse, require_root
+from sightline.data.findings import Finding
+from sightline.data.formats.source import Entry, FileSource, find_doubtful_names, name_of, refuse, require_root
+from sightline.data.formats.split_words import split_called
+from sightline.data.formats.table_columns import Columns, find_columns, is_set, tell_columns
+from sightline.data.formats.table_images import TableImages
+from sightline.data.formats.table_labels import (
+    find_joint_labels,
+    lines_of_images,
+    sorted_classes,
+    split_cells,
+    whole_numbers,
+)
+from sightline.data.formats.table_text import Row, read_table
 from sightline.errors import UserError
 from sightline.structures import SPLITS, LabelMap
 
-_OWN = ("path", "label", "labels", "split", "group")
-_Row = tuple[int, dict[str, str]]  # line number, cells by column
+
+@dataclass
+class _Image:
+    """What the table says of an image: names of classes, and its line."""
+
+    path: str
+    row: Row
+    label: str | None
+    several: list[str]
 
 
 def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSource:
@@ -36,100 +53,102 @@ def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSo
     """
     require_root(root)
     path = root / table
-    rows = _read(path, values)
-    mistakes = [mistake for row in rows for mistake in _mistakes(path, *row, values)] + _repeated(path, rows)
-    refuse(path, mistakes)
-    separator = "|" if any("|" in cells.get("labels", "") for _, cells in rows) else None  # None: white space
-    several = [_names(cells.get("labels", ""), separator) for _, cells in rows]
-    classes = sorted_classes([*(cells["label"] for _, cells in rows if "label" in cells), *chain(*several)])
-    labels = LabelMap(classes, classes, tuple(values))
-    number = {name: label for label, name in enumerate(classes)}
-    entries = [_entry(cells, number, own, values) for (_, cells), own in zip(rows, several, strict=True)]
-    return FileSource(root, labels, entries)
-
-
-def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the different labels, by number where all are whole numbers, else by name."""
-    different = set(labels)
-    if all(re.fullmatch(r"-?[0-9]+", label) for label in different):
-        return tuple(sorted(different, key=lambda label: (int(label), label)))
-    return tuple(sorted(different))
-
-
-def _names(cell: str, separator: str | None) -> list[str]:
-    return [name.strip() for name in cell.split(separator) if name.strip()]
-
-
-def _read(path: Path, values: Sequence[str]) -> list[_Row]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
-            _require_columns(path, list(reader.fieldnames or []), values)
-            rows = [(reader.line_num, _cells(path, reader.line_num, row)) for row in reader]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table; add it, or name another with `table` in params.yaml") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save the table as UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: not CSV: {error}; check quotes and commas") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be opened: {error.strerror}") from None
+    names, rows = read_table(path)
+    columns = find_columns(path, names, rows, values)
     if not rows:
         raise UserError(f"{path}: has no rows below its header; list one image per line")
-    return rows
+    files = TableImages(root)
+    found = [files.find(row.cells[columns.path]) for row in rows]
+    mistakes = [
+        mistake
+        for row, (_, problem) in zip(rows, found, strict=True)
+        for mistake in _mistakes(path, row, columns, problem)
+    ]
+    images, findings = _images(columns, rows, [image for image, _ in found], table)
+    refuse(path, mistakes + _repeated(path, images, columns))
+    classes = sorted_classes(
+        chain((one.label for one in images if one.label is not None), *(i.several for i in images))
+    )
+    findings += tell_columns(table, columns, rows) + find_doubtful_names(classes)
+    findings += find_joint_labels(one.label for one in images if one.label is not None)
+    number = {name: label for label, name in enumerate(classes)}
+    entries = [_entry(image, number, columns) for image in images]
+    return FileSource(root, LabelMap(classes, classes, tuple(values)), entries, (), findings)
 
 
-def _require_columns(path: Path, columns: list[str], values: Sequence[str]) -> None:
-    targets = [] if values or "labels" in columns else ["label"]
-    for name in ["path", *targets, *values]:
-        if name not in columns:
-            got = ", ".join(columns) or "nothing"
-            hint = nearest(name, columns)
-            separator = next((f"; separate columns by commas, not {mark!r}" for mark in ";\t|" if mark in got), "")
-            raise UserError(
-                f"{path}: line 1: column {name!r} is missing, got {got}{hint}; name it in the header{separator}"
-            )
-    repeated = next((name for name in columns if columns.count(name) > 1), None)
-    if repeated is not None:
-        raise UserError(f"{path}: line 1: column {repeated!r} comes twice; keep one of them")
+def _images(
+    columns: Columns, rows: Sequence[Row], paths: Sequence[str], table: str
+) -> tuple[list[_Image], list[Finding]]:
+    """Return the images with their classes, and how these were read."""
+    told: list[str] = []
+    label, labels = columns.label, columns.labels
+    images = [_Image(path, row, None, []) for path, row in zip(paths, rows, strict=True)]
+    if columns.flags:
+        for image in images:
+            image.several = [name_of(name) for name in columns.flags if is_set(image.row.cells[name])]
+        if all(len(image.several) == 1 for image in images):
+            for image in images:
+                image.label = image.several[0]
+    if labels is not None:
+        for image, several in zip(images, split_cells([row.cells[labels] for row in rows]), strict=True):
+            image.several = several
+    if label is not None:
+        single, were = whole_numbers([row.cells[label] for row in rows])
+        told += ["its labels 0.0, 1.0, ... are read as whole numbers"] if were else []
+        for image, name in zip(images, single, strict=True):
+            image.label = name_of(name)
+        lines = lines_of_images(paths, single) if labels is None and _alike(columns, images) else None
+        if lines is not None:
+            told.append("it has a line for each label of an image, so an image may have several classes")
+            images = [_joined([images[place] for place in places]) for places in lines.values()]
+    return images, [Finding("table", table, one) for one in told]
 
 
-def _cells(path: Path, line: int, row: dict[str, Any]) -> dict[str, str]:
-    if "" in row or None in row.values():
-        problem = "more cells than" if "" in row else "fewer cells than"
-        raise UserError(f"{path}: line {line}: {problem} the header has columns; quote a cell that holds a comma")
-    return {name: value.strip() for name, value in row.items()}
+def _alike(columns: Columns, images: Sequence[_Image]) -> bool:
+    """Tell whether the lines of each image differ in their label alone."""
+    first: dict[str, list[str]] = {}
+    others = [name for name in (columns.split, columns.group, *columns.values, *columns.attributes) if name is not None]
+    return all(
+        first.setdefault(image.path, told) == told
+        for image in images
+        for told in [[image.row.cells[name] for name in others]]
+    )
 
 
-def _mistakes(path: Path, line: int, cells: dict[str, str], values: Sequence[str]) -> list[str]:
+def _joined(lines: Sequence[_Image]) -> _Image:
+    return _Image(lines[0].path, lines[0].row, None, [line.label for line in lines if line.label is not None])
+
+
+def _mistakes(path: Path, row: Row, columns: Columns, problem: str | None) -> list[str]:
     def told(column: str, problem: str) -> str:
-        return f"{path}: line {line}: {column} {cells[column]!r}: {problem}"
+        return f"{path}: line {row.line}: {column} {row.cells[column]!r}: {problem}"
 
-    found = []
-    image = cells["path"]
-    if not image:
-        found.append(told("path", "is empty; name the image file"))
-    elif "\\" in image:
-        found.append(told("path", "has a backslash; separate folders by /"))
-    elif PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
-        found.append(told("path", f"leaves {path.parent}; give a path below it"))
-    if cells.get("label") == "":
-        found.append(told("label", "is empty; give the class, or remove the line"))
-    if "split" in cells and cells["split"] not in SPLITS:
-        hint = nearest(cells["split"], SPLITS)
-        found.append(told("split", f"is not a split, use one of {', '.join(SPLITS)}{hint}"))
-    found += [told(name, "is not a finite number; correct it") for name in values if not _is_number(cells[name])]
+    found = [told(columns.path, problem)] if problem is not None else []
+    if columns.label is not None and not row.cells[columns.label]:
+        found.append(told(columns.label, "is empty; give the class, or remove the line"))
+    if columns.split is not None and split_called(row.cells[columns.split]) is None:
+        hint = nearest(row.cells[columns.split], SPLITS)
+        found.append(told(columns.split, f"is not a split, use one of {', '.join(SPLITS)}{hint}"))
+    for name in columns.values:
+        if not _is_number(row.cells[name]):
+            comma = _is_number(row.cells[name].replace(",", ".", 1))
+            remedy = f"write {row.cells[name].replace(',', '.', 1)}, with a point" if comma else "correct it"
+            found.append(told(name, f"is not a finite number; {remedy}"))
     return found
 
 
-def _repeated(path: Path, rows: list[_Row]) -> list[str]:
-    first: dict[str, int] = {}
+def _repeated(path: Path, images: Sequence[_Image], columns: Columns) -> list[str]:
+    first: dict[str, _Image] = {}
     found = []
-    for line, cells in rows:
-        image = PurePosixPath(cells["path"]).as_posix()
-        if image in first:
-            found.append(f"{path}: line {line}: path {image!r}: is on line {first[image]} too; keep one of the two")
-        first.setdefault(image, line)
+    for image in images:
+        before = first.setdefault(image.path, image)
+        if before is not image:
+            other = next((name for name in columns.attributes if before.row.cells[name] != image.row.cells[name]), None)
+            told = f", with another {other}" if other is not None else ""
+            found.append(
+                f"{path}: line {image.row.line}: {columns.path} {image.path!r}: is on line {before.row.line} too"
+                f"{told}; keep one of the two, or put the classes of an image into one cell of a column labels"
+            )
     return found
 
 
@@ -140,13 +159,14 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _entry(cells: dict[str, str], number: dict[str, int], several: Sequence[str], values: Sequence[str]) -> Entry:
+def _entry(image: _Image, number: dict[str, int], columns: Columns) -> Entry:
+    cells = image.row.cells
     return Entry(
-        PurePosixPath(cells["path"]).as_posix(),
-        number[cells["label"]] if "label" in cells else -1,
-        next((name for name in SPLITS if name == cells.get("split")), None),
-        cells.get("group") or None,
-        {name: value for name, value in cells.items() if name not in _OWN and name not in values} or None,
-        tuple(sorted({number[name] for name in several})),
-        tuple(float(cells[name]) for name in values),
+        image.path,
+        number[image.label] if image.label is not None else -1,
+        None if columns.split is None else split_called(cells[columns.split]),
+        (cells[columns.group] if columns.group is not None else None) or None,
+        {name: cells[name] for name in columns.attributes} or None,
+        tuple(sorted({number[name] for name in image.several})),
+        tuple(float(cells[name]) for name in columns.values),
     )

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from sightline.data.findings import Finding
-from sightline.data.formats.image_folder import SPLIT_FOLDERS
 from sightline.data.formats.source import refuse
+from sightline.data.formats.split_words import split_called
 from sightline.errors import UserError
 from sightline.structures import SPLITS, SplitName
 
@@ -79,7 +79,7 @@ class GivenSplit:
 def split_of(path: str) -> SplitName | None:
     """Return the part that a folder on the way to a file is called after: train, val2017, valid, test."""
     folders = [re.sub(r"\d+$", "", part.lower()) for part in PurePosixPath(path).parts[:-1]]
-    return next((SPLIT_FOLDERS[folder] for folder in folders if folder in SPLIT_FOLDERS), None)
+    return next((part for part in map(split_called, folders) if part), None)
 
 
 def require_known(place: str, unknown: Mapping[int, str], known: int) -> None:

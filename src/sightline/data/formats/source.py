@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,25 @@ IMAGE_SUFFIXES = frozenset(
         ".pnm",
     ]
 )
+
+# What operating systems, archives and tools leave behind, in lower case; hidden files are left out anyway.
+_LEFT_BEHIND = frozenset(
+    {
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "__pycache__",
+    }
+)
+
+_MISSING = frozenset({"nan", "na", "n/a", "null", "<na>", "#n/a", "~"})  # as tables tell them; "none" may be a class
 
 _TOLD = 10  # lines of an error; more would hide the first
 
@@ -106,8 +126,15 @@ class Entry(NamedTuple):
 class FileSource(FolderSource):
     """Image files below a root, in the order of their paths."""
 
-    def __init__(self, root: Path, labels: LabelMap, entries: Sequence[Entry], ignored: Sequence[str] = ()) -> None:
-        self.root, self.labels, self.ignored = root, labels, sorted(ignored)
+    def __init__(
+        self,
+        root: Path,
+        labels: LabelMap,
+        entries: Sequence[Entry],
+        ignored: Sequence[str] = (),
+        findings: Sequence[Finding] = (),
+    ) -> None:
+        self.root, self.labels, self.ignored, self.findings = root, labels, sorted(ignored), findings
         self.entries = sorted(entries, key=lambda entry: entry.path)
         plain = not any(entry.labels or entry.values for entry in self.entries)
         self.sample_labels = [entry.label for entry in self.entries] if plain and labels.classes else None
@@ -152,6 +179,9 @@ def require_root(root: Path) -> None:
     Raises:
         UserError: it is missing or no folder.
     """
+    if not root.is_dir() and root.parts[:1] and root.parts[0].startswith("~"):
+        whole = f", e.g. {root.expanduser()}" if root.parts[0] == "~" else ""
+        raise UserError(f"{root}: ~ does not stand for a home folder here; write the whole path as `root`{whole}")
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {problem}; put the raw files there, or correct `root` in params.yaml")
@@ -176,15 +206,41 @@ def require_two_classes(place: object, labels: LabelMap) -> None:
     """
     if len(labels) < 2:
         only = f"only the class {labels.classes[0]!r}" if labels.classes else "no class"
-        raise UserError(f"{place}: {only}; a classifier needs images of at least two classes")
+        raise UserError(
+            f"{place}: {only}; a classifier needs images of at least two classes, add some or correct `root`"
+        )
+
+
+def name_of(text: str) -> str:
+    """Return a name as it is compared: macOS takes accents apart (NFD) where others keep them together (NFC)."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def find_doubtful_names(classes: Sequence[str]) -> list[Finding]:
+    """Return a finding for each class that differs from another by case only, or that reads like a missing value."""
+    same: dict[str, list[str]] = {}
+    for name in classes:
+        same.setdefault(name.casefold(), []).append(name)
+    findings = [
+        Finding("doubtful_class", f"class {own[0]}", f"differs from {', '.join(own[1:])} in upper and lower case only")
+        for own in same.values()
+        if len(own) > 1
+    ]
+    missing = [name for name in classes if name.casefold() in _MISSING]
+    return findings + [Finding("doubtful_class", f"class {name}", "reads like a missing value") for name in missing]
 
 
 def visible_folders(folder: Path) -> list[str]:
     """Return the names of the folders directly in `folder`, sorted, without hidden ones."""
     try:
-        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not _is_nothing(path.name))
     except OSError as error:
         raise _closed(error) from None
+
+
+def _is_nothing(name: str) -> bool:
+    """Tell whether a file or folder is no part of any data set: hidden, or left behind by a system or a tool."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
 def _closed(error: OSError) -> UserError:
@@ -192,7 +248,10 @@ def _closed(error: OSError) -> UserError:
 
 
 def visible_files(folder: Path) -> Iterator[str]:
-    """Yield every file below `folder` as a /-separated path relative to it, without hidden ones; follows links."""
+    """Yield every file below `folder` as a /-separated path relative to it, without hidden ones; follows links.
+
+    What systems and tools leave behind counts as hidden.
+    """
 
     def refuse(error: OSError) -> None:
         raise _closed(error)
@@ -204,9 +263,9 @@ def visible_files(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not _is_nothing(name))
         above = Path(parent).relative_to(folder)
-        yield from ((above / name).as_posix() for name in sorted(names) if not name.startswith("."))
+        yield from ((above / name).as_posix() for name in sorted(names) if not _is_nothing(name))
 
 
 def is_image(path: str) -> bool:

@@ -11,10 +11,10 @@ import numpy as np
 from sightline.data.annotations import Annotation
 from sightline.data.findings import Code, Finding
 from sightline.data.formats.annotated import AnnotatedSource, PerSplit, parts_of
-from sightline.data.formats.csv_table import sorted_classes
 from sightline.data.formats.json_values import flag, numbers, read_json_object
 from sightline.data.formats.listed_images import ListedImages, Listing
 from sightline.data.formats.source import refuse, require_root
+from sightline.data.formats.table_labels import sorted_classes
 from sightline.errors import UserError
 from sightline.structures import LabelMap
 
