@@ -10,7 +10,6 @@ each batch before it sends it. Ours decodes from the prepared store and writes a
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from sightline.features.building import build_features
 from sightline.features.embedding import batches, embed_split
 from sightline.features.feature_map import FeatureMap
 from sightline.models.classifiers import build_classifier
+from sightline.processors import usable_processors
 from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
@@ -168,7 +168,7 @@ def main() -> None:
         _embed_and_tell(arguments.memory)
         return
     console = Console()
-    console.print(f"{os.cpu_count()} processors, {torch.get_num_threads()} threads of torch")
+    console.print(f"{usable_processors()} processors, {torch.get_num_threads()} threads of torch")
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "photographs"), Path(folder, "prepared")
         write_photographs(raw, 400)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from sightline.data.duplicates import PROTECTION, find_conflicts
 from sightline.data.findings import Finding
 from sightline.data.formats import Source, Unreadable, open_files
 from sightline.data.formats.batches import AddedBatch
+from sightline.processors import usable_processors
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _known(whole: Source, hashes: set[str]) -> dict[str, _Known]:
 
     if not hashes:
         return {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_processors()) as pool:
         return dict(found for found in pool.map(look, range(len(whole))) if found is not None)
 
 
