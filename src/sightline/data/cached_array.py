@@ -165,7 +165,7 @@ def bound_gib() -> float:
 def _remove(folder: Path, allowed: int) -> list[int]:
     """Remove unused files until the others have at most `allowed` bytes; return the sizes of those removed."""
     files = []
-    for path in folder.glob("*.npy"):
+    for path in folder.glob("[!.]*.npy"):  # not what is being written
         with suppress(FileNotFoundError):
             files.append((path.stat().st_mtime_ns, path, path.stat().st_size))
     total, removed = sum(size for _, _, size in files), []
