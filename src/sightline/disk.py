@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _TOLD = {
     errno.EPERM: ("permission denied", _OWNER),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# A file or folder that a process is writing, which is to take the place of NAME: .NAME.PROCESS.new
+UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.(?:[a-z0-9_]+\.)?(?:new|old)(?P<suffix>\.[^.]+)?")
 # Libraries that write by themselves raise types of their own; what they say holds the system's words, or these.
 _WORDS = {
     "no space left on device": errno.ENOSPC,
@@ -50,13 +53,16 @@ def disk_error(error: BaseException, path: Path | None = None) -> DiskError | No
         error: anything that was raised; what it was raised from is looked at too.
         path: what was being written, told where the error names no file of its own.
     """
+    for one in _line_of_causes(error):
+        if isinstance(one, DiskError):  # a library has wrapped it
+            return one
     number = _number(error)
     if number is None:
         return None
     reason, remedy = _TOLD[number]
     named = path or _named(error) or (_fullest() if number in FULL else None)
     left = f" ({_free(named) / 1e6:.1f} MB are left)" if named is not None and number in FULL else ""
-    return DiskError(f"{named}: {reason}{left}; {remedy}" if named is not None else f"{reason}; {remedy}")
+    return DiskError(f"{_finished(named)}: {reason}{left}; {remedy}" if named is not None else f"{reason}; {remedy}")
 
 
 @contextmanager
@@ -71,8 +77,7 @@ def told_as(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        named = _named(error)
-        refused = disk_error(error, path if named is None or path.parent in named.parents else named)
+        refused = disk_error(error, _named(error) or path)
         if refused is None:
             raise
         raise refused from error
@@ -80,16 +85,21 @@ def told_as(path: Path) -> Iterator[None]:
 
 def _number(error: BaseException) -> int | None:
     """Return the system's number of what is at the bottom of an error, where it is the disk."""
-    seen: BaseException | None = error
-    for _ in range(20):  # an error that stands in its own line of causes
-        if seen is None:
-            return None
+    for seen in _line_of_causes(error):
         if isinstance(seen, OSError) and seen.errno in _TOLD and (seen is error or seen.errno in FULL):
             return seen.errno
         if not isinstance(seen, UserError) and (number := _by_words(str(seen).lower())) is not None:
             return number
-        seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _line_of_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    for _ in range(20):  # an error may stand in its own line
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _by_words(said: str) -> int | None:
@@ -100,8 +110,18 @@ def _by_words(said: str) -> int | None:
 
 
 def _named(error: BaseException) -> Path | None:
-    name = getattr(error, "filename", None)
-    return Path(os.fsdecode(name)) if isinstance(name, str | bytes) and name else None
+    """Return the file that an error names; of two, as in a copy, the one that was written if the disk is full."""
+    number, names = getattr(error, "errno", None), [getattr(error, name, None) for name in ("filename", "filename2")]
+    for name in reversed(names) if number in FULL else names:
+        if isinstance(name, str | bytes) and name:
+            return Path(os.fsdecode(name))
+    return None
+
+
+def _finished(path: Path) -> Path:
+    """Return what a path will be called when it is whole."""
+    found = [(UNFINISHED.fullmatch(part), part) for part in path.parts]
+    return Path(*(one["name"] + (one["suffix"] or "") if one else part for one, part in found))
 
 
 def _fullest() -> Path:

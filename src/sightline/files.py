@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sightline.disk import told_as
-
-# What a process with this number was writing when it was killed.
-_LEFTOVER = re.compile(r"\..+\.(?P<process>[0-9]+)\.(?:[a-z0-9_]+\.)?(?:new|old)(?:\.[^.]+)?")
+from sightline.disk import UNFINISHED, told_as
 
 
 @contextmanager
@@ -140,7 +136,7 @@ def remove_leftovers(folder: Path) -> None:
 @cache
 def _remove_leftovers(folder: Path) -> None:
     for path in folder.iterdir():
-        found = _LEFTOVER.fullmatch(path.name)
+        found = UNFINISHED.fullmatch(path.name)
         if found is None or _runs(int(found["process"])):
             continue
         if path.is_dir():

@@ -1,17 +1,18 @@
 """A disk of two megabytes that is filled and emptied, and the pipeline's scripts run in this process."""
 
-import errno
 import io
 import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from sightline.cli import main
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -40,11 +41,9 @@ def filled(place: Path, left: int) -> Iterator[None]:
     try:
         with filler.open("wb", buffering=0) as file:
             for size in (1 << 20, 1 << 12):
-                try:
+                with suppress(OSError):
                     while file.write(bytes(size)) == size:
                         pass
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
             os.truncate(filler, max(0, filler.stat().st_size - left))
         yield
     finally:
@@ -61,11 +60,21 @@ class Done:
 
 def run_script(name: str, *arguments: str) -> Done:
     """Run a script of the pipeline as DVC does, but in this process, which has its libraries already."""
+    script = str(PIPELINES / f"{name}.py")
+    return _run([script, *arguments], lambda: runpy.run_path(script, run_name="__main__"))
+
+
+def run_command(*arguments: str) -> Done:
+    """Run a command of the command line in this process."""
+    return _run(["sightline", *arguments], main)
+
+
+def _run(arguments: list[str], program: Callable[[], object]) -> Done:
     before, errors, code = sys.argv, io.StringIO(), 0
-    sys.argv = [str(PIPELINES / f"{name}.py"), *arguments]
+    sys.argv = arguments
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(errors):
-            runpy.run_path(sys.argv[0], run_name="__main__")
+            program()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     finally:

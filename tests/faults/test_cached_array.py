@@ -16,6 +16,14 @@ from sightline.disk import DiskError
 from sightline.errors import UserError
 from sightline.structures import UINT8
 
+HOLDS = """
+import sys
+from sightline.data.cached_array import *
+
+array = open_array(Path(sys.argv[1]))
+print(flush=True)
+input()
+"""
 ROWS = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
 
 
@@ -69,8 +77,7 @@ def test_the_longest_unused_goes_first_and_what_is_in_use_stays(
     paths = [made(tmp_path / f"{name}.npy", age=age) for age, name in enumerate("abcd")]
     size = paths[0].stat().st_size
     here = open_array(paths[3])  # the oldest; its use makes it the newest, and keeps it
-    holds = "import sys; from sightline.data.cached_array import *; a = open_array(Path(sys.argv[1])); print(flush=True); input()"
-    command = [sys.executable, "-c", holds, str(paths[2])]
+    command = [sys.executable, "-c", HOLDS, str(paths[2])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()

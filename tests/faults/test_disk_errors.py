@@ -82,7 +82,7 @@ def test_a_full_disk_is_told_whatever_the_library(write: Callable[[], None], tmp
 def test_other_refusals_name_the_file_and_the_remedy(number: int, words: str, tmp_path: Path) -> None:
     with pytest.raises(DiskError) as caught, told_as(tmp_path / "report"):
         raise OSError(number, "refused", str(tmp_path / "report/.page.html.12.new"))
-    assert caught.value.lines[0].startswith(f"{tmp_path / 'report'}: ")
+    assert caught.value.lines[0].startswith(f"{tmp_path / 'report/page.html'}: ")
     assert words in caught.value.lines[0]
 
 

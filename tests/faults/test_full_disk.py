@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from registry_project import Project as RegistryProject
 from ruamel.yaml import YAML
-from small_disk import content, filled, half_written, run_script, small_disk
+from small_disk import Done, content, filled, half_written, run_command, run_script, small_disk
 
 from sightline.data.cache import raw_pixels
 from sightline.data.store import SplitStore
@@ -21,9 +22,10 @@ from sightline.disk import DiskError
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parents[2]
+IMAGES = 120
 LEFT = (0, 20_000, 150_000)  # bytes: nothing, some small files, a model but not all that is beside it
 NETWORK: dict[str, Any] = {
-    "dataset": "digits",
+    "dataset": "shapes",
     "weights": "random",
     "augment": "none",
     "input": {"size": 8, "channels": 1},
@@ -33,22 +35,21 @@ NETWORK: dict[str, Any] = {
 PARAMS: dict[str, Any] = {
     "seed": 1,
     "datasets": {
-        "digits": {"format": "digits", "root": "data/embedded"},
         "shapes": {"format": "image_folder", "root": "data/raw/shapes"},
     },
-    "augmentations": {"varied": {"dataset": "digits", "policy": "light", "copies": 1}},
+    "augmentations": {"varied": {"dataset": "shapes", "policy": "light", "copies": 1}},
     "trainer": {"max_epochs": 1, "batch_size": 64, "threads": 1},
     "models": {"net": NETWORK},
     "features": {
         "pixels": {
-            "dataset": "digits",
+            "dataset": "shapes",
             "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         }
     },
-    "heads": {"near": {"dataset": "digits", "features": "pixels", "kind": "nearest_centroid"}},
-    "explanations": {"net": {"dataset": "digits"}},
+    "heads": {"near": {"dataset": "shapes", "features": "pixels", "kind": "nearest_centroid"}},
+    "explanations": {"net": {"dataset": "shapes"}},
     "styles": {
         "small": {
             "content": "data/raw/content.png",
@@ -65,7 +66,7 @@ PARAMS: dict[str, Any] = {
 }
 # A stage with its argument, and where its outputs lie; in the order of dvc.yaml.
 STAGES = {
-    ("prepare", "digits"): ["data/prepared/digits"],
+    ("prepare", "shapes"): ["data/prepared/shapes"],
     ("augment", "varied"): ["data/augmented/varied", "reports/augment/varied"],
     ("train", "net"): ["models/net", "reports/net/training", "reports/net/plots/curves.csv"],
     ("embed", "pixels"): ["data/features/pixels"],
@@ -79,6 +80,13 @@ STAGES = {
 }
 
 
+def draw(random: np.random.Generator, path: Path) -> None:
+    """Write a picture of noise, dark or light by the name of its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = random.integers(0, 100, (24, 32, 3), np.uint8) + 150 * (path.parent.name == "light")
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project on a disk of its own, which holds all that it makes and the folder of temporary files too."""
@@ -86,9 +94,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("data/embedded", "data/weights", "data/augmented", "data/slices"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pth"))
         YAML(typ="safe").dump(json.loads(json.dumps(PARAMS)), root / "params.yaml")
-        (root / "data/raw").mkdir()
-        pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
-        Image.fromarray(pixels).save(root / "data/raw/content.png")
+        random = np.random.default_rng(0)
+        for number in range(IMAGES):
+            draw(random, root / f"data/raw/shapes/{('dark', 'light')[number % 2]}/{number}.png")
+        draw(random, root / "data/raw/content.png")
         (root / "temporary").mkdir()
         patch.setattr(tempfile, "tempdir", str(root / "temporary"))
         for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT", "DVC_STAGE"):
@@ -104,6 +113,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield root
 
 
+def refuses(done: Done) -> None:
+    assert (done.code, len(done.errors)) == (2, 1), done.errors
+    assert ": the disk is full (" in done.errors[0]
+    assert "; free space there" in done.errors[0]
+    print(done.errors[0])
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_registered_models()
+    return path
+
+
 @pytest.mark.parametrize(("stage", "outputs"), STAGES.items(), ids=["-".join(stage) for stage in STAGES])
 def test_a_stage_tells_a_full_disk_leaves_no_half_and_goes_on(
     stage: tuple[str, str], outputs: list[str], project: Path
@@ -117,9 +143,7 @@ def test_a_stage_tells_a_full_disk_leaves_no_half_and_goes_on(
         if done.code == 0:
             break
         refused += 1
-        assert (done.code, len(done.errors)) == (2, 1), done.errors
-        assert "the disk is full (" in done.errors[0]
-        assert done.errors[0].count(": ") >= 1
+        refuses(done)
     assert refused, "something is written"
     partial = content(*places)
     done = run_script(*stage)
@@ -128,3 +152,72 @@ def test_a_stage_tells_a_full_disk_leaves_no_half_and_goes_on(
     assert whole
     assert partial.items() <= whole.items(), "what was there before is what it is now: each file whole or not there"
     assert not half_written(project)
+
+
+def test_predictions_and_pages_are_whole_or_not_there(project: Path) -> None:
+    """After the stages above."""
+    arguments = ("predict", "net", "data/raw/shapes/dark", "--out", "predicted.csv")
+    assert run_command(*arguments).code == 0
+    whole = (project / "predicted.csv").read_bytes()
+    (project / "predicted.csv").unlink()
+    with filled(project, 0):
+        refuses(run_command(*arguments))
+    assert not (project / "predicted.csv").exists()
+    assert run_command(*arguments).code == 0
+    assert (project / "predicted.csv").read_bytes() == whole
+    with filled(project, 0):
+        refuses(run_command("report"))
+    assert not (project / "reports/index.html").exists()
+    assert run_command("report").code == 0
+    assert (project / "reports/index.html").exists()
+    assert not half_written(project)
+
+
+def test_a_delivery_stays_in_the_inbox_until_there_is_room(project: Path) -> None:
+    random = np.random.default_rng(1)
+    delivered = [project / f"data/inbox/shapes/dark/new-{number}.png" for number in range(12)]
+    for path in delivered:
+        draw(random, path)
+    for left in (0, 8_000, 30_000):
+        with filled(project, left):
+            refuses(run_command("ingest"))
+        assert all(path.exists() for path in delivered)
+        assert not list((project / "data/raw/shapes").rglob("new-*.png"))
+    assert run_command("ingest").code == 0
+    assert not any(path.exists() for path in delivered)
+    assert len(list((project / "data/raw/shapes").rglob("new-*.png"))) == len(delivered)
+    assert len((project / "registry/batches.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_registry_goes_on_from_where_the_disk_was_full(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", "16m") as root:
+        monkeypatch.chdir(root)
+        (root / "temporary").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(root / "temporary"))
+        project = RegistryProject(root, database)
+        project.make("first", range(0, 240, 4))
+        for left in (0, 5_000, 40_000, 90_000):
+            with filled(root, left):
+                done = run_script("register")
+            if done.code == 0:
+                break
+            refuses(done)
+            ledger = root / "registry/ledger.jsonl"
+            assert not ledger.exists() or ledger.read_bytes().endswith(b"}\n")
+            assert not half_written(root)
+        assert run_script("register").code == 0
+        assert (project.aliases(), project.versions(), len(project.ledger())) == ({"champion": "1"}, ["1"], 1)
+        assert project.runs() == 1
+        monkeypatch.chdir(tmp_path)
+
+
+def test_a_disk_of_two_megabytes_is_too_small_for_the_cache(digits: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "2m") as root:
+        store = SplitStore(digits / "train")
+        with pytest.raises(DiskError, match=r"64-1-letterbox\.npy: the disk is full \(") as caught:
+            raw_pixels(store, 64, 1, "letterbox", root / "cache")
+        assert len(caught.value.lines) == 1
+        assert list((root / "cache").iterdir()) == []
+        assert raw_pixels(store, 28, 1, "letterbox", root / "cache").shape == (len(store), 28, 28, 1)

@@ -99,7 +99,7 @@ def test_entry_points_work_without_what_macos_lacks(digits: Path, tmp_path: Path
 def scenes_data(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedData:
     monkeypatch.chdir(tmp_path)  # where the cache is made
     fields = ["boxes", "box_labels", "instances", "semantic"]
-    size = dict(size=256, channels=3, resize="letterbox")
+    size = {"size": 256, "channels": 3, "resize": "letterbox"}
     return PreparedData(scenes, fields, **size, augment="light", batch_size=4, num_workers=2, seed=0)  # type: ignore[arg-type]
 
 

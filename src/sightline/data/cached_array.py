@@ -156,9 +156,7 @@ def bound_gib() -> float:
     except ValueError:
         bound = math.nan
     if not 0 <= bound < math.inf:
-        raise UserError(
-            f"{BOUND}: {text!r} is no size in GiB; give a number such as 50, or 0 to keep nothing unused"
-        )
+        raise UserError(f"{BOUND}: {text!r} is no size in GiB; give a number such as 50, or 0 to keep nothing unused")
     return bound
 
 

@@ -40,7 +40,6 @@ def build_app(
     holder: Holder, batcher: Batcher, monitoring: Monitoring, limits: Limits, close: Callable[[], None]
 ) -> Starlette:
     """Return the application; `close` is called when the last request is answered."""
-
     explainer = Explainer()
 
     @asynccontextmanager
