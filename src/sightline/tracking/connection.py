@@ -124,12 +124,10 @@ def _name_databases_in_errors() -> None:
     from sqlalchemy.engine import Engine, ExceptionContext
 
     @event.listens_for(Engine, "handle_error")
-    def name_file(context: ExceptionContext) -> None:
+    def name_file(context: ExceptionContext) -> BaseException | None:
         file = context.engine.url.database if context.engine is not None else None
         error = context.original_exception
-        refused = disk_error(error, Path(file)) if file is not None else None
-        if refused is not None:
-            context.chained_exception = refused
+        return disk_error(error, Path(file)) if file is not None else None  # raised in its place
 
 
 def _ask(uri: str, seconds: int = 30) -> None:
