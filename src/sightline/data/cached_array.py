@@ -66,7 +66,7 @@ def open_array(path: Path) -> UINT8 | None:
                 os.utime(path)
             np.lib.format.read_magic(file)
             shape, _, kind = np.lib.format.read_array_header_1_0(file)
-            array = CachedArray(file, kind, "r", file.tell(), shape)  # type: ignore[call-overload]
+            array = CachedArray(file, kind, "r", file.tell(), shape)
             array.path = path.absolute()
             mapped: UINT8 = array
             return mapped
@@ -100,7 +100,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[WriteRow]:
         _reserve(number, start + size, folder)
 
         def write(index: int, row: UINT8) -> None:
-            left, place = memoryview(np.ascontiguousarray(row)).cast("B"), start + index * row_size
+            left, place = memoryview(np.ascontiguousarray(row).data).cast("B"), start + index * row_size
             if len(left) != row_size:
                 raise ValueError(f"row {index} has {len(left)} bytes, {row_size} belong there")
             while left:
