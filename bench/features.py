@@ -10,7 +10,7 @@ each batch before it sends it. Ours decodes from the prepared store and writes a
 from __future__ import annotations
 
 import argparse
-import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +33,7 @@ from sightline.features.building import build_features
 from sightline.features.embedding import batches, embed_split
 from sightline.features.feature_map import FeatureMap
 from sightline.models.classifiers import build_classifier
+from sightline.processors import usable_processors
 from sightline.stage import set_up_process
 from sightline.structures import UINT8
 
@@ -140,9 +141,16 @@ def _embed_and_tell(folder: Path) -> None:
     features, _ = network_features("timm:resnet10t", 28, 1, "layer4")
     with tempfile.TemporaryDirectory() as made:
         embed_split(SplitStore(folder), features, Path(made, "train.arrow"))
-    # Of this program alone: `getrusage` would tell that of the process it was forked from where that is larger.
-    status = Path("/proc/self/status").read_text().splitlines()
-    print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024)
+    print(_peak_bytes() >> 20)
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # macOS; on Linux it would be that of the process it was forked from where that is larger
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) << 10
 
 
 def digits(folder: Path, count: int) -> Path:
@@ -168,7 +176,7 @@ def main() -> None:
         _embed_and_tell(arguments.memory)
         return
     console = Console()
-    console.print(f"{os.cpu_count()} processors, {torch.get_num_threads()} threads of torch")
+    console.print(f"{usable_processors()} processors, {torch.get_num_threads()} threads of torch")
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "photographs"), Path(folder, "prepared")
         write_photographs(raw, 400)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 from sklearn.datasets import load_sample_images
 
 from sightline.data.images import decode
@@ -158,8 +158,8 @@ async def clients(port: int, count: int, seconds: float) -> dict[str, Any]:
 
 def processor_seconds(pid: int) -> float:
     """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def in_process(*arguments: str) -> Any:

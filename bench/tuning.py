@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import statistics
 import tempfile
 from functools import partial
@@ -22,6 +21,7 @@ from bench.images import write_idx, write_photographs
 from sightline.config.datasets import Dataset, Idx, ImageFolder, Split
 from sightline.config.models import Model
 from sightline.data.preparation import prepare
+from sightline.processors import usable_processors
 from sightline.stage import set_up_process
 
 Setting = tuple[str, bool, int]  # precision, channels-last, loader processes
@@ -78,7 +78,7 @@ def every_speed(
     bare = {pair: Burst(partial(trials[pair[1]].step, batch, pair[0]), subject.device) for pair in pairs}
     steps = least_times(bare, seconds=0.0)
     hopeful = [pair for pair in pairs if steps[pair] <= 3 * min(steps.values()) or pair == tuned[:2]]
-    counts = range(min(MOST, len(os.sched_getaffinity(0))) + 1)
+    counts = range(min(MOST, usable_processors()) + 1)
     runs = {
         (precision, layout, workers): loop(subject, trials[layout], precision, size, workers, batches)
         for (precision, layout), workers in itertools.product(hopeful, counts)

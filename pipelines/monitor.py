@@ -153,7 +153,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that its server is ended too
     try:
         chosen(load_params(Path("params.yaml"), policies=False), None)
-    except UserError as error:
+    except Exception as error:
         return fail(error)
     state = monitor(return_state=True)
     print(f"monitor: {state.name}{': ' + state.message if state.message else ''}", file=sys.stderr)

@@ -18,7 +18,6 @@ from typing import Any, TextIO
 from sightline.config import Params, load_params
 from sightline.data.names import require_utf8
 from sightline.dvc_store import HINTS, OUTCOMES, DvcStore, git_dirty
-from sightline.errors import UserError
 from sightline.history import plot_history
 from sightline.ledger import Ledger, now
 from sightline.publish import last_outcomes
@@ -235,7 +234,7 @@ def main() -> int:
         DvcStore(Path()).stage_groups()
         with temporary_settings({PREFECT_API_URL: server_address(Path())}):
             state = retrain(force=True, return_state=True)
-    except UserError as error:
+    except Exception as error:
         return fail(error)
     print(f"retrain: {state.name}{': ' + state.message if state.message else ''}", file=sys.stderr)
     return 0 if state.is_completed() else 1

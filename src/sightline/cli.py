@@ -20,7 +20,6 @@ from sightline.commands.repro import repro
 from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
-from sightline.errors import UserError
 from sightline.stage import fail, set_up_process
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -216,9 +215,9 @@ NEXT = {
 
 
 def main() -> None:
-    """Run the command line; bad input ends with code 2 and no traceback."""
+    """Run the command line; bad input and a full disk end with code 2 and no traceback."""
     set_up_process()
     try:
         app()
-    except UserError as error:
+    except Exception as error:
         sys.exit(fail(error))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.disk import disk_error
 from sightline.errors import UserError
 from sightline.files import new_file
 from sightline.structures import UINT8, LabelMap
@@ -50,7 +51,8 @@ def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
         try:
             _export(network, images, names, work)
         except Exception as error:  # each operator that an exporter lacks raises its own type
-            raise UserError(f"{task.kind}: {type(task.network).__name__}: no ONNX: {_first_line(error)}") from None
+            told = f"{task.kind}: {type(task.network).__name__}: no ONNX: {_first_line(error)}"
+            raise disk_error(error, path) or UserError(told) from None
         model = onnx.load(str(work))
         _strip(model.graph)
         for function in model.functions:

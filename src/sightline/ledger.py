@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.errors import UserError
+from sightline.files import append_line
 
 
 def _utc(value: str) -> str:
@@ -80,19 +80,8 @@ class Ledger:
         self.entries: list[Entry] = list(_read(path)) if path.exists() else []
 
     def append(self, entry: Entry) -> None:
-        """Add a decision; when this returns it survives a power cut."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists()
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(entry.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # the directory entry of a new file
-            finally:
-                os.close(folder)
+        """Add a decision; when this returns it survives a power cut, and where it fails nothing of it is there."""
+        append_line(self.path, entry.model_dump_json())
         self.entries.append(entry)
 
     def head(self, name: str) -> str | None:

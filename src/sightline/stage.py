@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from sightline.disk import disk_error
 from sightline.errors import UserError
 
 # Telemetry and update checks are off unless the user has set the variable.
@@ -43,9 +44,15 @@ def set_up_process() -> None:
             mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def fail(error: UserError) -> int:
-    """Print the lines of an error and return the exit code of bad input."""
-    for line in error.lines:
+def fail(error: Exception) -> int:
+    """Print the lines of what a user can mend, bad input or a full disk, and return its exit code; raise others again.
+
+    It is the one place where programs end; what they write themselves is undone where it is written.
+    """
+    told = error if isinstance(error, UserError) else disk_error(error)
+    if told is None:
+        raise error
+    for line in told.lines:
         print(line, file=sys.stderr)
     return 2
 
@@ -62,7 +69,7 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = 
 
     try:
         stage(load_params(root / "params.yaml", policies), *sys.argv[1:])
-    except UserError as error:
+    except Exception as error:
         code = fail(error)
         _restore_outputs()
         sys.exit(code)

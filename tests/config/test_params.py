@@ -53,6 +53,23 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return values
 
 
+def test_features_and_heads_need_no_models(tmp_path: Path) -> None:
+    values = changed("models", {})
+    values["features"] = {
+        "plain": {
+            "dataset": "digits",
+            "weights": "none",
+            "input": {"size": 8, "channels": 1},
+            "extractor": {"kind": "pixels"},
+        }
+    }
+    values["heads"] = {"near": {"dataset": "digits", "features": "plain", "kind": "nearest_centroid"}}
+    params = load_params(write(tmp_path, values))
+    assert list(params.registered()) == ["near"]
+    with pytest.raises(ConfigError, match=r"models\.cnn: no such entry \(there are none\)"):
+        params.model("cnn")
+
+
 def test_common_trainer_is_overridden_key_by_key(tmp_path: Path) -> None:
     params = load_params(write(tmp_path, changed("models.cnn.trainer", {"max_epochs": 9})))
     assert params.models["cnn"].trainer.max_epochs == 9
@@ -129,7 +146,7 @@ BROKEN = {
         1,
         "models.cnn: trainer.freeze_epochs: 1 needs trained weights, but weights is random",
     ),
-    "no models": ("models", {}, "models: {} is not allowed, must be"),
+    "no models": ("models", {}, "models: empty, as heads is: nothing to evaluate and register; add a model or a head"),
     "a list for a mapping": ("datasets", ["digits"], "datasets: ['digits'] is not allowed, must be"),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +24,7 @@ def serve(
     poll: Annotated[float, typer.Option(min=0.1, help="seconds between two looks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
+    from sightline.processors import usable_processors
     from sightline.publish import champion_version, resolve_model
     from sightline.serve import Batching, Following, Limits, build_service, load_served, open_port, run_server
     from sightline.serve.served_model import ServedModel
@@ -33,7 +33,7 @@ def serve(
 
     def load() -> ServedModel:
         resolved = resolve_model(model, root)
-        threads = max(1, (os.cpu_count() or 1) // workers)
+        threads = max(1, usable_processors() // workers)
         return load_served(resolved.folder, resolved.name, resolved.version or "", threads)
 
     limits = Limits(max_body_mb, megapixels=max_megapixels, queue=max_queue, seconds=timeout)

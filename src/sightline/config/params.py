@@ -32,7 +32,7 @@ class Params(Section):
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     augmentations: dict[Name, Augmentation] = Field({}, description="policies, by name")
     trainer: Trainer = Field(description="common settings of training, may be {}")
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    models: dict[Name, Model] = Field(description="networks, by name; may be {} beside heads")
     features: dict[Name, Features] = Field({}, description="vectors of images, by name")
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
     styles: dict[Name, Style] = Field({}, description="pictures in the style of others, by name")
@@ -140,7 +140,7 @@ T = TypeVar("T")
 
 def _entry(section: dict[str, T], path: str, name: str) -> T:
     if name not in section:
-        known = f" (there are {', '.join(section)})"
+        known = f" (there are {', '.join(section) or 'none'})"
         raise ConfigError([f"{path}.{name}: no such entry{nearest(name, section, known)}"])
     return section[name]
 
@@ -160,6 +160,8 @@ def load_params(path: Path, policies: bool = True) -> Params:
         f"{path}: datasets.{name}: data/inbox/{name} holds what was left out of the others; choose another name"
         for name in sorted({"quarantine"} & set(params.datasets))
     ]
+    if not params.registered():
+        unknown.append(f"{path}: models: empty, as heads is: nothing to evaluate and register; add a model or a head")
     unknown += [
         f"{path}: models.{name}.dataset: {model.dataset!r} is not among datasets"
         + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from sightline.data.cached_array import WriteRow, new_array, open_array
 from sightline.data.images import Placement, Resize, decode, fit, place
 from sightline.data.store import SplitStore
-from sightline.files import new_file
+from sightline.processors import usable_processors
 from sightline.structures import IGNORED, UINT8
 
 CACHE = Path(".sightline/cache")
@@ -36,42 +36,45 @@ def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, fold
     """Return N x size x size x channels uint8, mapped from a file that is made on first use.
 
     The file's name holds the hash of the samples and the input, so it is never stale; it may be deleted at any time.
+
+    Raises:
+        DiskError: there is no space for it.
     """
+
+    def decode_all(write: WriteRow) -> None:
+        def one(index: int) -> None:
+            write(index, fit(decode(store.image(index), channels), size, resize))
+
+        with ThreadPoolExecutor(usable_processors()) as pool, counted(len(store), "decoding") as advance:
+            for _ in side_by_side(one, range(len(store)), len(store.image(0)) if len(store) else 0, pool):
+                advance()
+
     path = folder / f"{store.digest[:24]}-{size}-{channels}-{resize}.npy"
-    if not path.exists():
-        with new_file(path) as work:
-            _decode_all(store, (len(store), size, size, channels), resize, work)
-    pixels: UINT8 = np.load(path, mmap_mode="r")
-    return pixels
+    return _kept(path, (len(store), size, size, channels), decode_all)
 
 
 def raw_maps(store: SplitStore, size: int, resize: Resize, folder: Path = CACHE) -> UINT8:
     """Return N x size x size uint8 class maps, 255 where there is none, mapped from a file as `raw_pixels`."""
+
+    def decode_all(write: WriteRow) -> None:
+        shapes = zip(store.column("height"), store.column("width"), strict=True)
+        for index, (encoded, shape) in enumerate(zip(store.column("semantic"), shapes, strict=True)):
+            if encoded is None:
+                write(index, np.full((size, size), IGNORED, np.uint8))
+            else:
+                original = decode(encoded, 1)[..., 0]
+                write(index, place(*shape, size, resize).map_into_input(original, IGNORED))
+
     path = folder / f"{store.digest[:24]}-{size}-semantic-{resize}.npy"
-    if not path.exists():
-        with new_file(path) as work:
-            maps = np.lib.format.open_memmap(work, mode="w+", dtype=np.uint8, shape=(len(store), size, size))
-            shapes = zip(store.column("height"), store.column("width"), strict=True)
-            for index, (encoded, shape) in enumerate(zip(store.column("semantic"), shapes, strict=True)):
-                maps[index] = IGNORED
-                if encoded is not None:
-                    original = decode(encoded, 1)[..., 0]
-                    maps[index] = place(*shape, size, resize).map_into_input(original, IGNORED)
-            maps.flush()
-    cached: UINT8 = np.load(path, mmap_mode="r")
-    return cached
+    return _kept(path, (len(store), size, size), decode_all)
 
 
-def _decode_all(store: SplitStore, shape: tuple[int, int, int, int], resize: Resize, path: Path) -> None:
-    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-
-    def one(index: int) -> None:
-        pixels[index] = fit(decode(store.image(index), shape[3]), shape[1], resize)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counted(len(store), "decoding") as advance:
-        for _ in side_by_side(one, range(len(store)), len(store.image(0)) if len(store) else 0, pool):
-            advance()
-    pixels.flush()
+def _kept(path: Path, shape: tuple[int, ...], make: Callable[[WriteRow], None]) -> UINT8:
+    """Return the array of a file, made before where there is none; another process may remove it in between."""
+    while (array := open_array(path)) is None:
+        with new_array(path, shape) as write:
+            make(write)
+    return array
 
 
 def side_by_side(
@@ -110,6 +113,6 @@ def decoded(
         image = decode(encoded, channels)
         return fit(image, size, resize), place(image.shape[0], image.shape[1], size, resize)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_processors()) as pool:
         pairs = list(side_by_side(one, images, len(images[0]) if images else 0, pool))
     return np.stack([pixels for pixels, _ in pairs]), [placement for _, placement in pairs]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from sightline.data.images import read
 from sightline.data.names import is_utf8
 from sightline.data.signature import Signature, sign
 from sightline.errors import first_line
+from sightline.processors import usable_processors
 from sightline.structures import Sample, SplitName
 
 _CHUNK = 64  # samples per piece of work, so that threads cost little for tiny images
@@ -75,7 +75,7 @@ def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None
     def inspect_chunk(start: int) -> list[tuple[Record | None, list[Finding]]]:
         return [inspect(source, index, max_pixels) for index in range(start, min(start + _CHUNK, len(source)))]
 
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(usable_processors())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's hints on single files; what matters becomes a finding
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sightline.features.base import Vectors
 from sightline.features.feature_map import FeatureMap
 from sightline.features.store import EXTRACTOR, FeatureCard, rows_sha256
 from sightline.files import new_file, new_folder, write_json
+from sightline.processors import usable_processors
 from sightline.structures import FLOAT32, SPLITS, UINT8
 
 _BATCH_PIXELS = 2**20  # of one batch; few enough for the processor's caches, enough that overhead does not show
@@ -104,7 +104,7 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
         list(side_by_side(one, range(end - start), len(store.image(start)), pool))
         return pixels
 
-    processors, starts = os.cpu_count() or 1, range(0, len(store), size)
+    processors, starts = usable_processors(), range(0, len(store), size)
     spare = processors > 2
     with ThreadPoolExecutor(processors // 2 if spare else processors) as pool:
         yield from _ahead(read, starts) if spare else map(read, starts)

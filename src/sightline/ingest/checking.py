@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from sightline.data.findings import Finding
 from sightline.data.formats import Source, Unreadable, open_files
 from sightline.data.formats.batches import AddedBatch
 from sightline.data.names import printable
+from sightline.processors import usable_processors
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _known(whole: Source, hashes: set[str]) -> dict[str, _Known]:
 
     if not hashes:
         return {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_processors()) as pool:
         return dict(found for found in pool.map(look, range(len(whole))) if found is not None)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.errors import UserError
+from sightline.files import append_line, new_file
 from sightline.ledger import now
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -69,11 +69,7 @@ class BatchRecord:
             quarantined=quarantined,
             reason=reason,
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, line.model_dump_json())
         self.lines.append(line)
 
 
@@ -82,7 +78,8 @@ def _read(path: Path) -> list[Line]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines[-1]:  # a line that was being written when the power went; the batch itself tells it again
-        path.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
+        with new_file(path) as work:
+            work.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
     read = []
     for number, line in enumerate(lines[:-1], 1):
         try:

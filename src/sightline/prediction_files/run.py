@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement, decode, fit, place
 from sightline.prediction_files.sources import ImageFile
+from sightline.processors import usable_processors
 from sightline.structures import UINT8
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def predict_files(
     """
     finished = Finished()
     image = predictor.card.input
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_processors()) as pool:
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
             good: list[tuple[ImageFile, _Read]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from sightline.config import Params
 from sightline.dvc_store import DvcStore, git_dirty, git_sha, lock_md5
 from sightline.errors import UserError
-from sightline.files import read_json
+from sightline.files import read_json, work_folder
 from sightline.ledger import Entry, Ledger
 from sightline.release import Folders, Release, folders, headline_text
 from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
@@ -116,8 +115,8 @@ class Registry:
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
         """Yield an empty folder that is gone afterwards."""
-        with tempfile.TemporaryDirectory(dir=own_folder(self.root)) as folder:
-            yield Path(folder)
+        with work_folder(own_folder(self.root)) as folder:
+            yield folder
 
     def _run(self, name: str, places: Folders, evaluation_md5: str) -> str:
         model = read_json(places.model / "model.json")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from sightline.dvc_store import folder_md5
 from sightline.errors import UserError
+from sightline.files import work_folder
 from sightline.publish.registry import own_folder
 from sightline.tracking import VERSION_TAG, Connection, Version, Versions, tracking_uri
 
@@ -105,10 +105,9 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
     kept = own_folder(root) / "registry" / version.name / f"{version.number}-{md5[:12]}"
     if (kept / "model.json").is_file():
         return kept
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as work:
+    with work_folder(kept.parent) as work:
         try:
-            model = versions.fetch(version, Path(work))
+            model = versions.fetch(version, work)
         except FileNotFoundError as error:
             raise UserError(f"{what}: its files are gone ({error}); `dvc repro` registers it again") from None
         if folder_md5(model) != md5:

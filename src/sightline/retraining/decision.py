@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from sightline.files import append_line
 from sightline.ledger import Ledger, now
 
 Kind = Literal["new data", "changed", "drift", "age", "forced"]
@@ -92,10 +93,8 @@ def old_champions(ledger: Ledger, names: Sequence[str], max_age: float | None, t
 
 def record(decision: Decision, root: Path) -> None:
     """Append a decision to `.sightline/retrain.jsonl`."""
-    path = root / ".sightline" / "retrain.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**asdict(decision), "runs_stages": decision.runs_stages}) + "\n")
+    told = json.dumps({**asdict(decision), "runs_stages": decision.runs_stages})
+    append_line(root / ".sightline" / "retrain.jsonl", told)
 
 
 def today_utc() -> str:

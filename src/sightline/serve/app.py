@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from sightline.serve.batching import Batcher
 from sightline.serve.champion import Holder
-from sightline.serve.heat_map import encoded_heat_map
+from sightline.serve.explaining import Explainer
 from sightline.serve.limits import Limits, Refusal
 from sightline.serve.monitoring import CONTENT_TYPE, Counting, Monitoring
 from sightline.serve.uploads import read_request
@@ -40,24 +40,24 @@ def build_app(
     holder: Holder, batcher: Batcher, monitoring: Monitoring, limits: Limits, close: Callable[[], None]
 ) -> Starlette:
     """Return the application; `close` is called when the last request is answered."""
+    explainer = Explainer()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        await asyncio.to_thread(explainer.close)
         await asyncio.to_thread(close)
 
     app = Starlette(lifespan=lifespan)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _refused)
-    _add_model_routes(app, holder, batcher, limits)
+    _add_model_routes(app, holder, batcher, explainer, limits)
     _add_other_routes(app, holder, monitoring)
     app.add_middleware(Counting, monitoring=monitoring, known=_KNOWN)
     return app
 
 
-def _add_model_routes(app: Starlette, holder: Holder, batcher: Batcher, limits: Limits) -> None:
-    explaining = asyncio.Lock()
-
+def _add_model_routes(app: Starlette, holder: Holder, batcher: Batcher, explainer: Explainer, limits: Limits) -> None:
     async def predict(request: Request) -> Response:
         model = holder.model
         uploads, options = await read_request(request, limits)
@@ -67,10 +67,7 @@ def _add_model_routes(app: Starlette, holder: Holder, batcher: Batcher, limits: 
     async def explain(request: Request) -> Response:
         model = holder.model
         uploads, _ = await read_request(request, limits)
-        if explaining.locked():
-            raise Refusal(503, "another heat map is being made; try again after a second", {"Retry-After": "1"})
-        async with explaining:
-            label, png = await _in_time(asyncio.to_thread(encoded_heat_map, model, uploads[0]), limits)
+        label, png = await _in_time(explainer.explain(model, uploads[0]), limits)
         heat = {"label": label, "heat_png": base64.b64encode(png).decode()}
         return _json({"model": model.name, "version": model.version, **heat})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sightline.processors import usable_processors
 from sightline.serve.limits import MEGABYTE, Limits, Refusal, Upload
 from sightline.serve.served_model import Input, Options, ServedModel
 
@@ -67,7 +67,7 @@ class Batcher:
         self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._threads_each = max(1, (os.cpu_count() or 1) // workers)
+        self._threads_each = max(1, usable_processors() // workers)
         self._threads = [threading.Thread(target=self._work, name=f"batches-{number}") for number in range(workers)]
         for thread in self._threads:
             thread.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from sightline.errors import UserError
 from sightline.explain.targets import has_targets
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
+from sightline.processors import usable_processors
 from sightline.serve.limits import Upload, check_whole, unreadable
 from sightline.structures import UINT8, LabelMap, Prediction
 from sightline.tasks.base import Task
@@ -140,7 +140,7 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     Raises:
         UserError: no model there, or damaged.
     """
-    model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or os.cpu_count()))
+    model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
     image = model.predictor.card.input
     blank = np.zeros((image.size, image.size, image.channels), np.uint8)
     model.predict([(blank, place(image.size, image.size, image.size, image.resize))])

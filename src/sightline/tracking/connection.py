@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sightline.disk import disk_error, told_as
 from sightline.errors import UserError
+from sightline.files import work_folder
 
 EXPERIMENT = "sightline"
 
@@ -51,8 +54,13 @@ class Connection:
 
         for talker in ("mlflow", "alembic"):  # a line per migration, and per example checked
             logging.getLogger(talker).setLevel(logging.WARNING)
+        # What it raises is told by whoever ends; here it would come with a traceback before that.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        _name_databases_in_errors()
         if self.remote:
             _ask(self.uri)
+        elif not self.shared:
+            _make_whole(self.root / "mlflow.db", self.root / ".sightline" / "mlflow.lock")
         # Not `set_tracking_uri`: it leaves MLFLOW_TRACKING_URI in the environment, where every other project finds it.
         return mlflow.MlflowClient(self.uri)
 
@@ -86,6 +94,40 @@ class Connection:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # unknown, not an id
                 return False
             raise
+
+
+def _make_whole(database: Path, lock: Path) -> None:
+    """Make a project's database whole or not at all: killed or on a full disk, its migrations cannot be taken up.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    if database.exists():
+        return
+    import mlflow
+
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # trainings begin side by side
+        if database.exists():
+            return
+        with told_as(database), work_folder(lock.parent) as folder:  # with the journal beside it
+            work = folder.resolve() / database.name
+            mlflow.MlflowClient(f"sqlite:///{work}").search_experiments(max_results=1)
+            work.replace(database)
+
+
+@cache
+def _name_databases_in_errors() -> None:
+    """Let a database that cannot be written to be told by its file, which its errors do not name."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine, ExceptionContext
+
+    @event.listens_for(Engine, "handle_error")
+    def name_file(context: ExceptionContext) -> BaseException | None:
+        file = context.engine.url.database if context.engine is not None else None
+        error = context.original_exception
+        return disk_error(error, Path(file)) if file is not None else None  # raised in its place
 
 
 def _ask(uri: str, seconds: int = 30) -> None:

@@ -16,6 +16,7 @@ from sightline.tracking.limits import short_key, short_params
 
 WEIGHTS_TAG = "sightline.weights"  # set last: a run that has it is complete
 EVALUATION_TAG = "sightline.evaluation"
+_REPLAYING_TAG = "sightline.replaying"  # until it is whole: the weights whose run it will be
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Runs:
         from mlflow.entities import Param
 
         client = self._connection.client
-        made = client.create_run(self._connection.experiment, run_name=name, tags={"sightline.replayed": "true"})
+        self._remove_unfinished(weights_sha256)
+        tags = {"sightline.replayed": "true", _REPLAYING_TAG: weights_sha256}
+        made = client.create_run(self._connection.experiment, run_name=name, tags=tags)
         run = str(made.info.run_id)
         values = short_params(json.loads((training / "training.json").read_text(encoding="utf-8")))
         params = [Param(key, value) for key, value in values.items()]
@@ -56,8 +59,18 @@ class Runs:
         client.log_artifacts(run, str(training), "training")
         client.set_terminated(run)
         client.set_tag(run, WEIGHTS_TAG, weights_sha256)
+        client.delete_tag(run, _REPLAYING_TAG)
         self._replayed.add(run)
         return run
+
+    def _remove_unfinished(self, weights_sha256: str) -> None:
+        """Delete the runs that a killed process, or one whose disk was full, has begun to replay."""
+        if self._connection.shared:  # another clone may be at it
+            return
+        client, condition = self._connection.client, f"tags.`{_REPLAYING_TAG}` = '{weights_sha256}'"
+        for run in client.search_runs([self._connection.experiment], condition):
+            if WEIGHTS_TAG not in run.data.tags:
+                client.delete_run(run.info.run_id)
 
     def keep_one(self, run: str, other: str) -> None:
         """Delete `run`, if it was replayed here while somebody else made `other` of the same weights."""

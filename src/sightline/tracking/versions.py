@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from sightline.disk import DiskError
 from sightline.tracking.connection import Connection
 from sightline.tracking.limits import TAG_LENGTH
 
@@ -75,9 +80,13 @@ class Versions:
 
         client = self._connection.client
         logged = client.create_logged_model(self._connection.experiment, name=name, source_run_id=run)
-        with tempfile.TemporaryDirectory() as folder:
-            _save_model(Path(folder) / "model", model, run, logged)
-            client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                _save_model(Path(folder) / "model", model, run, logged)
+                client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        except BaseException:
+            self._remove(logged)
+            raise
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
         try:
@@ -94,6 +103,15 @@ class Versions:
             client.delete_logged_model(logged.model_id)
             return first
         return Version(name, str(made.version), run, dict(tags))
+
+    def _remove(self, logged: Any) -> None:
+        """Remove what was written of a model so far, which also makes room to tell the database of it."""
+        from mlflow.exceptions import MlflowException
+
+        if logged.artifact_location.startswith("file://"):
+            shutil.rmtree(url2pathname(urlsplit(logged.artifact_location).path), ignore_errors=True)
+        with suppress(MlflowException, DiskError):
+            self._connection.client.delete_logged_model(logged.model_id)
 
     def get(self, name: str, number: str) -> Version | None:
         """Return a version by its number."""

@@ -28,6 +28,7 @@ from sightline.structures import LabelMap
 from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
 from sightline.training.callbacks import build_callbacks
+from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.module import Fit
 from sightline.training.resume import RESUME, file_hash, resume_folder, usable_checkpoint
@@ -196,6 +197,7 @@ def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Lo
             strategy=_strategy(settings.strategy, settings.freeze_epochs > 0),
             num_nodes=settings.num_nodes,
             precision=numerics.plugin,
+            plugins=[WholeCheckpoints()],
             max_epochs=settings.max_epochs,
             accumulate_grad_batches=settings.accumulate,
             gradient_clip_val=settings.clip_norm,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from sightline.errors import UserError
+from sightline.processors import usable_processors
 
 Precision = Literal["32", "bf16", "16"]
 
@@ -65,7 +65,7 @@ def choose_numerics(
         channels_last = device in ("cpu", "cuda") and large and dense + depthwise > 0
     else:
         channels_last = layout == "channels_last"
-    return Numerics(chosen, channels_last, threads or len(os.sched_getaffinity(0)))
+    return Numerics(chosen, channels_last, threads or usable_processors())
 
 
 def _convolutions(network: nn.Module) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import torch
 
+from sightline.processors import usable_processors
+
 Key = TypeVar("Key")
 
 WARM_UP = 2  # runs of each
@@ -117,7 +119,7 @@ def settled(times: Mapping[Key, float], now: Key, rule: Key, margin: float = 0.1
 
 def other_work() -> str | None:
     """Return a warning where other processes kept a quarter of the cores or more busy in the last minute."""
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    load, cores = os.getloadavg()[0], usable_processors()
     if load < cores / 4:
         return None
     return f"other work keeps {load:.1f} of {cores} cores busy: timings are doubtful, repeat them on a quiet machine"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
+from sightline.processors import usable_processors
 from sightline.training.hardware import Numerics, Precision
 from sightline.tuning.findings import Finding
 from sightline.tuning.speed import least_times, least_within, wait_for
@@ -25,7 +25,7 @@ def tune_workers(subject: Subject, numerics: Numerics, size: int, seconds: float
         size: of the batch.
         seconds: for the timing.
     """
-    counts = range(min(MOST, len(os.sched_getaffinity(0))) + 1)
+    counts = range(min(MOST, usable_processors()) + 1)
     trial = subject.trial(numerics.channels_last)
     alone = loop(subject, trial, numerics.precision, size, workers=0, batches=3)
     each = size * min(alone(), alone())
