@@ -1,10 +1,10 @@
-"""A stand-in for a GPU, on machines without one: tensors that are computed on the CPU and behave as if on `cuda:0`.
+"""A stand-in for a GPU, on machines without one: tensors computed on the CPU that behave as if on `cuda:0`.
 
-A tensor "on the device" is a wrapper around one on the CPU. Every operation inside `standing_in()` unwraps, computes and
-wraps again, and fails where CUDA would: on tensors of both devices (single numbers beside others may stay on the CPU,
-index tensors too), on NumPy's access, and on generators of the other device. Factories make tensors where they are told
-to, the CPU by default. Torch itself takes the wrappers for tensors of its `meta` device, which has no kernels of its own
-and needs no driver; Python sees `cuda:0`.
+A tensor "on the device" is a wrapper around one on the CPU. Every operation inside `standing_in()` unwraps, computes
+and wraps again, and fails where CUDA would: on tensors of both devices (single numbers beside others may stay on the
+CPU, index tensors too), on NumPy's access, and on generators of the other device. Factories make tensors where they are
+told to, on the CPU by default. Torch itself takes the wrappers for tensors of its `meta` device, which needs no driver;
+Python sees `cuda:0`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -20,11 +21,12 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("cuda", 0)
-_CARRIER = torch.device("meta", 1)  # what stands for DEVICE inside torch; the true meta device has no number
+_CARRIER = torch.device("meta")  # what stands for DEVICE inside torch
 _MIXED = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu"
 aten = torch.ops.aten
 _INDICES_ANYWHERE = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 _ACROSS = {aten.copy_.default, aten._to_copy.default}
+_BY_INDEX = {Tensor.__getitem__, Tensor.__setitem__}
 _FROM_VALUES = {torch.tensor, torch.as_tensor, torch.asarray}
 
 
@@ -66,12 +68,13 @@ class OnDevice(Tensor):
 def computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Run an operation where its tensors are."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    assert all(isinstance(one, OnDevice) or not one.is_meta for one in tensors), f"{func}: a tensor without values"
     on_device = any(isinstance(one, OnDevice) for one in tensors)
     target = kwargs.get("device")
     if on_device:
         _require_one_device(func, args, tensors)
         _require_generator(args, kwargs)
-    ends_on_device = on_device if target is None else target == _CARRIER
+    ends_on_device = on_device if target is None else target.type == _CARRIER.type
     if func is aten.copy_.default:
         args[0].held.copy_(_held(args[1])) if isinstance(args[0], OnDevice) else args[0].copy_(_held(args[1]))
         return args[0]
@@ -132,8 +135,14 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if func is torch._C._nn._parse_to:  # tells what it is told
+            return func(*args, **kwargs)
         if func in _FROM_VALUES and _is_device(kwargs.get("device")):
             return func(*args, **{**kwargs, "device": "cpu"}).to(_CARRIER)
+        if func in _BY_INDEX and isinstance(args[0], OnDevice):  # torch would make a list a tensor without values
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            index = tuple(torch.tensor(own).to(_CARRIER) if isinstance(own, list) else own for own in index)
+            return func(args[0], index, *args[2:])
         if func is Tensor.cuda:
             return args[0].to(_CARRIER)
         if func is Tensor.tolist and isinstance(args[0], OnDevice):
@@ -150,7 +159,8 @@ class _Functions(TorchFunctionMode):
 @contextmanager
 def standing_in() -> Iterator[torch.device]:
     """Let tensors be moved to the device that is yielded."""
-    with _Functions(), _Dispatch():
+    # In inference mode torch leaves the division into single operations to the device.
+    with patch.object(torch, "inference_mode", torch.no_grad), _Functions(), _Dispatch():
         yield DEVICE
 
 

@@ -144,7 +144,8 @@ def test_explanations(entry: Entry, prepared: Path) -> None:
         assert np.isfinite(responses(task, inside, [deep])[deep].largest).all()
         assert len(image_features(task, inside, deep)) == len(TWO)
         channel_images(task, deep, [0, 1], shape, 1, 0)
-        seen_areas(task, *shape, [deep])
+        if entry is CONTRACT["classification"]:  # it looks at a copy on the CPU, for seconds where networks are deep
+            seen_areas(task, *shape, [deep])
         if not has_targets(task):
             return
         class_images(task, [0, 1], shape, 1, 0)
