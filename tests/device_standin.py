@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("cuda", 0)
@@ -87,8 +88,24 @@ def computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     outputs = func(*held_args, **held_kwargs)
     if not ends_on_device:
         return outputs.clone() if func is aten._to_copy.default and outputs is held_args[0] else outputs
-    wrapped = tree_map(lambda one: OnDevice(one) if isinstance(one, Tensor) else one, outputs)
-    return return_and_correct_aliasing(func, args, kwargs, wrapped) if on_device else wrapped
+    changed = _changed(func)
+    if changed is not None:  # in place: what went in comes out
+        return args[changed] if changed < len(args) else kwargs[func._schema.arguments[changed].name]
+    return tree_map(lambda one: OnDevice(one) if isinstance(one, Tensor) else one, outputs)
+
+
+@cache
+def _changed(func: Any) -> int | None:
+    """Return the place of the argument that an operation writes to and returns, if it is one of these."""
+    for returned in func._schema.returns:
+        if returned.alias_info is not None and returned.alias_info.is_write:
+            [place] = [
+                number
+                for number, argument in enumerate(func._schema.arguments)
+                if argument.alias_info is not None and argument.alias_info.before_set == returned.alias_info.before_set
+            ]
+            return place
+    return None
 
 
 def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
