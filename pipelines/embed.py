@@ -8,14 +8,13 @@ from sightline.stage import run_stage
 
 def stage(params: Params, name: str) -> None:
     """Embed one data set."""
-    import torch
-
+    from sightline.device import chosen_device
     from sightline.features.building import build_features
     from sightline.features.embedding import embed
 
     section = params.features_of(name)
     features = build_features(section, params.seed)
-    features.extractor.to("cuda" if torch.cuda.is_available() else "cpu")
+    features.extractor.to(chosen_device())
     card = embed(features, Path("data/prepared", section.dataset), Path("data/features", name))
     print(f"{name}: " + ", ".join(f"{layer} {size}" for layer, size in card.dimensions.items()) + " features per image")
 

@@ -12,6 +12,7 @@ from sightline.stage import run_stage
 
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
+    from sightline.device import chosen_device
     from sightline.evaluate import comparable_numbers, evaluate_model
     from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
@@ -22,7 +23,7 @@ def stage(params: Params, name: str) -> None:
         metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
-        predictor = load_predictor(Path("models", name), engine="torch")
+        predictor = load_predictor(Path("models", name), chosen_device(), engine="torch")
         draw_evaluation(folder, prepared, curves, predictor.predictions)
         settings = params.evaluation
         known = read_columns(prepared, Path("data/slices", settings.slices_file) if settings.slices_file else None)

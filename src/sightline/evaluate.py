@@ -13,6 +13,7 @@ from sightline.artifact import read_onnx
 from sightline.config.evaluation import Evaluation
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
+from sightline.device import chosen_device
 from sightline.errors import UserError
 from sightline.files import write_json
 from sightline.heads.artifact import HeadCard
@@ -42,7 +43,7 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
     Raises:
         UserError: the model's classes are not those of the data.
     """
-    predictor = load_predictor(model, engine="torch")
+    predictor = load_predictor(model, chosen_device(), engine="torch")
     check_labels(predictor, prepared, model)
     store = SplitStore(prepared / "test")
     truth, bins = _truth(store, predictor.task), settings.calibration_bins
@@ -51,7 +52,7 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
     onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
     if onnx is not None:
         batches = _batches(predictor, store, settings.batch_size)
-        metrics["onnx"] = compare_engines(predictor.task, onnx, batches, truth, bins, measured)
+        metrics["onnx"] = compare_engines(predictor.task.cpu(), onnx, batches, truth, bins, measured)
     write_json(folder / "metrics.json", metrics)
     measured.rows.to_parquet(folder / "predictions.parquet", index=False)
     for name, table in measured.tables.items():

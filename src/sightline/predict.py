@@ -81,6 +81,8 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
     Raises:
         UserError: no model there, or damaged; or it has no ONNX where that was asked for.
     """
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # predictions do not depend on the device, but for rounding
     task: Task
     card: ModelCard | HeadCard
     onnx: OnnxNetwork | None = None

@@ -35,7 +35,7 @@ def test_an_epoch_of_steps_gives_the_weights_of_a_training(
     subject = subject_of(**settings)
     trial, batches = subject.trial(subject.now.channels_last, rate=0.01), subject.batches(64)
     accumulate = subject.config.trainer.accumulate
-    for _ in range(subject.data.steps_per_epoch(1) // accumulate):
+    for _ in range(len(subject.data.training_batch_sizes(1)) // accumulate):
         trial.step([next(batches) for _ in range(accumulate)], subject.now.precision)
     train(model_of(**settings), subject.seed, digits, Path("model"))
     trained = read_model(Path("model"))[0].network.state_dict()

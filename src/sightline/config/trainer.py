@@ -20,7 +20,7 @@ class Trainer(Section):
     """The training loop."""
 
     max_epochs: PositiveInt = 10
-    batch_size: PositiveInt = Field(32, description="samples per step on each device")
+    batch_size: PositiveInt = Field(32, description="samples per step, on all processes together")
     accumulate: PositiveInt = Field(1, description="steps whose gradients are summed before an update")
     clip_norm: Positive | None = Field(None, description="largest gradient norm; null: no clipping")
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(

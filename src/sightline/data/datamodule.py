@@ -155,9 +155,9 @@ class PreparedData(LightningDataModule):
                 len(labels),
             )
 
-    def steps_per_epoch(self, world: int) -> int:
-        """Return the number of training batches each process takes per epoch."""
-        return len(EpochSampler(len(self.data["train"]), self.batch_size, self.seed, lambda: 0, 0, world))
+    def training_batch_sizes(self, world: int) -> list[int]:
+        """Return, for each training batch of an epoch, the number of its samples on all processes together."""
+        return EpochSampler(len(self.data["train"]), self.batch_size, self.seed, lambda: 0, 0, world).joint_sizes()
 
     def validation_batches(self) -> Iterator[Batch]:
         """Yield all validation samples, in order, whatever the number of processes."""

@@ -47,6 +47,12 @@ class EpochSampler:
         # Batch normalisation cannot learn from a single sample: it joins the batch before it.
         return max(1, batches + (rest > 1))
 
+    def joint_sizes(self) -> list[int]:
+        """Return how many samples each batch has on all processes together."""
+        batches = len(self)
+        full = [self.batch_size * self.world] * (batches - 1)
+        return [*full, self.count - sum(full)]
+
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, batches = self.epoch(), len(self)
         random = np.random.Generator(np.random.Philox(key=[key(self.seed, "order", epoch), 0]))

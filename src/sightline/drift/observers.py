@@ -90,12 +90,10 @@ class ModelObserver(Observer):
     """
 
     def __init__(self, folder: Path, title: str) -> None:
-        import torch
-
+        from sightline.device import chosen_device
         from sightline.predict import load_predictor
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._predictor = load_predictor(folder, device, engine="torch")
+        self._predictor = load_predictor(folder, chosen_device(), engine="torch")
         self.title, self.input = title, self._predictor.card.input
         self.classes = self._predictor.card.labels.classes
 

@@ -25,17 +25,18 @@ class Spectrum:
         count: N images.
         size: S, height and width in pixels.
         channels: C.
-        seed: of the first weights.
+        seed: of the first weights, which are drawn on the CPU.
+        device: where they are kept.
     """
 
-    def __init__(self, count: int, size: int, channels: int, seed: int) -> None:
+    def __init__(self, count: int, size: int, channels: int, seed: int, device: torch.device) -> None:
         self.size = size
         generator = torch.Generator().manual_seed(seed)
         shape = (count, channels, size, size // 2 + 1, 2)
-        self.weights = (_START * torch.randn(shape, generator=generator)).requires_grad_()
+        self.weights = (_START * torch.randn(shape, generator=generator)).to(device).requires_grad_()
         frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
         scale = 1 / np.maximum(frequency, 1 / size)
-        self.scale = torch.from_numpy(scale.astype(np.float32))[..., None]
+        self.scale = torch.from_numpy(scale.astype(np.float32))[..., None].to(device)
 
     def images(self) -> Tensor:
         """Return N x C x S x S in 0..255."""
@@ -44,7 +45,9 @@ class Spectrum:
         return 255 * torch.sigmoid(_CONTRAST * pixels)
 
 
-def ascended(objective: Objective, count: int, size: int, channels: int, steps: int, seed: int) -> tuple[UINT8, UINT8]:
+def ascended(
+    objective: Objective, count: int, size: int, channels: int, steps: int, seed: int, device: torch.device
+) -> tuple[UINT8, UINT8]:
     """Make one image for each of N units.
 
     In each step the images are moved a little at random (jitter) and every second time blurred (Yosinski et al. 2015),
@@ -57,11 +60,12 @@ def ascended(objective: Objective, count: int, size: int, channels: int, steps: 
         channels: C.
         steps: of Adam.
         seed: of the start and the jitter.
+        device: of the objective.
 
     Returns:
         The images that ascent began with, and those that it made: N x S x S x C uint8.
     """
-    spectrum = Spectrum(count, size, channels, seed)
+    spectrum = Spectrum(count, size, channels, seed, device)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam([spectrum.weights], lr=_RATE)
     reach = max(1, size // _SHIFT)
@@ -80,5 +84,5 @@ def ascended(objective: Objective, count: int, size: int, channels: int, steps: 
 
 def _pixels(spectrum: Spectrum) -> UINT8:
     with torch.no_grad():
-        pixels: UINT8 = spectrum.images().permute(0, 2, 3, 1).round().byte().numpy()
+        pixels: UINT8 = spectrum.images().permute(0, 2, 3, 1).round().byte().cpu().numpy()
     return pixels

@@ -76,7 +76,8 @@ def map_layers(task: Task, pixels: UINT8) -> list[MapLayer]:
 
 
 def forward_layers(task: Task, images: Tensor) -> Any:
-    """Run the network that is looked into on N x S x S x C images, uint8 or float in 0..255."""
+    """Run the network that is looked into on N x S x S x C images, uint8 or float in 0..255, of any device."""
+    images = images.to(task.mean.device)
     if isinstance(task, SlidingWindow):
         return task.network.classifier((images.permute(0, 3, 1, 2).to(task.mean.dtype) - task.mean) / task.std)
     return task(images)

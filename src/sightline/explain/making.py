@@ -15,6 +15,7 @@ from sightline.artifact import read_model
 from sightline.config.explanations import ExplainMethod, Explanation
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
+from sightline.device import chosen_device
 from sightline.errors import UserError
 from sightline.explain.activations import activations_picture
 from sightline.explain.filters import filters_picture
@@ -59,6 +60,7 @@ def explain_model(model: Path, prepared: Path, settings: Explanation, seed: int,
         UserError: no network there, other classes, or a method or layer that it does not have.
     """
     task, card = read_model(model)
+    task.to(chosen_device())
     if card.labels.sha256 != load_labels(prepared).sha256:
         raise UserError(f"{model}: its classes are not those of {prepared}; train again with dvc repro")
     store = SplitStore(prepared / "test")

@@ -8,6 +8,7 @@ from pathlib import Path
 from sightline.artifact import read_model
 from sightline.data.cache import counted, decoded
 from sightline.data.image_formats import require_whole
+from sightline.device import chosen_device
 from sightline.errors import UserError
 from sightline.explain.heat_pictures import Subject, heat_pictures
 from sightline.explain.layers import map_layers
@@ -39,6 +40,7 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
     if holds_head(model):
         raise UserError(f"{model}: is a head over features, and only networks are explained; name a network")
     task, card = read_model(model)
+    task.to(chosen_device())
     require_targets(task)
     encoded = [_read(file) for file in files]
     image = card.input

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ def seen_areas(task: Task, size: int, channels: int, layers: Sequence[str]) -> d
     Returns:
         Corners as in `Patch`; they reach beyond the image where padding is seen.
     """
+    if task.mean.device.type != "cpu":  # what depends on what is followed there
+        task = copy.deepcopy(task).cpu()
     image = torch.zeros(1, size, size, channels).permute(0, 3, 1, 2)
     fields = ReceptiveFields(image)
     found: dict[str, list[list[Corner]]] = {}

@@ -24,7 +24,7 @@ def with_random_weights(task: AnyTask, seed: int) -> AnyTask:
 
     Numbers that no layer's own rule draws (tokens, positions, scales) get values of the same mean and deviation.
     """
-    network = copy.deepcopy(task.network)
+    network = copy.deepcopy(task.network).cpu()  # whose generator draws, whatever the device
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(_APART + seed)
         for module in network.modules():
@@ -36,7 +36,7 @@ def with_random_weights(task: AnyTask, seed: int) -> AnyTask:
                 if own.numel() > 1:
                     own.copy_(own.mean() + own.std() * torch.randn_like(own))
     renewed = copy.copy(task)  # the registered buffers are shared, the network is not
-    renewed._modules = {**task._modules, "network": network}
+    renewed._modules = {**task._modules, "network": network.to(task.mean.device)}
     return renewed.eval()
 
 

@@ -53,7 +53,7 @@ def responses(task: Task, pixels: UINT8, layers: Sequence[str]) -> dict[str, Res
                 sizes[name] = (values.shape[2], values.shape[3])
                 best, where = values.flatten(2).max(2)
                 largest[name].append(numbers(best))
-                place[name].append(where.numpy())
+                place[name].append(where.cpu().numpy())
                 means[name].append(numbers(values.mean((2, 3))))
                 zeros[name] += (values <= 0).float().mean((1, 2, 3)).tolist()
     return {

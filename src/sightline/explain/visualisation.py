@@ -67,11 +67,11 @@ def channel_images(
         with suppress(_Reached):
             forward_layers(task, images)
         values = kept[0].flatten(2).mean(2) if kept[0].ndim == 4 else kept[0]
-        return values[torch.arange(len(channels)), torch.tensor(channels)]
+        return values[:, list(channels)].diagonal()
 
     hook = body_network(task).get_submodule(layer).register_forward_hook(stop)
     try:
-        return ascended(objective, len(channels), *shape, steps, seed)
+        return ascended(objective, len(channels), *shape, steps, seed, task.mean.device)
     finally:
         hook.remove()
 
@@ -86,7 +86,7 @@ def class_images(
         own = scores.diagonal()
         return own - scores.mean(1)  # what all classes like is no feature of one
 
-    return ascended(objective, len(classes), *shape, steps, seed)
+    return ascended(objective, len(classes), *shape, steps, seed, task.mean.device)
 
 
 def visualisation_picture(
@@ -145,7 +145,7 @@ def _excitement(gains: Sequence[tuple[float, float]]) -> Check:
 def _recognition(task: Task, classes: Sequence[int], images: UINT8) -> Check:
     with torch.no_grad():
         scores = class_scores(task, torch.from_numpy(images))[:, list(classes)]
-    share = float((scores.argmax(1) == torch.arange(len(classes))).float().mean())
+    share = float(np.mean(scores.argmax(1).cpu().numpy() == np.arange(len(classes))))
     guess = 1 / len(classes)
     passes = share > max(guess, 0.5)
     told = f"{share:.0%} of the images of classes are taken for their class (guessing {guess:.0%})"

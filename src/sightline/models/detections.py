@@ -67,4 +67,4 @@ def share_found(found: Sequence[dict[str, Tensor]], boxes: Sequence[Tensor], lab
         same = label[:, None] == said["labels"][None, :count]
         hits += int((near & same).any(1).sum())
         total += count
-    return torch.tensor(hits / total if total else 1.0)
+    return torch.tensor(hits / total if total else 1.0, device=boxes[0].device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
@@ -12,6 +13,18 @@ from sightline.models.anchors import StrideAnchors
 from sightline.models.dense_detector import DenseDetector
 from sightline.models.feature_pyramid import build_pyramid
 from sightline.models.hub import Weights
+from sightline.models.processes import joint_mean
+
+
+class _Head(FCOSHead):  # type: ignore[misc]  # torchvision has no annotations
+    """torchvision's, whose losses are means over the points with an object, here over those of all processes."""
+
+    def compute_loss(
+        self, targets: list[Any], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]
+    ) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = super().compute_loss(targets, head_outputs, anchors, matched_idxs)
+        points = torch.stack([(own >= 0).sum() for own in matched_idxs]).sum()
+        return {name: joint_mean(loss, points) for name, loss in losses.items()}
 
 
 class Fcos(DenseDetector):
@@ -63,7 +76,7 @@ def build_fcos(
         pyramid,
         classes,
         anchor_generator=StrideAnchors(strides, (1.0,), (1.0,)),
-        head=FCOSHead(width, 1, classes, head_convs),
+        head=_Head(width, 1, classes, head_convs),
         score_thresh=score_threshold,
         nms_thresh=nms_iou,
         detections_per_img=max_objects,

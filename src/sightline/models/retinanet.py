@@ -13,6 +13,7 @@ from sightline.models.anchors import StrideAnchors
 from sightline.models.dense_detector import DenseDetector
 from sightline.models.feature_pyramid import build_pyramid
 from sightline.models.hub import Weights
+from sightline.models.processes import joint_mean
 
 _OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))  # Lin et al. 2017, section 4.1
 _RATIOS = (0.5, 1.0, 2.0)
@@ -22,7 +23,8 @@ class DenseRetinaNet(DenseDetector):
     """RetinaNet (Lin et al. 2017, Focal Loss for Dense Object Detection) of torchvision, with group normalisation."""
 
     def _losses(self, targets: list[Any], outputs: dict[str, Tensor], anchors: list[Tensor]) -> list[Tensor]:
-        return list(self.head.compute_loss(targets, outputs, anchors).values())
+        losses = self.head.compute_loss(targets, outputs, anchors)  # means over images
+        return [joint_mean(loss, len(targets)) for loss in losses.values()]
 
 
 def build_retinanet(

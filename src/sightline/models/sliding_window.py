@@ -93,8 +93,10 @@ def window_scores(classifier: nn.Module, images: Tensor, grid: WindowGrid) -> Te
 def _gathered(images: Tensor, window: int, stride: int) -> Tensor:
     """N x C x H x W -> N x W x C x window x window, as `unfold` twice, which exporters do not know."""
     channels, height, width = (int(side) for side in images.shape[1:])
+    at = images.device
     rows, columns = (
-        torch.arange(0, side - window + 1, stride)[:, None] + torch.arange(window) for side in (height, width)
+        torch.arange(0, side - window + 1, stride, device=at)[:, None] + torch.arange(window, device=at)
+        for side in (height, width)
     )
     picked = images.index_select(2, rows.flatten()).index_select(3, columns.flatten())
     windows = picked.reshape(-1, channels, len(rows), window, len(columns), window).permute(0, 2, 4, 1, 3, 5)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
@@ -17,6 +18,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from sightline.models.anchors import StrideAnchors
 from sightline.models.feature_pyramid import Body, build_pyramid
 from sightline.models.hub import Weights
+from sightline.models.processes import joint_mean
 from sightline.models.second_stage import masked_losses
 
 _RATIOS = (0.5, 1.0, 2.0)
@@ -26,6 +28,24 @@ _UNITS = 4  # of the dense layers that look at a proposal, in channels of the py
 _PROPOSED_SAMPLES = 128  # anchors per image from which the first stage learns
 _LOOKED_AT_SHARE = 1 / 3  # of the proposals, from which the second stage learns
 _NONE = -1  # class of what only fills a batch's tensors
+
+
+class _Sampler(BalancedPositiveNegativeSampler):  # type: ignore[misc]  # torchvision has no annotations
+    """torchvision's random choice of what a stage learns from, which here remembers how much it chose.
+
+    Attributes:
+        chosen: of the last batch, boxes in all.
+        objects: of these, those with an object.
+    """
+
+    chosen: Tensor
+    objects: Tensor
+
+    def __call__(self, matched_idxs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        positive, negative = super().__call__(matched_idxs)
+        self.objects = torch.stack([own.sum() for own in positive]).sum()
+        self.chosen = self.objects + torch.stack([own.sum() for own in negative]).sum()
+        return positive, negative
 
 
 class TwoStageDetector(nn.Module):
@@ -41,6 +61,9 @@ class TwoStageDetector(nn.Module):
 
     def __init__(self, body: Body, top: Any, size: int) -> None:
         super().__init__()
+        for stage in (top.rpn, top.roi_heads):
+            own = stage.fg_bg_sampler
+            stage.fg_bg_sampler = _Sampler(own.batch_size_per_image, own.positive_fraction)
         self.body = body
         self.head = top  # with the pyramid, all that is new when the body comes pretrained
         self.size = size
@@ -106,7 +129,11 @@ class TwoStageDetector(nn.Module):
                 more = masked_losses(self.head.roi_heads, maps, proposals, images.image_sizes, targets)
         for stage, training in zip(stages, before, strict=True):
             stage.train(training)
-        return torch.stack([*losses.values(), *more.values()]).sum()
+        boxes_looked_at = stages[1].fg_bg_sampler
+        joint = [joint_mean(loss, stages[0].fg_bg_sampler.chosen) for loss in losses.values()]
+        for name, loss in more.items():  # masks are those of objects, all else is learned from all boxes
+            joint.append(joint_mean(loss, boxes_looked_at.objects if name == "loss_mask" else boxes_looked_at.chosen))
+        return torch.stack(joint).sum()
 
     def detections(self, outputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         """Return each image's objects, `boxes`, `labels`, `scores` and maybe `masks`, the surest first."""

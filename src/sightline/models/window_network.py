@@ -12,6 +12,7 @@ from torchvision.ops import box_iou, roi_align
 
 from sightline.errors import UserError
 from sightline.models.layers import set_outputs
+from sightline.models.processes import joint_mean
 from sightline.models.sliding_window import WindowGrid, window_scores
 
 _CLEAR = 0.3  # overlap with an object from which on a window is no background
@@ -151,7 +152,8 @@ def hardest_loss(scores: Tensor, labels: Tensor, background: int, ratio: int = 3
     objects = losses[(labels >= 0) & (labels != background)]
     others = losses[labels == background]
     hardest = others.topk(min(len(others), ratio * max(1, len(objects)))).values
-    return torch.cat([objects, hardest]).mean()
+    counted = torch.cat([objects, hardest])
+    return joint_mean(counted.mean(), len(counted))
 
 
 def _jittered(windows: Tensor, size: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sightline.config.styles import Style
+from sightline.device import chosen_device
 from sightline.errors import UserError
 from sightline.files import new_folder
 from sightline.models.hub import nearest
@@ -68,7 +69,7 @@ def make_styled(
     backbone = _backbone(section.architecture, section.weights, weights_folder, seed)
     if section.pooling == "average" and _has_max_pooling(backbone):
         with_average_pooling(backbone.network)
-    device = _device()
+    device = chosen_device()
     backbone, content = backbone.on(device), content.to(device)
     layers = _layers(section, backbone, content)
     transfer = StyleTransfer(
@@ -142,7 +143,7 @@ def make_dream(
     Raises:
         UserError: a picture, layer, channel or class that is not there, or both a layer and a class.
     """
-    device = _device()
+    device = chosen_device()
     backbone = backbone.on(device)
     start = (
         _noise(backbone.channels, size, settings.seed)
@@ -253,7 +254,3 @@ def _layers(section: Style, backbone: Backbone, content: Tensor) -> tuple[dict[s
         of_content = of_content or {found.content: 1.0}
         of_style = of_style or dict.fromkeys(found.style, 1.0)
     return ({name: w for name, w in of_content.items() if w}, {name: w for name, w in of_style.items() if w})
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -18,6 +18,7 @@ from sightline.data.store import SplitStore
 from sightline.metrics.images import WHITE, mean_squared_error, peak_signal_to_noise, structural_similarity
 from sightline.models.autoencoders import autoencoder_network
 from sightline.models.hub import Weights
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, UINT8, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -60,10 +61,10 @@ class Autoencoder(Task):
         wanted = _wanted(targets)
         match self.criterion:
             case "mse":
-                return F.mse_loss(outputs.float(), wanted)
+                return joint_mean(F.mse_loss(outputs.float(), wanted), len(outputs))
             case "bce":
                 with torch.autocast(outputs.device.type, enabled=False):  # in half precision its logarithms overflow
-                    return F.binary_cross_entropy(outputs.float(), wanted)
+                    return joint_mean(F.binary_cross_entropy(outputs.float(), wanted), len(outputs))
             case _:
                 assert_never(self.criterion)
 

@@ -17,10 +17,12 @@ from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.models.classifiers import Weights, build_classifier
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["cross_entropy", "hinge", "perceptron", "hebb"]
+_LEAST = 1e-6  # sum of weights that are not 0
 
 
 def build_classification(
@@ -91,10 +93,12 @@ class Classification(Task):
         if labels.ndim == 2:
             return soft_cross_entropy(outputs, labels, self.class_weights, self.label_smoothing)
         if self.criterion == "cross_entropy":
-            return F.cross_entropy(outputs, labels, self.class_weights, label_smoothing=self.label_smoothing)
+            loss = F.cross_entropy(outputs, labels, self.class_weights, label_smoothing=self.label_smoothing)
+            weights = self.class_weights
+            return joint_mean(loss, len(labels) if weights is None else weights[labels].sum(), _LEAST)
         if self.criterion == "hinge" and outputs.shape[1] > 2:
-            return F.multi_margin_loss(outputs, labels)  # Weston and Watkins 1999
-        return signed_loss(self.criterion, outputs, labels)
+            return joint_mean(F.multi_margin_loss(outputs, labels), len(labels))  # Weston and Watkins 1999
+        return joint_mean(signed_loss(self.criterion, outputs, labels), len(labels))
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Share of images whose largest logit is the true class."""
@@ -204,7 +208,9 @@ def soft_cross_entropy(scores: Tensor, shares: Tensor, weights: Tensor | None, s
     weighted = costs if weights is None else costs * weights
     importance = shares.sum() if weights is None else (shares * weights).sum()
     uniform = weighted.sum(1).sum() / scores.shape[1]
-    return ((1 - smoothing) * (shares * weighted).sum() + smoothing * uniform) / importance
+    return joint_mean(
+        ((1 - smoothing) * (shares * weighted).sum() + smoothing * uniform) / importance, importance, _LEAST
+    )
 
 
 def _per_class(confusion: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:

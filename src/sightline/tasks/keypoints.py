@@ -31,6 +31,7 @@ from sightline.metrics.keypoints import (
 from sightline.models.classifiers import Weights
 from sightline.models.feature_pyramid import build_body
 from sightline.models.heatmaps import HeatmapNetwork, draw_heatmaps, read_heatmaps
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -98,7 +99,8 @@ class Keypoints(Task):
         wanted = draw_heatmaps(points[..., :2], outputs.shape[2], outputs.shape[3], self.sigma)
         labelled = points[..., 2] > 0
         errors = ((outputs - wanted) ** 2).mean((2, 3)) * labelled
-        return errors.sum() / labelled.sum().clamp_min(1)
+        count = labelled.sum()
+        return joint_mean(errors.sum() / count.clamp_min(1), count)
 
     def scores(self, outputs: Tensor, targets: dict[str, Any]) -> dict[str, Tensor]:
         """Mean distance of labelled points in pixels of the input; 0 without any."""

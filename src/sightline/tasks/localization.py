@@ -21,6 +21,7 @@ from sightline.errors import UserError
 from sightline.metrics.boxes import largest_object, overlap_curve, paired_overlaps
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.detections import into_original
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -88,14 +89,14 @@ class Localization(Task):
         """
         chosen, boxes, labels = largest_boxes(targets["boxes"], targets["box_labels"])
         if not len(chosen):
-            return 0 * (outputs["classes"].sum() + outputs["boxes"].sum())
+            return joint_mean(0 * (outputs["classes"].sum() + outputs["boxes"].sum()), 0)
         told = outputs["boxes"][chosen]
         wanted = box_convert(boxes / self.size, "xyxy", "cxcywh")
         distance = F.smooth_l1_loss(told, wanted, beta=_BETA)
         overlap = generalized_box_iou_loss(box_convert(told, "cxcywh", "xyxy"), boxes / self.size, reduction="mean")
         entropy = F.cross_entropy(outputs["classes"][chosen], labels)
         total: Tensor = self.class_weight * entropy + self.l1_weight * distance + self.giou_weight * overlap
-        return total
+        return joint_mean(total, len(chosen))
 
     def scores(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> dict[str, Tensor]:
         """Mean overlap in the input and share of right classes; an image without a box counts 0."""

@@ -19,6 +19,7 @@ from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.models.classifiers import Weights, build_classifier
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -81,7 +82,8 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Binary cross entropy of N x K logits with N x K presences 0/1, mean over both."""
-        return F.binary_cross_entropy_with_logits(outputs, targets["labels"], pos_weight=self.positive_weights)
+        loss = F.binary_cross_entropy_with_logits(outputs, targets["labels"], pos_weight=self.positive_weights)
+        return joint_mean(loss, len(outputs))
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Share of presences told right at a threshold of 0.5."""

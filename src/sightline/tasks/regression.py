@@ -18,6 +18,7 @@ from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.models.classifiers import Weights, build_classifier
+from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
@@ -88,13 +89,14 @@ class Regression(Task):
         wanted = (targets["values"] - self.value_mean) / self.value_std
         match self.criterion:
             case "mse":
-                return F.mse_loss(outputs, wanted)
+                loss = F.mse_loss(outputs, wanted)
             case "mae":
-                return F.l1_loss(outputs, wanted)
+                loss = F.l1_loss(outputs, wanted)
             case "huber":
-                return F.huber_loss(outputs, wanted, delta=self.delta)
+                loss = F.huber_loss(outputs, wanted, delta=self.delta)
             case _:
                 assert_never(self.criterion)
+        return joint_mean(loss, len(outputs))
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Mean absolute error in the values' own units."""

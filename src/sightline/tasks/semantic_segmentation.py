@@ -19,12 +19,14 @@ from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.metrics.segmentation import Overlap, confusion, mean_iou_shares, overlap_of, stacked
 from sightline.models.hub import Weights
+from sightline.models.processes import joint_mean, joint_sum
 from sightline.models.segmenters import build_segmenter
 from sightline.structures import FLOAT32, IGNORED, UINT8, LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]
 FOCUS = 2.0  # gamma of the focal loss, the paper's best
+_LEAST = 1e-6  # divisor where all pixels are ignored
 _TOLD = 3  # classes named in a few words
 
 
@@ -180,7 +182,8 @@ def cross_entropy(scores: Tensor, truth: Tensor, weights: Tensor | None = None, 
     importance = counted.float() if weights is None else weights[truth.where(counted, 0)] * counted
     if focus:
         losses = losses * (1 - torch.exp(-losses)) ** focus
-    return (losses * importance).sum() / importance.sum().clamp_min(1e-6)
+    total = importance.sum()
+    return joint_mean((losses * importance).sum() / total.clamp_min(_LEAST), total, _LEAST)
 
 
 def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
@@ -201,7 +204,8 @@ def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
     right = probabilities.gather(1, ids[:, None])
     common = right.new_zeros(classes).index_add(0, ids.flatten(), right.flatten())
     said, there = probabilities.sum((0, 2, 3)), truth[counted].bincount(minlength=classes)
-    losses = 1 - 2 * common / (said + there).clamp_min(1e-6)
+    common, said, there = joint_sum(common), joint_sum(said), joint_sum(there)
+    losses = 1 - 2 * common / (said + there).clamp_min(_LEAST)
     present = there > 0
     return (losses * present).sum() / present.sum().clamp_min(1)
 

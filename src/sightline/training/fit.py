@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from pytorch_lightning.loggers import Logger
 from sightline.artifact import ModelCard, write_model
 from sightline.config.augmentations import Augmentation, Policy, chosen_policy, copies_folder
 from sightline.config.models import Model
+from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.data.datamodule import PreparedData, training_split
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
@@ -106,7 +108,9 @@ def train(
     stores = {"train": training_split(prepared, copies), "val": SplitStore(prepared / "val")}
     task, numerics = _build(config, seed, labels, stores["train"], weights_folder)
     data_sha256 = hashlib.sha256((stores["train"].digest + stores["val"].digest + labels.sha256).encode()).hexdigest()
-    folder = resume_folder(_settings(config, policy, seed, data_sha256, numerics, weights_folder), resume_root)
+    processes = _processes(config.trainer)
+    deciding = _settings(config, policy, seed, data_sha256, numerics, weights_folder, processes)
+    folder = resume_folder(deciding, resume_root)
     settings = config.trainer
     data = PreparedData(
         prepared,
@@ -116,16 +120,24 @@ def train(
         resize=config.input.resize,
         augment=policy,
         copies=copies,
-        batch_size=settings.batch_size,
+        batch_size=_own_share(settings.batch_size, processes),
         num_workers=settings.num_workers,
         seed=seed,
         balanced=settings.sampling == "balanced",
     )
     own, kept = build_callbacks(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = _trainer(config, numerics, [*callbacks, *own], logger(folder) if logger else None, folder)
-    per_epoch = -(-data.steps_per_epoch(trainer.world_size) // settings.accumulate)
-    module = Fit(task, config.optimizer, config.schedule, per_epoch * settings.max_epochs, seed)
+    follow = logger(folder) if logger else None
+    trainer = _trainer(settings, numerics, [*callbacks, *own], follow, folder, processes)
+    module = Fit(
+        task,
+        config.optimizer,
+        config.schedule,
+        seed,
+        batch_sizes=data.training_batch_sizes(processes),
+        epochs=settings.max_epochs,
+        accumulate=settings.accumulate,
+    )
     checkpoint = usable_checkpoint(folder)
     if checkpoint is not None:
         print(f"taking up an interrupted training from {folder}")
@@ -172,7 +184,13 @@ def _device(accelerator: str) -> Literal["cpu", "cuda", "mps", "other"]:
 
 
 def _settings(
-    config: Model, policy: Policy, seed: int, data_sha256: str, numerics: Numerics, weights_folder: Path
+    config: Model,
+    policy: Policy,
+    seed: int,
+    data_sha256: str,
+    numerics: Numerics,
+    weights_folder: Path,
+    processes: int,
 ) -> dict[str, Any]:
     """Everything that decides the result of a training."""
     weights = weights_source(config.weights, weights_folder)
@@ -185,30 +203,54 @@ def _settings(
         "data": data_sha256,
         "numerics": numerics.__dict__,
         "weights": file_hash(weights) if isinstance(weights, Path) else weights,
+        "processes": processes,  # `auto` may mean another number today
     }
 
 
-def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Logger | None, folder: Path) -> Trainer:
-    settings = config.trainer
+def _trainer(
+    settings: TrainerConfig,
+    numerics: Numerics,
+    callbacks: list[Any],
+    logger: Logger | None,
+    folder: Path,
+    processes: int,
+) -> Trainer:
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=_strategy(settings.strategy, settings.freeze_epochs > 0, processes),
+        num_nodes=settings.num_nodes,
+        precision=numerics.plugin,
+        plugins=[WholeCheckpoints()],
+        max_epochs=settings.max_epochs,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.clip_norm,
+        callbacks=callbacks,
+        logger=logger or False,
+        default_root_dir=folder,
+        use_distributed_sampler=False,  # the project's sampler divides the work itself
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=any(type(c).__name__ == "RichProgressBar" for c in callbacks),
+        deterministic=_device(settings.accelerator) == "cpu",
+    )
+
+
+def _processes(settings: TrainerConfig) -> int:
+    """Return how many processes Lightning trains with, on all machines together, one per device.
+
+    Raises:
+        UserError: devices or a strategy that cannot be had, or other processes than those that torchrun started.
+    """
     try:
-        return Trainer(
+        probe = Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=_strategy(settings.strategy, settings.freeze_epochs > 0),
+            strategy=settings.strategy,
             num_nodes=settings.num_nodes,
-            precision=numerics.plugin,
-            plugins=[WholeCheckpoints()],
-            max_epochs=settings.max_epochs,
-            accumulate_grad_batches=settings.accumulate,
-            gradient_clip_val=settings.clip_norm,
-            callbacks=callbacks,
-            logger=logger or False,
-            default_root_dir=folder,
-            use_distributed_sampler=False,  # the project's sampler divides the work itself
-            num_sanity_val_steps=0,
-            enable_model_summary=False,
-            enable_progress_bar=any(type(c).__name__ == "RichProgressBar" for c in callbacks),
-            deterministic=_device(settings.accelerator) == "cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
         )
     except Exception as error:  # Lightning raises many types for devices and strategies it cannot have
         first = str(error).splitlines()[0]
@@ -216,11 +258,35 @@ def _trainer(config: Model, numerics: Numerics, callbacks: list[Any], logger: Lo
             f"trainer: accelerator {settings.accelerator}, devices {settings.devices}, "
             f"strategy {settings.strategy}: {first}"
         ) from None
+    processes = probe.num_devices * probe.num_nodes
+    started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else processes
+    if started != processes:
+        raise UserError(
+            f"trainer.devices: {settings.devices}: means {processes} process(es), but torchrun started {started}; "
+            f"set trainer.devices to the processes per machine"
+        )
+    return processes
 
 
-def _strategy(strategy: str, freezes: bool) -> str:
+def _own_share(batch_size: int, processes: int) -> int:
+    """Return the samples per step of each process.
+
+    Raises:
+        UserError: they cannot have equally many.
+    """
+    if batch_size % processes:
+        near = max(1, round(batch_size / processes)) * processes
+        raise UserError(
+            f"trainer.batch_size: {batch_size}: is the batch of all {processes} processes together, and cannot be "
+            f"divided equally among them; use {near}"
+        )
+    return batch_size // processes
+
+
+def _strategy(strategy: str, freezes: bool, processes: int) -> str:
     """DDP waits for every gradient that there was when it began, unless told that some may be missing."""
-    return "ddp_find_unused_parameters_true" if strategy == "ddp" and freezes else strategy
+    by_ddp = strategy == "ddp" or (strategy == "auto" and processes > 1)
+    return "ddp_find_unused_parameters_true" if by_ddp and freezes else strategy
 
 
 def _load_kept(module: Fit, path: Path) -> None:

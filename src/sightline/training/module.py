@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,18 +27,32 @@ class Fit(LightningModule):
     Args:
         task: what is trained.
         optimizer, schedule: sections of the model's configuration.
-        steps: optimizer steps of the whole training. (Lightning's own estimate loads data too early to resume exactly.)
         seed: of dropout and whatever else draws from the global generators.
+        batch_sizes: samples of each batch of an epoch, on all processes together.
+        epochs: of the training.
+        accumulate: batches whose gradients make one optimizer step; the last of an epoch may have fewer.
 
     Attributes:
         curves: one row per finished epoch: epoch, lr, train_loss, val_loss and the task's scores on validation data.
     """
 
-    def __init__(self, task: Task, optimizer: Optimizer, schedule: Schedule, steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        seed: int,
+        *,
+        batch_sizes: Sequence[int],
+        epochs: int,
+        accumulate: int = 1,
+    ) -> None:
         super().__init__()
         self.task = task
-        self.optimizer, self.schedule = optimizer, schedule
-        self.steps, self.seed = steps, seed
+        self.optimizer, self.schedule, self.seed = optimizer, schedule, seed
+        self.shares = accumulated_shares(batch_sizes, accumulate)
+        # Lightning's own estimate of the steps loads data too early to resume exactly.
+        self.steps = -(-len(batch_sizes) // accumulate) * epochs
         self.curves: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
@@ -55,11 +70,17 @@ class Fit(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Limit the norm of all gradients; Lightning itself refuses in bf16 with fused optimizers as if they scaled."""
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        """Limit the norm of all gradients; Lightning itself refuses with fused optimizers.
+
+        In 16 bits those undo the scaling of the gradients in their step, which is too late for clipping, unless it is
+        done before; for all others Lightning has done it.
+        """
+        if not gradient_clip_val:
+            return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_train_epoch_start(self) -> None:
         """Seed the global generators from (seed, epoch, rank), which makes an epoch repeatable after a resume."""
@@ -69,11 +90,12 @@ class Fit(LightningModule):
         np.random.seed(stream % 2**32)  # third-party code may draw from the global generator
         random.seed(stream)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a batch."""
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        """Return the loss of a batch, so weighted that the gradients of an optimizer step are the mean over samples."""
         loss = self.task.training_loss(batch.images, batch.targets)
         self._add("train_loss", loss.detach(), len(batch.images))
-        return loss
+        share = self.shares[number]
+        return loss if share == 1 else loss * share
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Sum loss and scores of a batch."""
@@ -116,3 +138,20 @@ class Fit(LightningModule):
         total = self.trainer.strategy.reduce(both, reduce_op="sum")
         assert isinstance(total, Tensor)
         return total[0] / total[1]
+
+
+def accumulated_shares(sizes: Sequence[int], accumulate: int) -> list[float]:
+    """Return the factor on each batch's mean loss; 1 where the batches of a step have the same number of samples.
+
+    Lightning divides by `accumulate`, also in an epoch's last step, which may have fewer batches, and takes no notice
+    of batches with more or less samples than others.
+
+    Args:
+        sizes: samples of each batch of an epoch.
+        accumulate: batches per optimizer step.
+    """
+    shares: list[float] = []
+    for start in range(0, len(sizes), accumulate):
+        step = sizes[start : start + accumulate]
+        shares += [size * accumulate / sum(step) for size in step]
+    return shares
