@@ -33,7 +33,7 @@ class Entry(BaseModel):
         model_md5, training_md5, evaluation_md5: DVC's md5 of the model judged (of the one restored, in a rollback)
             and of its two reports, by which its files are found in DVC's cache.
         champion_md5: the model that was champion before, if any.
-        test_ids: sha256 of the sorted ids of the test samples.
+        test_ids: sha256 of the sorted ids of the test samples, each with the hash of its truth.
         gain, low, high: of the headline metric, challenger minus champion; null where nothing was compared.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
         batches: those that were part of the model's data.
