@@ -16,19 +16,21 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.files import write_json
 from sightline.heads.artifact import HeadCard
+from sightline.metrics.by_kind import metrics_of, whole
+from sightline.metrics.resampling import FLOAT64, resampled_counts
+from sightline.metrics.truth import truth_hashes
 from sightline.parity import Batch, compare_engines
 from sightline.predict import Predictor, load_predictor
-from sightline.structures import FLOAT32, Prediction
+from sightline.structures import Prediction
 from sightline.tasks.base import Measurement, Task
-
-RESAMPLE_CHUNK = 4_000_000  # numbers held at once while resampling
 
 
 def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> dict[str, Any]:
     """Measure a model directory on the test split of a prepared data set.
 
-    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample) and a CSV per table. It is torch's
-    network that is measured; `onnx` in `metrics.json` tells how the exported one compares, see `parity`.
+    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample, with the hash of its `truth`) and a
+    CSV per table. It is torch's network that is measured; `onnx` in `metrics.json` tells how the exported one compares,
+    see `parity`.
 
     Args:
         model: the model directory.
@@ -53,7 +55,8 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
         batches = _batches(predictor, store, settings.batch_size)
         metrics["onnx"] = compare_engines(predictor.task, onnx, batches, truth, bins, measured)
     write_json(folder / "metrics.json", metrics)
-    measured.rows.to_parquet(folder / "predictions.parquet", index=False)
+    rows = measured.rows.assign(truth=truth_hashes(truth, [*predictor.task.targets, *predictor.task.truth_fields]))
+    rows.to_parquet(folder / "predictions.parquet", index=False)
     for name, table in measured.tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     return metrics
@@ -85,17 +88,18 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     """Add percentile bootstrap intervals (Efron and Tibshirani 1993, section 13.3) to the metrics.
 
     Args:
-        task: knows its metrics under resampling.
+        task: of the model.
         measured: on N samples.
         settings: number of resamples and confidence.
     """
-    draws: dict[str, list[FLOAT32]] = {}
+    draws: dict[str, list[FLOAT64]] = {}
+    metrics = whole(metrics_of(task.kind, measured.rows, task.labels))
     for counts in resampled_counts(len(measured.rows), settings.resamples):
-        for name, values in task.statistics(measured.rows, counts).items():
-            draws.setdefault(name, []).append(values)
+        for name, metric in metrics.items():
+            draws.setdefault(name, []).append(metric(counts))
     tail = (1 - settings.confidence) / 2
     intervals = {
-        name: [float(edge) for edge in np.quantile(np.concatenate(values), [tail, 1 - tail])]
+        name: [float(edge) for edge in np.nanquantile(np.concatenate(values), [tail, 1 - tail])]
         for name, values in draws.items()
     }
     low, high = intervals[measured.headline]
@@ -108,17 +112,6 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         **measured.values,
         "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
     }
-
-
-def resampled_counts(count: int, resamples: int) -> Iterator[FLOAT32]:
-    """Yield R' x N counts of how often each sample is drawn, `resamples` rows in all."""
-    generator = np.random.Generator(np.random.Philox(key=[0, 0]))
-    per_chunk = max(1, RESAMPLE_CHUNK // count)
-    for start in range(0, resamples, per_chunk):
-        rows = min(per_chunk, resamples - start)
-        drawn = generator.integers(0, count, (rows, count), dtype=np.int64)
-        drawn += np.arange(rows)[:, None] * count
-        yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float32)
 
 
 def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:

@@ -36,9 +36,10 @@ class Entry(BaseModel):
         champion_md5: the model that was champion before, if any.
         reason: why, in a sentence.
         code: why, for machines; null in lines that are older than codes.
-        test_ids: sha256 of the sorted ids of the test samples.
-        headline: the metric that was compared (name) and the model's own value and interval.
-        gain, low, high: of the headline metric, positive where the model judged is better; null where nothing was compared.
+        test_ids: sha256 of the sorted ids of the test samples, each with the hash of its truth.
+        headline: the metric that was compared (name), and the model's own value and interval.
+        gain, low, high: of the headline metric, positive where the model judged is better; null where nothing was
+            compared.
         losses: classes whose loss of recall vetoes.
         guards: what `gate.guards` asked for, and what was measured.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.

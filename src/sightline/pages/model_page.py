@@ -103,7 +103,7 @@ def _page(sources: Sources) -> Page:
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
-    judged = judged_samples(folder, metrics["headline"]["name"])
+    judged = judged_samples(folder)
     worst = folder / "worst.png"
     return Page(
         name=sources.name,

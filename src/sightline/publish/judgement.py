@@ -10,9 +10,11 @@ from sightline.errors import UserError
 from sightline.files import read_json
 from sightline.gate import Decision, decide
 from sightline.ledger import Entry, now
+from sightline.metrics.by_kind import metrics_of
 from sightline.publish.comparison import Evaluate, compare
 from sightline.publish.registry import Registry
 from sightline.release import Release, folders
+from sightline.structures import LabelMap
 
 _NAMES_SHOWN = 5
 
@@ -41,10 +43,17 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     if compared is None:
         told = f"nothing to compare on: every test sample is of a new batch; {_by_hand(release.name)}"
         return entry.model_copy(update={"decision": "refuse", "reason": told})
-    settings, rules, names = registry.params.evaluation, registry.params.gate, ours["labels"]["classes"]
+    settings, kind, labels = registry.params.evaluation, ours["task"]["kind"], LabelMap.from_json(ours["labels"])
     try:
         decision = decide(
-            compared.champion, compared.challenger, rules, settings.resamples, settings.confidence, names=names
+            compared.champion,
+            compared.challenger,
+            release.headline["name"],
+            lambda rows: metrics_of(kind, rows, labels),
+            registry.params.gate,
+            settings.resamples,
+            settings.confidence,
+            names=labels.classes,
         )
     except ValueError as error:
         raise UserError(f"{error}; run `dvc repro`, so that data and evaluation belong together") from None
@@ -52,7 +61,7 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     changes = {
         "decision": decision.outcome,
         "reason": decision.reason + compared.told,
-        "compared": len(compared.champion.ids),
+        "compared": len(compared.champion),
         "blamed_batches": _blamed(decision, release, champion, registry),
     }
     return entry.model_copy(update={**changes, **figures})
