@@ -1,4 +1,4 @@
-"""Stage `evaluate@NAME`: model and test split -> metrics, intervals, per-sample predictions, pictures."""
+"""Stage `evaluate@NAME`: model, test split and settings -> metrics, intervals, per-sample predictions, pictures."""
 
 from pathlib import Path
 from shutil import copyfile
@@ -6,7 +6,8 @@ from shutil import copyfile
 import pandas as pd
 
 from sightline.config import Params
-from sightline.files import new_folder, write_json
+from sightline.config.evaluation import Evaluation
+from sightline.files import new_folder, read_json, write_json
 from sightline.stage import run_stage
 
 
@@ -18,13 +19,14 @@ def stage(params: Params, name: str) -> None:
     from sightline.slices import chosen_columns, measure_slices, read_columns
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
+    settings = Evaluation.model_validate(read_json(report / "settings.json"))
+    headline = settings.headline.get(name)
     with new_folder(report / "evaluation") as folder:
-        metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
+        metrics = evaluate_model(Path("models", name), prepared, settings, folder, headline)
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
         predictor = load_predictor(Path("models", name), engine="torch")
         draw_evaluation(folder, prepared, curves, predictor.predictions)
-        settings = params.evaluation
         known = read_columns(prepared, Path("data/slices", settings.slices_file) if settings.slices_file else None)
         columns, missing = chosen_columns(known, settings.slices)
         rows = pd.read_parquet(folder / "predictions.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pandas as pd
 
 from sightline.artifact import read_onnx
 from sightline.config.evaluation import Evaluation
+from sightline.config.metrics import unknown_metric
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
 from sightline.errors import UserError
 from sightline.files import write_json
 from sightline.heads.artifact import HeadCard
-from sightline.metrics.by_kind import metrics_of, whole
+from sightline.metrics.by_kind import metrics_of, names_of, value_of, whole
 from sightline.metrics.resampling import FLOAT64, resampled_counts
 from sightline.metrics.truth import truth_hashes
 from sightline.parity import Batch, compare_engines
@@ -25,7 +27,9 @@ from sightline.structures import Prediction
 from sightline.tasks.base import Measurement, Task
 
 
-def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> dict[str, Any]:
+def evaluate_model(
+    model: Path, prepared: Path, settings: Evaluation, folder: Path, headline: str | None = None
+) -> dict[str, Any]:
     """Measure a model directory on the test split of a prepared data set.
 
     Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample, with the hash of its `truth`) and a
@@ -37,18 +41,23 @@ def evaluate_model(model: Path, prepared: Path, settings: Evaluation, folder: Pa
         prepared: folder of the prepared data set.
         settings: resamples, confidence, calibration bins, batch size.
         folder: an existing folder.
+        headline: the metric by which the model is judged; None: that of its kind of task.
 
     Returns:
         The values of `metrics.json`.
 
     Raises:
-        UserError: the model's classes are not those of the data.
+        UserError: the model's classes are not those of the data, or there is no such metric or nothing to measure it on.
     """
     predictor = load_predictor(model, engine="torch")
     check_labels(predictor, prepared, model)
+    known = names_of(predictor.task.kind, predictor.task.labels)
+    if headline is not None and headline not in known:
+        raise UserError(f"evaluation.headline.{model.name}: {unknown_metric(headline, known)}")
     store = SplitStore(prepared / "test")
     truth, bins = _truth(store, predictor.task), settings.calibration_bins
     measured = predictor.task.measure(_predict(predictor, store, settings.batch_size), truth, bins)
+    measured = replace(measured, headline=headline or measured.headline)
     metrics = with_intervals(predictor.task, measured, settings)
     onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
     if onnx is not None:
@@ -91,9 +100,18 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         task: of the model.
         measured: on N samples.
         settings: number of resamples and confidence.
+
+    Raises:
+        UserError: the headline metric has nothing to measure, as precision of a class that is never predicted.
     """
     draws: dict[str, list[FLOAT64]] = {}
-    metrics = whole(metrics_of(task.kind, measured.rows, task.labels))
+    every = metrics_of(task.kind, measured.rows, task.labels)
+    metrics = whole(every) | {measured.headline: every[measured.headline]}
+    value = measured.values.get(measured.headline, value_of(every[measured.headline], len(measured.rows)))
+    if not np.isfinite(value):
+        raise UserError(
+            f"evaluation.headline: {measured.headline}: nothing to measure on the test split; choose another"
+        )
     for counts in resampled_counts(len(measured.rows), settings.resamples):
         for name, metric in metrics.items():
             draws.setdefault(name, []).append(metric(counts))
@@ -103,13 +121,14 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         for name, values in draws.items()
     }
     low, high = intervals[measured.headline]
-    headline = {"name": measured.headline, "value": measured.values[measured.headline], "low": low, "high": high}
+    headline = {"name": measured.headline, "value": value, "low": low, "high": high}
     return {
         "task": task.kind,
         "headline": headline,
         "samples": len(measured.rows),
         "confidence": settings.confidence,
         **measured.values,
+        measured.headline: value,
         "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
     }
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import bdtrc
 
 from sightline.config.evaluation import Gate
-from sightline.metrics.by_kind import smaller_is_better
+from sightline.config.metrics import smaller_is_better
+from sightline.grounds import WORDS, ClassLoss, Code, GuardCheck
+from sightline.metrics.by_kind import value_of
 from sightline.metrics.resampling import FLOAT64, Metric, resampled_counts
 
 MetricsOf = Callable[[pd.DataFrame], Mapping[str, Metric]]
@@ -42,6 +44,11 @@ class ClassChange:
     chance: float = 1.0
 
     @property
+    def loss(self) -> ClassLoss:
+        """The figures for the ledger."""
+        return ClassLoss(name=self.name, samples=self.samples, champion=self.champion, challenger=self.challenger)
+
+    @property
     def told(self) -> str:
         """Tell the change in words."""
         fall = f"falls from {self.champion:.3f} to {self.challenger:.3f} on {self.samples} samples"
@@ -52,11 +59,12 @@ class ClassChange:
 class Decision:
     """Whether the challenger replaces the champion; gain and interval are of challenger minus champion.
 
-    Of errors, which are better when smaller, they are champion minus challenger. `harmful` tells that the challenger is
-    measurably worse, as a whole or in a class, beyond what chance explains.
+    Of errors, which are better when smaller, they are champion minus challenger. `code` is the reason for machines.
+    `harmful` tells that the challenger is measurably worse, as a whole or in a class, beyond what chance explains.
     """
 
     outcome: Literal["promote", "refuse"]
+    code: Code
     reason: str
     gain: float
     low: float
@@ -102,7 +110,7 @@ def decide(
         gain, low, high = -gain, -high, -low
     count = len(old)
     if gain == low == high == 0:
-        return Decision("refuse", f"equal: no difference on {count} samples", 0.0, 0.0, 0.0)
+        return Decision("refuse", "equal", f"equal: no difference on {count} samples", 0.0, 0.0, 0.0)
     if not np.isfinite([gain, low, high]).all():
         raise ValueError(f"{metric} cannot be measured on these {count} test samples")
     classes = class_changes(old, new, rules, confidence, names)
@@ -111,14 +119,14 @@ def decide(
     harmful = high < 0 or bool(vetoes)
     limit = f", more than {rules.max_class_drop:g} allowed and more than chance explains" if vetoes else ""
     if low <= rules.min_gain:
-        word = "worse" if high < 0 else "within noise" if low <= 0 else "too small a gain"
-        reason = f"{word}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
+        code: Code = "worse" if high < 0 else "within_noise" if low <= 0 else "too_small_gain"
+        reason = f"{WORDS[code]}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
         losses = vetoes or ([c.told for c in _worst(classes)] if high < 0 else [])
-        return Decision("refuse", "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
+        return Decision("refuse", code, "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
     if vetoes:
         reason = f"vetoed: {'; '.join(vetoes)}{limit}, although the gain is {told}"
-        return Decision("refuse", reason, gain, low, high, classes, harmful)
-    return Decision("promote", f"better: gain {told}", gain, low, high, classes)
+        return Decision("refuse", "class_veto", reason, gain, low, high, classes, harmful)
+    return Decision("promote", "better", f"better: gain {told}", gain, low, high, classes)
 
 
 def paired(champion: pd.DataFrame, challenger: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -153,7 +161,7 @@ def gain_interval(
 
     Both models are measured on the same draws. Draws in which a metric has nothing to measure do not count.
     """
-    gain = float((challenger(_once(count)) - champion(_once(count)))[0])
+    gain = value_of(challenger, count) - value_of(champion, count)
     draws = np.concatenate([challenger(own) - champion(own) for own in resampled_counts(count, resamples, seed)])
     draws = draws[np.isfinite(draws)]
     if not len(draws):
@@ -161,10 +169,6 @@ def gain_interval(
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.where(np.abs(draws) < _LEAST, 0.0, draws), [tail, 1 - tail])
     return (0.0 if abs(gain) < _LEAST else gain), float(low), float(high)
-
-
-def _once(count: int) -> NDArray[np.float32]:
-    return np.ones((1, count), np.float32)
 
 
 def class_changes(
@@ -194,6 +198,32 @@ def class_changes(
         ClassChange(label, f"class {names[label] if 0 <= label < len(names) else label}", *own)
         for label, *own in zip(*(one.tolist() for one in (labels, samples, old, new, vetoes, chances)), strict=True)
     )
+
+
+def guard_checks(
+    rows: pd.DataFrame, metrics: Mapping[str, Metric], guards: Mapping[str, float], resamples: int, confidence: float
+) -> tuple[GuardCheck, ...]:
+    """Return what each guarded metric is on N test samples, with its percentile interval.
+
+    Args:
+        rows: of the challenger's own evaluation.
+        metrics: of these rows, by name.
+        guards: metric -> what it must reach; a metric that is not there guards nothing.
+        resamples: number of draws.
+        confidence: of the interval.
+    """
+    count, tail = len(rows), (1 - confidence) / 2
+    checks = []
+    for name, bound in guards.items():
+        if name not in metrics:
+            continue
+        value = value_of(metrics[name], count)
+        draws = np.concatenate([metrics[name](own) for own in resampled_counts(count, resamples)])
+        draws = draws[np.isfinite(draws)]
+        low, high = np.quantile(draws, [tail, 1 - tail]).tolist() if len(draws) else (None, None)
+        known = value if np.isfinite(value) else None
+        checks.append(GuardCheck(metric=name, bound=float(bound), value=known, low=low, high=high))
+    return tuple(checks)
 
 
 def sign_test(losses: Any, gains: Any) -> FLOAT64:

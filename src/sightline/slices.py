@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.evaluation import Evaluation
+from sightline.config.metrics import smaller_is_better
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.metrics.by_kind import metrics_of
@@ -157,7 +158,8 @@ def measure_slices(
             own = rows[parts.codes == place].reset_index(drop=True)
             if len(own):
                 score, low, high = _interval(task, own, headline["name"], settings)
-                verdict = _verdict(len(own), low, high, headline["value"])
+                sign = -1 if smaller_is_better(headline["name"]) else 1
+                verdict = _verdict(len(own), sign * low, sign * high, sign * headline["value"])
                 found.append((name, value, len(own), score, low, high, verdict))
     return pd.DataFrame(found, columns=COLUMNS)
 
@@ -174,7 +176,9 @@ def _interval(task: Task, rows: pd.DataFrame, metric: str, settings: Evaluation)
     return score, float(low), float(high)
 
 
-def _verdict(samples: int, low: float, high: float, value: float) -> Verdict:
+def _verdict(samples: int, one: float, other: float, value: float) -> Verdict:
+    """Judge a slice by the ends of its interval and the value of all samples, of which more is better."""
+    low, high = min(one, other), max(one, other)
     if np.isnan(low):
         return "unmeasured"
     if samples < FEW:

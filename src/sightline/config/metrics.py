@@ -6,6 +6,7 @@ from sightline.config.errors import nearest
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
 _ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})
+_SHOWN = 20  # names in an error
 _BOXES = ("mAP50", "mAP"), ("AP50", "AP")
 _SHAPES = tuple(tuple(f"{shape}_{name}" for shape in ("mask", "box") for name in names) for names in _BOXES)
 
@@ -50,4 +51,5 @@ def known_metrics(kind: str) -> list[str]:
 
 def unknown_metric(metric: str, known: list[str]) -> str:
     """Tell that there is no such metric, which one is nearest, and which ones there are."""
-    return f"no metric {metric!r}{nearest(metric, known)}; there are {', '.join(known)}"
+    rest = f", ... ({len(known)} in all)" if len(known) > _SHOWN else ""
+    return f"no metric {metric!r}{nearest(metric, known)}; there are {', '.join(known[:_SHOWN])}{rest}"

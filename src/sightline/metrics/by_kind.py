@@ -7,16 +7,21 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from sightline.config.metrics import METRICS, OF_ONE
 from sightline.metrics.resampling import FLOAT64, Metric, mean_of
 from sightline.structures import FLOAT32, LabelMap
 
-OF_ONE = "_of_"  # between a metric and the class, number or key point that it is of: recall_of_defect
-_ERRORS = frozenset({"mae", "rmse", "mse", "mean_error"})
+
+def names_of(kind: str, labels: LabelMap) -> list[str]:
+    """Return the names that `metrics_of` has for a kind of task and a label map, without any rows."""
+    whole, single = METRICS[kind]
+    named = {"regression": labels.values, "semantic_segmentation": labels.map_classes}.get(kind, labels.classes)
+    return [*whole, *(f"{metric}{OF_ONE}{one}" for one in named for metric in single)]
 
 
-def smaller_is_better(metric: str) -> bool:
-    """Return whether a metric is an error."""
-    return metric.split(OF_ONE, maxsplit=1)[0] in _ERRORS
+def value_of(metric: Metric, count: int) -> float:
+    """Return a metric of N rows as they are; NaN where there is nothing to measure."""
+    return float(metric(np.ones((1, count), np.float32))[0])
 
 
 def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,16 @@ from sightline.metrics.resampling import FLOAT64, Metric, divided, indicator, me
 from sightline.structures import FLOAT32
 
 _TOP = 5
+LEAST_PROBABILITY = 1e-12  # in a log loss
 
 
 def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Metric]:
-    """Return accuracy, top-5 accuracy, balanced accuracy, macro F1 and each class's recall, precision and F1.
+    """Return accuracy, top-5 and balanced accuracy, macro F1, log loss, and each class's recall, precision and F1.
 
     Means over classes leave out those without a true sample in a draw.
 
     Args:
-        rows: the columns label, predicted and rank.
+        rows: the columns label, predicted and rank; for the log loss also probabilities.
         classes: names of the K classes.
     """
     label, predicted = rows["label"].to_numpy(np.int64), rows["predicted"].to_numpy(np.int64)
@@ -35,11 +37,20 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
         f1 = divided(2 * (counts @ hit), actual + counts @ said)
         return divided((f1 * (actual > 0)).sum(1), (actual > 0).sum(1), np.nan)
 
+    @cache  # all probabilities are read only where this metric is wanted
+    def mean_loss() -> Metric:
+        probabilities = np.stack(rows["probabilities"].to_list())[np.arange(len(label)), label]
+        return mean_of(-np.log(np.clip(probabilities.astype(np.float64), LEAST_PROBABILITY, 1)))
+
+    def log_loss(counts: FLOAT32) -> FLOAT64:
+        return mean_loss()(counts)
+
     metrics: dict[str, Metric] = {
         "accuracy": mean_of(right),
         "top5": mean_of(rows["rank"].to_numpy() < _TOP),
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
+        "log_loss": log_loss,
     }
     for place, name in enumerate(classes):
         mine, claimed = label == place, predicted == place
