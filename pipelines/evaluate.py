@@ -6,20 +6,19 @@ from shutil import copyfile
 import pandas as pd
 
 from sightline.config import Params
-from sightline.config.evaluation import Evaluation
-from sightline.files import new_folder, read_json, write_json
+from sightline.files import new_folder, write_json
 from sightline.stage import run_stage
 
 
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
-    from sightline.evaluate import comparable_numbers, evaluate_model
+    from sightline.evaluate import comparable_numbers, evaluate_model, read_settings
     from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
     from sightline.slices import chosen_columns, measure_slices, read_columns
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
-    settings = Evaluation.model_validate(read_json(report / "settings.json"))
+    settings = read_settings(report / "settings.json")
     headline = settings.headline.get(name)
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, settings, folder, headline)

@@ -47,7 +47,7 @@ def evaluate_model(
         The values of `metrics.json`.
 
     Raises:
-        UserError: the model's classes are not those of the data, or there is no such metric or nothing to measure it on.
+        UserError: the model's classes are not those of the data, or the headline metric is unknown or not measurable.
     """
     predictor = load_predictor(model, engine="torch")
     check_labels(predictor, prepared, model)
@@ -69,6 +69,20 @@ def evaluate_model(
     for name, table in measured.tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     return metrics
+
+
+def read_settings(path: Path) -> Evaluation:
+    """Read what the stage `settings` wrote.
+
+    Raises:
+        UserError: it did not.
+    """
+    try:
+        return Evaluation.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not the settings of an evaluation: {error}; delete it and run `dvc repro`") from None
 
 
 def comparable_numbers(metrics: dict[str, Any]) -> dict[str, float]:
@@ -110,7 +124,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     value = measured.values.get(measured.headline, value_of(every[measured.headline], len(measured.rows)))
     if not np.isfinite(value):
         raise UserError(
-            f"evaluation.headline: {measured.headline}: nothing to measure on the test split; choose another"
+            f"evaluation.headline: {measured.headline}: the test split has nothing to measure; take another"
         )
     for counts in resampled_counts(len(measured.rows), settings.resamples):
         for name, metric in metrics.items():

@@ -86,13 +86,8 @@ class GuardCheck(_Figures):
         """The check in a few words."""
         if self.value is None:
             return f"{self.metric} has nothing to measure"
-        sign = (
-            ("at most" if self.holds else "above")
-            if smaller_is_better(self.metric)
-            else "at least"
-            if self.holds
-            else "below"
-        )
+        held, lost = ("at most", "above") if smaller_is_better(self.metric) else ("at least", "below")
+        sign = held if self.holds else lost
         edges = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
         return f"{self.metric} {self.value:.3f}{edges} {sign} {self.bound:g}"
 

@@ -69,7 +69,10 @@ def plot_history(entries: Sequence[Entry], path: Path) -> None:
 
 
 def _panel(axis: Axes, entries: Sequence[Entry]) -> None:
-    """Draw the decisions on one model by one metric, evenly spaced: nights in a row and months of silence both stay readable."""
+    """Draw the decisions on one model by one metric.
+
+    They are evenly spaced: nights in a row and months of silence both stay readable.
+    """
     champions = [entry for entry in entries if entry.decision != "refuse"]
     places = [number for number, entry in enumerate(entries) if entry.decision != "refuse"]
     values = [float(entry.headline["value"]) for entry in champions]

@@ -34,13 +34,13 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def smaller_is_better(metric: str) -> bool:
     """Return whether a metric is an error."""
-    return metric.split(OF_ONE)[0] in _ERRORS
+    return metric.split(OF_ONE, maxsplit=1)[0] in _ERRORS
 
 
 def can_measure(kind: str, metric: str) -> bool:
     """Return whether a kind of task may have a metric; which classes there are is known only from its data."""
     whole, single = METRICS[kind]
-    return metric in whole or (OF_ONE in metric and metric.split(OF_ONE)[0] in single)
+    return metric in whole or (OF_ONE in metric and metric.split(OF_ONE, maxsplit=1)[0] in single)
 
 
 def known_metrics(kind: str) -> list[str]:

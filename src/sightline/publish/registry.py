@@ -139,7 +139,7 @@ class Registry:
 
 
 def _figures(entry: Entry) -> dict[str, str]:
-    """Return code and figures of a decision as tags; "" where there are none, as an earlier decision may have had some."""
+    """Return code and figures of a decision as tags, "" where there are none, in place of those of an earlier one."""
     numbers = {"gain": entry.gain, "low": entry.low, "high": entry.high}
     guards = {check.metric: check.value for check in entry.guards}
     return {
