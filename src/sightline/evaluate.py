@@ -123,9 +123,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     metrics = whole(every) | {measured.headline: every[measured.headline]}
     value = measured.values.get(measured.headline, value_of(every[measured.headline], len(measured.rows)))
     if not np.isfinite(value):
-        raise UserError(
-            f"evaluation.headline: {measured.headline}: the test split has nothing to measure; take another"
-        )
+        raise UserError(f"evaluation.headline: {measured.headline}: nothing to measure on the test split")
     for counts in resampled_counts(len(measured.rows), settings.resamples):
         for name, metric in metrics.items():
             draws.setdefault(name, []).append(metric(counts))

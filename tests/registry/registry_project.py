@@ -110,6 +110,7 @@ def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str], met
     predicted = np.where(missed, (label + 1) % 4, label)
     score = (label == predicted).astype(np.float64)
     columns = {"id": list(ids), "source": list(ids), "label": label, "predicted": predicted, "score": score}
+    columns |= {"rank": missed.astype(np.int32), "truth": [str(own) for own in label]}
     pq.write_table(pa.table(columns), folder / "predictions.parquet")
     value = float(score.mean())
     headline = {"name": metric, "value": value, "low": value - 0.02, "high": value + 0.02}
