@@ -22,7 +22,7 @@ from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.evaluate import _truth
 from sightline.export import OnnxNetwork
-from sightline.metrics.by_kind import resampled
+from sightline.metrics.by_kind import metrics_of, names_of, resampled
 from sightline.structures import Prediction
 from sightline.tasks import build
 from sightline.tasks.base import Task
@@ -247,6 +247,7 @@ def test_statistics_name_metrics_and_agree_with_them(entry: Entry, prepared: Pat
     measured = task.measure(iter(predictions), _truth(SplitStore(prepared / "train"), task).iloc[:8], bins=15)
     whole = resampled(task.kind, measured.rows, np.ones((1, 8), np.float32), task.labels)
     assert measured.headline in whole
+    assert set(names_of(task.kind, task.labels)) == set(metrics_of(task.kind, measured.rows, task.labels))
     for name, values in whole.items():
         assert values[0] == pytest.approx(measured.values[name], abs=1e-4), name
     for prediction in predictions:

@@ -37,7 +37,7 @@ def test_the_table_tells_each_decision_in_a_line() -> None:
     lines = console.export_text().splitlines()
     assert len(lines) == 6
     assert lines[2].startswith(
-        "2026-01-03 00:00  digit  refused         bbbbbbbb  accuracy 0.840 [0.820, 0.860]  class 3"
+        "2026-01-03 00:00  digit  bbbbbbbb  accuracy 0.840  refused: class 3 loses 0.12 recall: more"
     )
     assert "rolled back to" in lines[4]
 
