@@ -247,9 +247,7 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("metric", "equal: promoted", "equal: worse", "better: promoted")
     for name in options.only:
-        equal, better = (
-            count(SETTINGS[name], options.pairs // part, gain) for part, gain in ((1, 0.0), (4, SETTINGS[name].better))
-        )
+        equal, better = (count(SETTINGS[name], options.pairs // part, gain) for part, gain in ((1, 0.0), (4, SETTINGS[name].better)))
         shares = (equal.promoted / equal.pairs, equal.worse / equal.pairs, better.promoted / better.pairs)
         table.add_row(name, *(f"{share:.1%}" for share in shares))
     Console().print(table)
