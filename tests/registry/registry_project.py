@@ -105,7 +105,7 @@ def png() -> bytes:
 def write_evaluation(
     folder: Path, wrong: Sequence[int], ids: Sequence[str], metric: str = "accuracy", corrected: Sequence[int] = ()
 ) -> None:
-    """Sample i has label i % 4; those in `wrong` are taken for the next class; in `corrected` that is also the label."""
+    """Sample i has label i % 4; those in `wrong` are taken for the next class, which is the truth of `corrected`."""
     folder.mkdir(parents=True, exist_ok=True)
     label = np.arange(len(ids)) % 4
     missed, moved = (np.isin(np.arange(len(ids)), list(own)) for own in (wrong, corrected))
