@@ -137,7 +137,7 @@ def test_a_guard_refuses_what_the_headline_would_promote(project: Project) -> No
     ledger = Ledger(project.root / "registry/ledger.jsonl")
     assert [(e.decision, e.code) for e in ledger.entries] == [("promote", "first"), ("refuse", "worse")]
     assert ledger.entries[0].guards[0].model_dump() == {
-        "metric": "recall_of_0", "bound": 0.9, "value": 1.0, "low": 1.0, "high": 1.0
+        "metric": "recall_of_0", "bound": 0.9, "value": 1.0, "low": None, "high": None
     }  # fmt: skip
 
 
