@@ -1,4 +1,4 @@
-"""Stage `evaluate@NAME`: model and test split -> metrics, intervals, per-sample predictions, pictures."""
+"""Stage `evaluate@NAME`: model, test split and settings -> metrics, intervals, per-sample predictions, pictures."""
 
 from pathlib import Path
 from shutil import copyfile
@@ -13,19 +13,20 @@ from sightline.stage import run_stage
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
     from sightline.device import chosen_device
-    from sightline.evaluate import comparable_numbers, evaluate_model
+    from sightline.evaluate import comparable_numbers, evaluate_model, read_settings
     from sightline.predict import load_predictor
     from sightline.report import draw_evaluation
     from sightline.slices import chosen_columns, measure_slices, read_columns
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
+    settings = read_settings(report / "settings.json")
+    headline = settings.headline.get(name)
     with new_folder(report / "evaluation") as folder:
-        metrics = evaluate_model(Path("models", name), prepared, params.evaluation, folder)
+        metrics = evaluate_model(Path("models", name), prepared, settings, folder, headline)
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
         predictor = load_predictor(Path("models", name), chosen_device(), engine="torch")
         draw_evaluation(folder, prepared, curves, predictor.predictions)
-        settings = params.evaluation
         known = read_columns(prepared, Path("data/slices", settings.slices_file) if settings.slices_file else None)
         columns, missing = chosen_columns(known, settings.slices)
         rows = pd.read_parquet(folder / "predictions.parquet")

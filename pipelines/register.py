@@ -22,7 +22,7 @@ def evaluate_champion(model: Path, prepared: Path, settings: Evaluation, folder:
 
 def main(params: Params) -> None:
     """Register what is released."""
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 100)  # logs have no width
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)  # logs have no width
 
     def tell(line: str) -> None:
         console.print(line, soft_wrap=True)

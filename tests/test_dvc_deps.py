@@ -91,12 +91,16 @@ for stage in ("evaluate", "explain", "release"):
     UNUSED_SECTIONS[stage] += ["augmentations"]
 for stage in set(UNUSED_SECTIONS) - {"stylize"}:
     UNUSED_SECTIONS[stage] += ["styles"]
+for stage in set(UNUSED_SECTIONS) - {"evaluate"}:
+    UNUSED_SECTIONS[stage] += ["metrics"]  # names that params.yaml may choose
+UNUSED_SECTIONS["settings"] = [*UNUSED_SECTIONS["evaluate"]]
 for stage in UNUSED_SECTIONS:
     UNUSED_SECTIONS[stage] += ["retrain"]
 for stage in set(UNUSED_SECTIONS) - {"explain"}:
     UNUSED_SECTIONS[stage] += ["explanations"]
 UNUSED_SECTIONS["evaluate_head"] = UNUSED_SECTIONS["evaluate"]
 UNUSED_SECTIONS["release_head"] = UNUSED_SECTIONS["release"]
+UNUSED_SECTIONS["settings_head"] = UNUSED_SECTIONS["settings"]
 # Packages that a stage imports and does not run.
 UNUSED_PACKAGES = {
     "train": ["sightline.metrics"],  # a training takes loss and scores; it measures nothing
@@ -105,7 +109,7 @@ UNUSED_PACKAGES = {
     "evaluate": ["sightline.features", "sightline.heads"],  # a network is no head
     "explain": ["sightline.metrics"],
 }
-SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release"}
+SCRIPTS = {"evaluate_head": "evaluate", "release_head": "release", "settings_head": "settings"}
 STAGES = list(UNUSED_SECTIONS)
 
 

@@ -14,8 +14,10 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.errors import UserError
-from sightline.evaluate import evaluate_model, resampled_counts, with_intervals
+from sightline.evaluate import comparable_numbers, evaluate_model, with_intervals
 from sightline.files import read_json
+from sightline.metrics.by_kind import resampled
+from sightline.metrics.resampling import resampled_counts
 from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement
 from sightline.tasks.classification import Classification, reliability
@@ -69,7 +71,6 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(table["recall"], recall)
     np.testing.assert_allclose(table["f1"], f1)
     np.testing.assert_array_equal(table["samples"], support)
-    assert result.rows["score"].mean() == pytest.approx(values["accuracy"])
 
 
 def test_calibration_error_is_the_mean_gap() -> None:
@@ -96,7 +97,7 @@ def test_statistics_under_resampling_equal_a_slow_loop() -> None:
     rows = measured(labels, probabilities).rows
     counts = np.concatenate(list(resampled_counts(60, 20)))
     assert (counts.sum(1) == 60).all()
-    fast = task().statistics(rows, counts)
+    fast = resampled("classification", rows, counts, task().labels)
     for index, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(60), drawn)
         slow = measured(labels[again], probabilities[again]).values
@@ -136,7 +137,6 @@ def test_evaluating_a_model_writes_metrics_rows_and_tables(digits: Path, model: 
     assert read_json(tmp_path / "metrics.json") == metrics
     rows = pd.read_parquet(tmp_path / "predictions.parquet")
     assert len(rows) == metrics["samples"]
-    assert rows["score"].mean() == pytest.approx(metrics["headline"]["value"])
     assert metrics["headline"]["low"] < metrics["headline"]["value"] < metrics["headline"]["high"]
     assert metrics["headline"]["value"] > 0.8
     assert {"per_class.csv", "confusion.csv", "reliability.csv"} <= {path.name for path in tmp_path.iterdir()}
@@ -144,6 +144,28 @@ def test_evaluating_a_model_writes_metrics_rows_and_tables(digits: Path, model: 
     again.mkdir()
     evaluate_model(model, digits, Evaluation(resamples=200), again)
     assert (again / "predictions.parquet").read_bytes() == (tmp_path / "predictions.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("headline", ["macro_f1", "log_loss", "recall_of_3"])
+def test_any_metric_can_be_the_headline(digits: Path, model: Path, tmp_path: Path, headline: str) -> None:
+    metrics = evaluate_model(model, digits, Evaluation(resamples=200), tmp_path, headline)
+    own, rows = metrics["headline"], pd.read_parquet(tmp_path / "predictions.parquet")
+    assert own["name"] == headline
+    assert own["low"] < own["value"] == metrics[headline] < own["high"]
+    if headline == "recall_of_3":
+        assert own["value"] == pytest.approx((rows["predicted"] == 3)[rows["label"] == 3].mean())
+    assert metrics["onnx"]["headline"] == pytest.approx(own["value"], abs=1e-3)
+    numbers = comparable_numbers(metrics)
+    assert (numbers[f"{headline}_low"], numbers[headline]) == (own["low"], own["value"])
+
+
+def test_an_unknown_headline_is_told_with_the_nearest(digits: Path, model: Path, tmp_path: Path) -> None:
+    told = (
+        r"evaluation.headline.model: no metric 'recall_of_threee' \(did you mean recall_of_\d\?\); there are accuracy"
+    )
+    with pytest.raises(UserError, match=told):
+        evaluate_model(model, digits, Evaluation(), tmp_path, "recall_of_threee")
+    assert not (tmp_path / "metrics.json").exists()
 
 
 def test_a_model_of_other_classes_is_refused(digits: Path, model: Path, tmp_path: Path) -> None:

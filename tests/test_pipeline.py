@@ -82,6 +82,22 @@ def test_a_changed_rate_runs_only_its_models_stages_and_reverting_makes_no_third
     assert project.files("models/small") != weights
 
 
+def test_another_headline_evaluates_its_model_alone_and_trains_nothing(project: Project) -> None:
+    text = (project.root / "params.yaml").read_text()
+    params = YAML(typ="safe").load(text)
+    params["evaluation"]["headline"] = {"other": "macro_f1"}
+    project.write_params(params)
+    ran = project.repro()
+    assert sorted(ran[:2]) == ["settings@other", "settings@small"]
+    assert ran[2:] == ["evaluate@other", "release@other", "register"]
+    released = json.loads((project.root / "release/other.json").read_text())
+    assert released["headline"]["name"] == "macro_f1"
+    assert "macro_f1_low" in json.loads((project.root / "reports/other/metrics.json").read_text())
+    assert project.aliases()["other"] == {"champion": 1}
+    (project.root / "params.yaml").write_text(text)
+    project.repro()
+
+
 def test_an_experiment_promotes_nothing(project: Project) -> None:
     project.commit()
     before, ledger = project.aliases(), project.files("registry")

@@ -56,7 +56,7 @@ def models(
     from sightline.publish import last_outcomes
     from sightline.summary import registry_table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     names = load_params(params).registered()
     registered = [outcome for outcome in last_outcomes(Path()) if outcome.name in names]
     if registered:

@@ -1,65 +1,38 @@
-"""Compares a challenger with the champion on the same test samples: scores in, a decision with its reason out.
+"""Compares a challenger with the champion on the same test samples: rows of both in, a decision with its reason out.
 
-The interval is the percentile interval of a paired bootstrap: test samples are drawn with replacement, and both models
-are judged on each draw (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16).
+The interval is the percentile interval of a paired bootstrap of the metric itself: test samples are drawn with
+replacement, and the metric of both models is computed on each draw (B. Efron and R. J. Tibshirani, An Introduction to
+the Bootstrap, 1993, chapters 13 and 16). So any metric of the rows can be judged, be it a mean of samples or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from sightline.config.evaluation import Gate
+from sightline.config.metrics import smaller_is_better
+from sightline.grounds import WORDS, ClassLoss, Code, GuardCheck
+from sightline.metrics.by_kind import value_of
+from sightline.metrics.resampling import FLOAT64, Metric, resampled_counts
 
-_DRAWS_AT_ONCE = 2**22  # indices in memory at a time: 32 MB
+MetricsOf = Callable[[pd.DataFrame], Mapping[str, Metric]]
 _ROUNDING = 1e-9  # 1 of 20 samples is a drop of 0.05000000000000004
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a model made of N test samples.
-
-    Attributes:
-        ids: N distinct sample ids, str.
-        score: N contributions to the headline metric, which is their mean; higher is better.
-        labels, predicted: N class ids, for tasks with one class per sample.
-    """
-
-    ids: NDArray[Any]
-    score: NDArray[np.float64]
-    labels: NDArray[np.int64] | None = None
-    predicted: NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("score", "labels", "predicted"):
-            values = getattr(self, name)
-            if values is not None and len(values) != len(self.ids):
-                raise ValueError(f"{len(values)} {name}, but {len(self.ids)} ids")
-        if len(self.ids) == 0:
-            raise ValueError("no test samples: nothing can be compared")
-        if len(np.unique(self.ids)) != len(self.ids):
-            raise ValueError("test ids repeat")
-        if not np.isfinite(self.score).all():
-            raise ValueError("scores must be finite")
-
-    def by_id(self) -> Scores:
-        """Return the same samples in the order of their ids."""
-        order = np.argsort(self.ids)
-        labels = None if self.labels is None else self.labels[order]
-        predicted = None if self.predicted is None else self.predicted[order]
-        return Scores(self.ids[order], self.score[order], labels, predicted)
+_LEAST = 1e-12  # a difference of a metric that is only rounding
 
 
 @dataclass(frozen=True)
 class ClassChange:
-    """Recall of one class under both models; `vetoes` when it falls by more than the rules allow.
+    """Recall of one class under both models; `vetoes` when it falls by more than the rules allow and chance explains.
 
-    `chance` is the probability of so many more losses than gains if both models were alike (McNemar 1947, exact).
+    `chance` is the probability of so many more losses than gains if both models were alike (McNemar 1947, exact),
+    corrected for the number of classes (Holm 1979).
     """
 
     label: int
@@ -71,21 +44,27 @@ class ClassChange:
     chance: float = 1.0
 
     @property
+    def loss(self) -> ClassLoss:
+        """The figures for the ledger."""
+        return ClassLoss(name=self.name, samples=self.samples, champion=self.champion, challenger=self.challenger)
+
+    @property
     def told(self) -> str:
         """Tell the change in words."""
-        return (
-            f"recall of {self.name} falls from {self.champion:.3f} to {self.challenger:.3f} on {self.samples} samples"
-        )
+        fall = f"falls from {self.champion:.3f} to {self.challenger:.3f} on {self.samples} samples"
+        return f"recall of {self.name} {fall} (chance {self.chance:.2g})"
 
 
 @dataclass(frozen=True)
 class Decision:
     """Whether the challenger replaces the champion; gain and interval are of challenger minus champion.
 
+    Of errors, which are better when smaller, they are champion minus challenger. `code` is the reason for machines.
     `harmful` tells that the challenger is measurably worse, as a whole or in a class, beyond what chance explains.
     """
 
     outcome: Literal["promote", "refuse"]
+    code: Code
     reason: str
     gain: float
     low: float
@@ -95,8 +74,10 @@ class Decision:
 
 
 def decide(
-    champion: Scores,
-    challenger: Scores,
+    champion: pd.DataFrame,
+    challenger: pd.DataFrame,
+    metric: str,
+    metrics_of: MetricsOf,
     rules: Gate,
     resamples: int,
     confidence: float,
@@ -104,76 +85,162 @@ def decide(
     seed: int = 0,
     names: Sequence[str] = (),
 ) -> Decision:
-    """Judge two models on the same samples; `names` are those of the classes 0..K-1, for the reason.
+    """Judge two models by their rows of the same samples, in any order.
+
+    Args:
+        champion: rows of a measurement, with at least id, `truth` where it is known, and what the metric needs; with
+            the columns label and predicted, classes can veto.
+        challenger: rows of the same samples.
+        metric: by which the two are compared.
+        metrics_of: returns the metrics of rows by name, see `metrics.by_kind`.
+        rules: of the gate.
+        resamples: number of draws.
+        confidence: of the interval, and that a class which vetoes has really lost.
+        seed: of the draws.
+        names: of the classes 0..K-1, for the reason.
 
     Raises:
-        ValueError: the two were tested on different samples or against different labels.
+        ValueError: there are no samples, the two were tested on different ones or against different truth, or the
+            metric is not one of those that can be resampled.
     """
-    old, new = champion.by_id(), challenger.by_id()
-    if not np.array_equal(old.ids, new.ids):
-        raise ValueError("champion and challenger were tested on different samples")
-    if old.labels is not None and new.labels is not None and not np.array_equal(old.labels, new.labels):
-        raise ValueError("champion and challenger were tested against different labels")
-    count = len(old.ids)
-    difference = new.score - old.score
-    gain = float(difference.mean())
-    if not difference.any():
-        return Decision("refuse", f"equal: no difference on {count} samples", 0.0, 0.0, 0.0)
-    low, high = gain_interval(difference, resamples, confidence, seed)
-    classes = class_changes(old, new, rules, names)
+    old, new = paired(champion, challenger)
+    ours, theirs = (_metric(metrics_of(rows), metric) for rows in (new, old))
+    gain, low, high = gain_interval(theirs, ours, len(old), resamples, confidence, seed)
+    if smaller_is_better(metric):
+        gain, low, high = -gain, -high, -low
+    count = len(old)
+    if gain == low == high == 0:
+        return Decision("refuse", "equal", f"equal: no difference on {count} samples", 0.0, 0.0, 0.0)
+    if not np.isfinite([gain, low, high]).all():
+        raise ValueError(f"{metric} cannot be measured on these {count} test samples")
+    classes = class_changes(old, new, rules, confidence, names)
     told = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}] at {confidence:.0%} confidence on {count} samples"
     vetoes = [c.told for c in classes if c.vetoes]
-    harmful = high < 0 or any(c.vetoes and c.chance < (1 - confidence) / len(classes) for c in classes)
-    limit = f", more than {rules.max_class_drop:g} allowed" if vetoes else ""
+    harmful = high < 0 or bool(vetoes)
+    limit = f", more than {rules.max_class_drop:g} allowed and more than chance explains" if vetoes else ""
     if low <= rules.min_gain:
-        word = "worse" if high < 0 else "within noise" if low <= 0 else "too small a gain"
-        reason = f"{word}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
+        code: Code = "worse" if high < 0 else "within_noise" if low <= 0 else "too_small_gain"
+        reason = f"{WORDS[code]}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
         losses = vetoes or ([c.told for c in _worst(classes)] if high < 0 else [])
-        return Decision("refuse", "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
+        return Decision("refuse", code, "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
     if vetoes:
         reason = f"vetoed: {'; '.join(vetoes)}{limit}, although the gain is {told}"
-        return Decision("refuse", reason, gain, low, high, classes, harmful)
-    return Decision("promote", f"better: gain {told}", gain, low, high, classes)
+        return Decision("refuse", "class_veto", reason, gain, low, high, classes, harmful)
+    return Decision("promote", "better", f"better: gain {told}", gain, low, high, classes)
+
+
+def paired(champion: pd.DataFrame, challenger: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both models' rows in the order of their ids.
+
+    Raises:
+        ValueError: there are none, or they are not of the same samples and the same truth.
+    """
+    old, new = (rows.sort_values("id", ignore_index=True) for rows in (champion, challenger))
+    if not len(old) or not len(new):
+        raise ValueError("no test samples: nothing can be compared")
+    if old["id"].duplicated().any() or new["id"].duplicated().any():
+        raise ValueError("test ids repeat")
+    if not np.array_equal(old["id"], new["id"]):
+        raise ValueError("champion and challenger were tested on different samples")
+    for column in ("truth", "label"):
+        if column in old and column in new and not np.array_equal(old[column], new[column]):
+            raise ValueError("champion and challenger were tested against different annotations")
+    return old, new
+
+
+def _metric(metrics: Mapping[str, Metric], name: str) -> Metric:
+    if name not in metrics:
+        raise ValueError(f"{name} is no metric that can be resampled; there are {', '.join(metrics)}")
+    return metrics[name]
 
 
 def gain_interval(
-    difference: NDArray[np.float64], resamples: int, confidence: float, seed: int = 0
-) -> tuple[float, float]:
-    """Return the bootstrap percentile interval of the mean of N paired differences."""
-    random = np.random.Generator(np.random.Philox(seed))
-    count = len(difference)
-    rows = max(1, _DRAWS_AT_ONCE // count)
-    means = [
-        difference[random.integers(0, count, (min(rows, resamples - start), count))].mean(axis=1)
-        for start in range(0, resamples, rows)
-    ]
+    champion: Metric, challenger: Metric, count: int, resamples: int, confidence: float, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return challenger minus champion on N samples, and the percentile interval of it; NaN where unmeasured.
+
+    Both models are measured on the same draws. Draws in which a metric has nothing to measure do not count.
+    """
+    gain = value_of(challenger, count) - value_of(champion, count)
+    draws = np.concatenate([challenger(own) - champion(own) for own in resampled_counts(count, resamples, seed)])
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return gain, float("nan"), float("nan")
     tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(np.where(np.abs(draws) < _LEAST, 0.0, draws), [tail, 1 - tail])
+    return (0.0 if abs(gain) < _LEAST else gain), float(low), float(high)
 
 
-def class_changes(champion: Scores, challenger: Scores, rules: Gate, names: Sequence[str]) -> tuple[ClassChange, ...]:
-    """Return each class's recall under both models, samples in the same order; () for tasks without classes."""
-    if champion.labels is None or champion.predicted is None or challenger.predicted is None:
+def class_changes(
+    champion: pd.DataFrame, challenger: pd.DataFrame, rules: Gate, confidence: float, names: Sequence[str]
+) -> tuple[ClassChange, ...]:
+    """Return each class's recall under both models, rows in the same order; () for tasks without classes.
+
+    A class vetoes when its recall falls by more than `rules.max_class_drop` and by more than chance explains: with
+    models that are alike, some class vetoes with a probability of at most 1 - confidence.
+    """
+    if not all({"label", "predicted"} <= set(rows.columns) for rows in (champion, challenger)):
         return ()
-    changes = []
-    for label in np.unique(champion.labels).tolist():
-        members = champion.labels == label
-        samples = int(members.sum())
-        old = float((champion.predicted[members] == label).mean())
-        new = float((challenger.predicted[members] == label).mean())
-        vetoes = samples >= rules.min_class_samples and old - new > rules.max_class_drop + _ROUNDING
-        name = f"class {names[label] if 0 <= label < len(names) else label}"
-        right, still = champion.predicted[members] == label, challenger.predicted[members] == label
-        chance = sign_test(int((right & ~still).sum()), int((still & ~right).sum()))
-        changes.append(ClassChange(label, name, samples, old, new, vetoes, chance))
-    return tuple(changes)
+    truth = champion["label"].to_numpy(np.int64)
+    before, after = (rows["predicted"].to_numpy() == truth for rows in (champion, challenger))
+    labels, place = np.unique(truth, return_inverse=True)
+
+    def counted(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(place[flags], minlength=len(labels))
+
+    samples, losses, gains = counted(np.ones_like(before)), counted(before & ~after), counted(after & ~before)
+    old, new = counted(before) / samples, counted(after) / samples
+    judged = samples >= rules.min_class_samples
+    chances = np.ones(len(labels))
+    chances[judged] = holm(sign_test(losses, gains)[judged])
+    vetoes = judged & (old - new > rules.max_class_drop + _ROUNDING) & (chances < 1 - confidence)
+    return tuple(
+        ClassChange(label, f"class {names[label] if 0 <= label < len(names) else label}", *own)
+        for label, *own in zip(*(one.tolist() for one in (labels, samples, old, new, vetoes, chances)), strict=True)
+    )
 
 
-def sign_test(losses: int, gains: int) -> float:
+def guard_checks(
+    rows: pd.DataFrame, metrics: Mapping[str, Metric], guards: Mapping[str, float], resamples: int, confidence: float
+) -> tuple[GuardCheck, ...]:
+    """Return what each guarded metric is on N test samples, with its percentile interval.
+
+    Args:
+        rows: of the challenger's own evaluation.
+        metrics: of these rows, by name.
+        guards: metric -> what it must reach; a metric that is not there guards nothing.
+        resamples: number of draws.
+        confidence: of the interval.
+    """
+    count, tail = len(rows), (1 - confidence) / 2
+    checks = []
+    for name, bound in guards.items():
+        if name not in metrics:
+            continue
+        value = value_of(metrics[name], count)
+        draws = np.concatenate([metrics[name](own) for own in resampled_counts(count, resamples)])
+        draws = draws[np.isfinite(draws)]
+        if len(np.unique(draws)) < 2:  # no miss among the samples is no proof that there never is one
+            draws = draws[:0]
+        low, high = np.quantile(draws, [tail, 1 - tail]).tolist() if len(draws) else (None, None)
+        known = value if np.isfinite(value) else None
+        checks.append(GuardCheck(metric=name, bound=float(bound), value=known, low=low, high=high))
+    return tuple(checks)
+
+
+def sign_test(losses: Any, gains: Any) -> FLOAT64:
     """Return the probability of at least so many losses among fair coin tosses: the one-sided exact McNemar test."""
-    tosses = losses + gains
-    return float(sum(comb(tosses, count) for count in range(losses, tosses + 1)) / 2**tosses)
+    chances: FLOAT64 = bdtrc(np.asarray(losses) - 1.0, np.asarray(losses) + np.asarray(gains), 0.5)
+    return chances
+
+
+def holm(chances: FLOAT64) -> FLOAT64:
+    """Return K probabilities corrected for being looked at together (S. Holm 1979, as adjusted p-values)."""
+    order = np.argsort(chances)
+    stepped = np.maximum.accumulate(chances[order] * np.arange(len(chances), 0, -1))
+    adjusted = np.empty_like(chances)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 def _worst(classes: Sequence[ClassChange]) -> list[ClassChange]:

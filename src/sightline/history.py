@@ -11,9 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.ledger import Entry
-from sightline.release import headline_text
 from sightline.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SMALL, new_figure, plain, save_figure
-from sightline.summary import leading_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,38 +22,41 @@ _MARKERS = {"promote": ("o", BLUE), "refuse": ("x", ORANGE), "rollback": ("v", I
 
 
 def history_table(entries: Sequence[Entry]) -> Table:
-    """Return one row per decision, oldest first, for a hundred characters."""
+    """Return one row per decision, oldest first, for 120 characters."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for name in ("time (UTC)", "model", "decision", "md5"):
+    for name in ("time (UTC)", "model", "md5", "test score"):
         table.add_column(name, no_wrap=True)
-    table.add_column(Text("test score [interval]"), no_wrap=True)
-    table.add_column("reason")
+    table.add_column("decision")
     for entry in entries:
         table.add_row(
             entry.time[:16].replace("T", " "),
             Text(entry.name),
-            Text(WORDS[entry.decision], _COLOURS[entry.decision]),
             entry.model_md5[:8],
-            Text(headline_text(entry.headline)),
-            Text(leading_words(entry.reason)),
+            Text(f"{entry.headline['name']} {entry.headline['value']:.3f}"),
+            Text.assemble((WORDS[entry.decision], _COLOURS[entry.decision]), f": {entry.short}"),
         )
     return table
 
 
 def plot_history(entries: Sequence[Entry], path: Path) -> None:
-    """Write a picture of the headline metric of each decision, one panel per model; the line is the champion's.
+    """Write a picture of the headline metric of each decision, one panel per model and metric.
+
+    The line is the champion's. A model that was judged by one metric and then by another has a panel for each, as
+    their values cannot be compared.
 
     Args:
         entries: decisions, oldest first; at least one.
         path: the PNG file to write.
     """
-    names = list(dict.fromkeys(entry.name for entry in entries))
-    columns = min(len(names), 2)
-    rows = -(-len(names) // columns)
+    panels: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        panels.setdefault((entry.name, str(entry.headline["name"])), []).append(entry)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
     figure, axes = new_figure(rows, columns, 5.2 * columns + 0.6, 2.5 * rows + 0.5)
-    for axis, name in zip(axes, names, strict=False):
-        _panel(axis, [entry for entry in entries if entry.name == name])
-    for axis in axes[len(names) :]:
+    for axis, own in zip(axes, panels.values(), strict=False):
+        _panel(axis, own)
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     labels = {
         label: handle
@@ -68,7 +69,10 @@ def plot_history(entries: Sequence[Entry], path: Path) -> None:
 
 
 def _panel(axis: Axes, entries: Sequence[Entry]) -> None:
-    """Draw the decisions on one model, evenly spaced: nights in a row and months of silence both stay readable."""
+    """Draw the decisions on one model by one metric.
+
+    They are evenly spaced: nights in a row and months of silence both stay readable.
+    """
     champions = [entry for entry in entries if entry.decision != "refuse"]
     places = [number for number, entry in enumerate(entries) if entry.decision != "refuse"]
     values = [float(entry.headline["value"]) for entry in champions]
@@ -94,6 +98,5 @@ def _panel(axis: Axes, entries: Sequence[Entry]) -> None:
     axis.set_xticks(list(shown), [f"{times[place]:%d %b\n%H:%M}" for place in shown], fontsize=SMALL)
     axis.set_xlim(-0.5, len(entries) - 0.5)
     axis.set_title(plain(entries[-1].name, 40), loc="left", fontsize=10)
-    metrics = dict.fromkeys(str(entry.headline["name"]) for entry in entries)
-    axis.set_ylabel(plain(", ".join(metrics), 40), color=FAINT, fontsize=SMALL)
+    axis.set_ylabel(plain(str(entries[-1].headline["name"]), 40), color=FAINT, fontsize=SMALL)
     axis.tick_params(axis="y", labelsize=SMALL)

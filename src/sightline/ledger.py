@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sightline.errors import UserError
 from sightline.files import append_line
+from sightline.grounds import ClassLoss, Code, GuardCheck, short_words
 
 
 def _utc(value: str) -> str:
@@ -33,8 +34,14 @@ class Entry(BaseModel):
         model_md5, training_md5, evaluation_md5: DVC's md5 of the model judged (of the one restored, in a rollback)
             and of its two reports, by which its files are found in DVC's cache.
         champion_md5: the model that was champion before, if any.
-        test_ids: sha256 of the sorted ids of the test samples.
-        gain, low, high: of the headline metric, challenger minus champion; null where nothing was compared.
+        reason: why, in a sentence.
+        code: why, for machines; null in lines that are older than codes.
+        test_ids: sha256 of the sorted ids of the test samples, each with the hash of its truth.
+        headline: the metric that was compared (name), and the model's own value and interval.
+        gain, low, high: of the headline metric, positive where the model judged is better; null where nothing was
+            compared.
+        losses: classes whose loss of recall vetoes.
+        guards: what `gate.guards` asked for, and what was measured.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
         batches: those that were part of the model's data.
         blamed_batches: those of them that a refusal puts down to, to be withdrawn.
@@ -62,9 +69,19 @@ class Entry(BaseModel):
     batches: tuple[str, ...] = ()
     blamed_batches: tuple[str, ...] = ()
     compared: int | None = None
+    code: Code | None = None
+    losses: tuple[ClassLoss, ...] = ()
+    guards: tuple[GuardCheck, ...] = ()
     git_sha: str | None = None
     lock_md5: str | None = None
     git_dirty: bool | None = None
+
+    @property
+    def short(self) -> str:
+        """Why, in a few words and figures; the whole reason in lines that are older than codes."""
+        if self.code is None:
+            return self.reason
+        return short_words(self.code, (self.gain, self.low, self.high), self.compared, self.losses, self.guards)
 
 
 def now() -> str:
@@ -77,21 +94,29 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: list[Entry] = list(_read(path)) if path.exists() else []
+        lines = list(_read(path)) if path.exists() else []
+        self.entries: list[Entry] = [entry for entry, _ in lines]
+        self._hashes: list[str] = [_hash(line) for _, line in lines]  # of what is written: fields come and go
 
     def append(self, entry: Entry) -> None:
         """Add a decision; when this returns it survives a power cut, and where it fails nothing of it is there."""
-        append_line(self.path, entry.model_dump_json())
+        line = entry.model_dump_json()
+        append_line(self.path, line)
         self.entries.append(entry)
+        self._hashes.append(_hash(line))
 
     def head(self, name: str) -> str | None:
         """Return the hash of the newest decision on a name, None where there is none."""
-        decisions = self.of(name)
-        return _hash(decisions[-1]) if decisions else None
+        hashes = self._hashes_of(name)
+        return hashes[-1] if hashes else None
 
     def knows(self, name: str, head: str) -> bool:
         """Return whether a decision with this hash is here, be it the newest or an older one."""
-        return any(_hash(entry) == head for entry in self.of(name))
+        return head in self._hashes_of(name)
+
+    def _hashes_of(self, name: str) -> list[str]:
+        pairs = zip(self.entries, self._hashes, strict=True)
+        return [hashed for entry, hashed in pairs if entry.name == name]
 
     def of(self, name: str) -> list[Entry]:
         """Return the decisions on one name, oldest first."""
@@ -137,25 +162,26 @@ class Ledger:
                 return entry
         return None
 
-    def reason(self, name: str, model_md5: str) -> str:
-        """Return why a model is where it is."""
+    def reason(self, name: str, model_md5: str, short: bool = False) -> str:
+        """Return why a model is where it is, in a sentence or in a few words."""
         entry = self.last_on(name, model_md5)
         if entry is None:
             return "not judged"
+        told = entry.short if short else entry.reason
         if entry.model_md5 == model_md5 or entry.decision == "rollback":
-            return entry.reason
-        return f"replaced by {entry.model_md5[:8]}: {entry.reason}"
+            return told
+        return f"replaced by {entry.model_md5[:8]}: {told}"
 
     def promotions(self, name: str, test_ids: str) -> int:
         """Return how many promotions of a name were decided on these test samples."""
         return sum(entry.decision == "promote" and entry.test_ids == test_ids for entry in self.of(name))
 
 
-def _hash(entry: Entry) -> str:
-    return hashlib.sha256(entry.model_dump_json().encode()).hexdigest()
+def _hash(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()
 
 
-def _read(path: Path) -> Iterator[Entry]:
+def _read(path: Path) -> Iterator[tuple[Entry, str]]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -163,7 +189,7 @@ def _read(path: Path) -> Iterator[Entry]:
     mistakes = []
     for number, line in enumerate(lines[:-1], 1):
         try:
-            yield Entry.model_validate_json(line)
+            yield Entry.model_validate_json(line), line
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -6,21 +6,22 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from sightline.dvc_store import DvcStore
 from sightline.errors import UserError
 from sightline.files import read_json
-from sightline.gate import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class Release:
     """The content of `release/NAME.json`; hashes of directories are DVC's.
 
-    `batches` are those that were part of the model's data when it was made.
+    `batches` are those that were part of the model's data when it was made; `test_ids_sha256` is of the test samples'
+    ids and truth, so it changes with a corrected annotation.
     """
 
     name: str
@@ -62,7 +63,7 @@ def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any
     model = _read(places.model / "model.json")
     metrics = _read(places.evaluation / "metrics.json")
     refuse_other_onnx(name, metrics)
-    ids = pq.read_table(places.evaluation / "predictions.parquet", columns=["id"])["id"].to_pylist()
+    tested = pq.read_table(places.evaluation / "predictions.parquet", columns=["id", "truth"])
     return {
         "name": name,
         "task": model["task"]["kind"],
@@ -71,7 +72,7 @@ def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any
         "evaluation_md5": store.directory_md5(places.evaluation),
         "headline": metrics["headline"],
         "samples": metrics["samples"],
-        "test_ids_sha256": ids_sha256(ids),
+        "test_ids_sha256": test_set_sha256(tested["id"].to_pylist(), tested["truth"].to_pylist()),
         "weights_sha256": model["weights_sha256"],
         "batches": list(batches),
     }
@@ -109,20 +110,17 @@ def headline_text(headline: Mapping[str, Any]) -> str:
     return value if None in bounds else f"{value} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
 
 
-def ids_sha256(ids: Iterable[str]) -> str:
-    """Return the hash of a set of sample ids, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+def test_set_sha256(ids: Iterable[str], truths: Iterable[str]) -> str:
+    """Return the hash of a set of test samples, whatever their order: their ids, and the hash of each one's truth."""
+    lines = sorted(f"{one} {truth}" for one, truth in zip(ids, truths, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_scores(evaluation: Path) -> Scores:
+def read_rows(evaluation: Path) -> pd.DataFrame:
     """Read what a model made of each test sample from its evaluation folder."""
-    import pyarrow.parquet as pq
+    import pandas as pd  # a second of imports that reading a release does not need
 
-    table = pq.read_table(evaluation / "predictions.parquet")
-    columns = {name: table[name].to_numpy() for name in ("label", "predicted") if name in table.column_names}
-    ids = np.array(table["id"].to_pylist(), dtype=np.str_)
-    score = table["score"].to_numpy().astype(np.float64)
-    return Scores(ids, score, columns.get("label"), columns.get("predicted"))
+    return pd.read_parquet(evaluation / "predictions.parquet")
 
 
 def _read(path: Path) -> Any:

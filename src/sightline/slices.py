@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.evaluation import Evaluation
+from sightline.config.metrics import smaller_is_better
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
-from sightline.evaluate import resampled_counts
+from sightline.metrics.by_kind import metrics_of
+from sightline.metrics.resampling import resampled_counts
 from sightline.tasks.base import Task
 
 MOST_VALUES = 20  # slices of one column
@@ -140,7 +142,7 @@ def measure_slices(
     Many intervals are looked at together, so some exclude the value of all samples by chance: with 95 % one in twenty.
 
     Args:
-        task: knows its metrics under resampling.
+        task: of the model.
         rows: one row per sample of an evaluation.
         headline: name and value of the metric on all samples.
         columns: by which to slice, sample ids as index.
@@ -156,15 +158,16 @@ def measure_slices(
             own = rows[parts.codes == place].reset_index(drop=True)
             if len(own):
                 score, low, high = _interval(task, own, headline["name"], settings)
-                verdict = _verdict(len(own), low, high, headline["value"])
+                sign = -1 if smaller_is_better(headline["name"]) else 1
+                verdict = _verdict(len(own), sign * low, sign * high, sign * headline["value"])
                 found.append((name, value, len(own), score, low, high, verdict))
     return pd.DataFrame(found, columns=COLUMNS)
 
 
 def _interval(task: Task, rows: pd.DataFrame, metric: str, settings: Evaluation) -> tuple[float, float, float]:
-    score = float(task.statistics(rows, np.ones((1, len(rows)), np.float32))[metric][0])
-    draws = [task.statistics(rows, counts)[metric] for counts in resampled_counts(len(rows), settings.resamples)]
-    joined = np.concatenate(draws).astype(np.float64)
+    measure = metrics_of(task.kind, rows, task.labels)[metric]
+    score = float(measure(np.ones((1, len(rows)), np.float32))[0])
+    joined = np.concatenate([measure(counts) for counts in resampled_counts(len(rows), settings.resamples)])
     joined = joined[np.isfinite(joined)]
     if not np.isfinite(score) or not len(joined):
         return (float("nan"),) * 3
@@ -173,7 +176,9 @@ def _interval(task: Task, rows: pd.DataFrame, metric: str, settings: Evaluation)
     return score, float(low), float(high)
 
 
-def _verdict(samples: int, low: float, high: float, value: float) -> Verdict:
+def _verdict(samples: int, one: float, other: float, value: float) -> Verdict:
+    """Judge a slice by the ends of its interval and the value of all samples, of which more is better."""
+    low, high = min(one, other), max(one, other)
     if np.isnan(low):
         return "unmeasured"
     if samples < FEW:

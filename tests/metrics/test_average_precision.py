@@ -12,9 +12,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sightline.data.encoding import encode_rle
-from sightline.evaluate import resampled_counts
 from sightline.metrics import detection, detection_tables
+from sightline.metrics.by_kind import whole
 from sightline.metrics.matching import Matches, joined, match
+from sightline.metrics.resampling import resampled_counts
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 NEVER_TRUE, NEVER_PREDICTED = 4, 3
@@ -131,14 +132,35 @@ def test_values_are_those_of_pycocotools(shapes: str, seed: int) -> None:
     np.testing.assert_allclose(curve["score"], oracle.eval["scores"][0, :, :NEVER_TRUE, 0, 2].T.ravel(), atol=1e-7)
 
 
-def test_the_mean_of_what_images_contribute_is_the_headline() -> None:
+def resampled(rows: pd.DataFrame, counts: Any, prefix: str = "") -> dict[str, Any]:
+    metrics = whole(detection.metrics_of_rows(rows, NAMES, prefix))
+    return {name: metric(counts) for name, metric in metrics.items()}
+
+
+def test_the_score_of_an_image_is_its_f1() -> None:
     truth, said = some()
-    values, of_classes = detection.summary(matched(truth, said))
-    scores = detection.scores_per_image(of_classes, len(truth))
-    assert scores.mean() == pytest.approx(values["mAP50"], abs=1e-12)
-    empty = [number for number, own in enumerate(truth["boxes"]) if not own]
-    assert (scores[empty] == 0).all()
-    assert (scores > 0).sum() > len(truth) / 2
+    matches = matched(truth, said)
+    thresholds = np.full(len(NAMES), 0.5)
+    scores = detection_tables.f1_of_images(matches, thresholds)
+    for number, own in enumerate(scores):
+        sure = matches.scores[matches.images == number] >= 0.5
+        hits = (matches.found[0, 0][matches.images == number] & sure).sum()
+        claims = (~matches.ignored[0, 0][matches.images == number] & sure).sum()
+        both = claims + matches.truths[0, number].sum()
+        assert own == pytest.approx(2 * hits / both if both else 1.0)
+    assert len(set(scores)) > 5
+
+
+def test_the_average_precision_of_a_class_is_that_of_the_table() -> None:
+    truth, said = some()
+    matches = matched(truth, said)
+    table = detection_tables.per_class(NAMES, detection.summary(matches)[1]).set_index("class")
+    rows = pd.DataFrame(detection.match_columns(matches))
+    metrics = detection.metrics_of_rows(rows, NAMES)
+    for name in NAMES:
+        for column in ("AP50", "AP"):
+            found = metrics[f"{column}_of_{name}"](np.ones((1, len(truth)), np.float32))[0]
+            assert found == pytest.approx(table.loc[name, column], abs=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("shapes", ["boxes", "instances"])
@@ -149,7 +171,7 @@ def test_resampling_equals_a_loop_that_repeats_images(shapes: str) -> None:
     rows = pd.DataFrame(detection.match_columns(matched(truth, said, shapes), "box_"))
     counts = np.concatenate(list(resampled_counts(30, 12)))
     counts[0] = np.arange(30) == 4  # an image without objects, alone
-    fast = detection.resampled(rows, counts, "box_")
+    fast = resampled(rows, counts, "box_")
     for place, drawn in enumerate(counts.astype(int)):
         again = np.repeat(np.arange(30), drawn)
         values, _ = detection.summary(matched(truth.iloc[again], [said[number] for number in again], shapes))
@@ -161,7 +183,7 @@ def test_rows_keep_what_resampling_needs_in_parquet(tmp_path: Any) -> None:
     truth, said = some()
     matches = matched(truth, said)
     pd.DataFrame(detection.match_columns(matches)).to_parquet(tmp_path / "rows.parquet")
-    once = detection.resampled(pd.read_parquet(tmp_path / "rows.parquet"), np.ones((1, len(truth)), np.float32))
+    once = resampled(pd.read_parquet(tmp_path / "rows.parquet"), np.ones((1, len(truth)), np.float32))
     values, _ = detection.summary(matches)
     assert once["mAP50"][0] == pytest.approx(values["mAP50"], abs=1e-6)
     assert once["mAP"][0] == pytest.approx(values["mAP"], abs=1e-6)
@@ -196,9 +218,8 @@ def test_without_predictions_or_objects_all_is_zero() -> None:
         matches = matched(rows, said)
         values, of_classes = detection.summary(matches)
         assert set(values.values()) == {0.0}
-        assert detection.scores_per_image(of_classes, len(rows)).tolist() == [0.0] * len(rows)
         columns = pd.DataFrame(detection.match_columns(matches))
-        assert detection.resampled(columns, np.ones((2, len(rows)), np.float32))["mAP50"].tolist() == [0, 0]
+        assert resampled(columns, np.ones((2, len(rows)), np.float32))["mAP50"].tolist() == [0, 0]
         detection_tables.per_class(NAMES, of_classes)
         detection_tables.precision_recall(NAMES, of_classes)
 

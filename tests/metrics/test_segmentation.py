@@ -8,7 +8,7 @@ import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 from torchmetrics.functional.segmentation import dice_score
 
-from sightline.metrics.segmentation import Overlap, confusion, mean_iou_shares, overlap_of, stacked
+from sightline.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 
 CLASSES = 5
 Array = np.ndarray[Any, Any]
@@ -66,24 +66,6 @@ def test_pixels_without_truth_never_count() -> None:
     nothing = overlaps(np.full((2, 3, 3), 255, np.uint8), np.zeros((2, 3, 3), np.uint8))
     assert nothing.summed().mean_iou == 0
     assert nothing.summed().pixel_accuracy == 0
-    assert mean_iou_shares(nothing).tolist() == [0, 0]
-
-
-def test_shares_of_images_have_the_mean_iou_as_their_mean() -> None:
-    images = overlaps(*some(40))
-    shares = mean_iou_shares(images)
-    assert shares.mean() == pytest.approx(images.summed().mean_iou, abs=1e-12)
-    right = np.argsort(images.hits.sum(1) / images.actual.sum(1))
-    assert shares[right[-5:]].mean() > shares[right[:5]].mean(), "better images have larger shares"
-
-
-def test_shares_vary_under_resampling_as_the_mean_iou_does() -> None:
-    images = overlaps(*some(200))
-    samples = np.random.default_rng(1).multinomial(200, np.full(200, 1 / 200), size=400)
-    whole = images.resampled(samples).mean_iou
-    shares = samples @ mean_iou_shares(images) / 200
-    assert shares.std() == pytest.approx(whole.std(), rel=0.05)
-    assert np.corrcoef(shares, whole)[0, 1] > 0.99
 
 
 def test_resampling_equals_repeated_images() -> None:

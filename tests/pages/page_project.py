@@ -117,4 +117,6 @@ def write_ledger(root: Path, *entries: Entry) -> None:
 
 def outcome(root: Path, name: str) -> Outcome:
     values = json.loads((root / "release" / f"{name}.json").read_text())
-    return Outcome(name, values["task"], values["headline"], MODEL_MD5, "3", "champion", "kept", "first version")
+    return Outcome(
+        name, values["task"], values["headline"], MODEL_MD5, "3", "champion", "kept", "first version", "first version"
+    )

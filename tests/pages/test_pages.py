@@ -17,6 +17,7 @@ from sightline.config import Params, load_params
 from sightline.config.errors import ConfigError
 from sightline.errors import UserError
 from sightline.files import read_json, write_json
+from sightline.grounds import GuardCheck
 from sightline.pages import make_pages
 from sightline.pages.pictures import picture
 
@@ -210,7 +211,7 @@ def test_names_are_escaped_everywhere(one: tuple[Path, Params]) -> None:
     left_out = {"left_out": "sample", "count": 7, "first": [{"source": "<script>x</script>", "reason": bad}]}
     write_json(card, {**values, "findings": {"truncated": left_out}})
     (root / "data/prepared/digits/quarantine.csv").write_text("source,reason\n<i>a</i>,<u>b</u>\n")
-    write_ledger(root, entry("classification", "promote", "by hand: <em>because</em>"))
+    write_ledger(root, entry("classification", "promote", "by hand: <em>because</em>", code="by_hand"))
     make_pages(params, root, [])
     page = page_of(root)
     for tag in ("<b>", "<i>", "<u>", "<em>", "<script>x"):
@@ -253,6 +254,25 @@ def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
     write_ledger(root, first, entry("classification", "promote", "better", champion_md5=OLD_MD5), back)
     make_pages(params, root, [])
     assert "It was champion until 2026-01-02: rolled back by hand." in Parsed(page_of(root)).text()
+
+
+def test_the_page_follows_another_headline_and_tells_guards(one: tuple[Path, Params]) -> None:
+    root, params = one
+    folder = root / "reports/classification/evaluation"
+    metrics = read_json(folder / "metrics.json")
+    chosen = {"name": "recall_of_3", "value": 0.25, "low": 0.125, "high": 0.375}
+    write_json(folder / "metrics.json", {**metrics, "headline": chosen, "recall_of_3": 0.25})
+    guards = (GuardCheck(metric="log_loss", bound=0.5, value=2.3), GuardCheck(metric="accuracy", bound=0.1, value=0.2))
+    below = entry("classification", "refuse", "guard: log_loss 2.300 above 0.5", code="guard", guards=guards)
+    write_ledger(root, below)
+    make_pages(params, root, [outcome(root, "classification")])
+    text = Parsed(page_of(root)).text()
+    assert "0.250 recall of 3, 95% interval 0.125 to 0.375" in text
+    assert "Share of what is of this class that is found" in text
+    assert "The gate refused it: guard: log_loss 2.300 above 0.5. No version of this name is champion yet." in text
+    assert "guard: log_loss 2.300 above 0.5; guard: accuracy 0.200 at least 0.1" in text
+    overview = (root / "reports/index.html").read_text()
+    assert "refused: below a guard, log_loss 2.300 above 0.5" in overview
 
 
 def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:

@@ -1,9 +1,12 @@
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sightline.errors import UserError
+from sightline.grounds import GuardCheck
 from sightline.ledger import Entry, Ledger, now
 
 
@@ -104,6 +107,26 @@ def test_a_damaged_line_is_named(ledger: Ledger, line: str, told: str) -> None:
         Ledger(ledger.path)
     assert told in error.value.lines[0]
     assert "git" in error.value.lines[-1]
+
+
+def test_lines_older_than_codes_are_read_and_keep_their_hash(ledger: Ledger) -> None:
+    """A shared server keeps the hash of the newest decision: new fields with defaults must not change it."""
+    new = ("code", "losses", "guards")
+    line = json.dumps(
+        {name: value for name, value in json.loads(entry("a").model_dump_json()).items() if name not in new}
+    )
+    ledger.path.parent.mkdir()
+    ledger.path.write_text(line + "\n")
+    read = Ledger(ledger.path)
+    assert (read.entries[0].code, read.entries[0].short) == (None, "better")
+    assert read.head("digit") == hashlib.sha256(line.encode()).hexdigest()
+    guard = GuardCheck(metric="recall_of_x", bound=0.9, value=0.8)
+    read.append(entry("b", "a", "refuse", code="guard", guards=(guard,), gain=0.1, low=0.05, high=0.2, compared=1000))
+    again = Ledger(ledger.path)
+    assert again.entries == read.entries
+    assert again.entries[1].short == "below a guard, recall_of_x 0.800 below 0.9, +0.100 [+0.050, +0.200] on 1,000"
+    assert read.head("digit") == again.head("digit")
+    assert again.knows("digit", hashlib.sha256(line.encode()).hexdigest())
 
 
 def test_an_unfinished_last_line_is_named(ledger: Ledger) -> None:

@@ -35,7 +35,8 @@ def test_the_first_version_becomes_champion_and_a_second_register_adds_nothing(p
     released = project.ledger()[0]
     assert version.tags["dvc.md5"] == released["model_md5"]
     assert version.tags["git.sha"] == released["git_sha"]
-    assert set(version.tags) == {"dvc.md5", "git.sha", "dvc.lock.md5", "gate.decision", "gate.reason"}
+    told = {"decision", "reason", "code", "metric", "gain", "low", "high", "guards"}
+    assert set(version.tags) == {"dvc.md5", "git.sha", "dvc.lock.md5", *(f"gate.{one}" for one in told)}
     assert version.description == "accuracy 0.850 [0.830, 0.870]; promote: first version"
     (project.root / ".sightline" / "registry.json").unlink()  # the whole way, not the memo
     for _ in range(2):

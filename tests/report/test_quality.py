@@ -32,27 +32,27 @@ def objects(prefix: str = "") -> pd.DataFrame:
 
 @pytest.mark.parametrize("prefix", ["", "mask_"])
 def test_objects_are_judged_by_f1_at_their_thresholds(prefix: str) -> None:
-    quality = quality_of(objects(prefix), f"{prefix}mAP50", np.array([0.5, np.nan]))
+    quality = quality_of(objects(prefix), np.array([0.5, np.nan]))
     np.testing.assert_allclose(quality.values, [0.5, 1, 0, 0, 1])
-    assert quality_of(objects(prefix), "mAP50", np.array([0.2, 0.95])).values[3] == 1
+    assert quality_of(objects(prefix), np.array([0.2, 0.95])).values[3] == 1
 
 
 def test_a_score_that_is_its_classs_threshold_counts() -> None:
     score = np.float32(0.1)
     table = rows(object_labels=[[0]], object_scores=[[score]], found=[[1]], ignored=[[0]], truths=[[1]])
-    assert quality_of(table, "mAP50", np.array([float(score)])).values[0] == 1
+    assert quality_of(table, np.array([float(score)])).values[0] == 1
 
 
 def test_other_samples_are_judged_by_what_their_rows_hold() -> None:
     maps = rows(hits=[[8, 0], [0, 0]], actual=[[8, 2], [0, 0]], claimed=[[10, 0], [4, 0]])
-    np.testing.assert_allclose(quality_of(maps, "mIoU", None).values, [0.4, np.nan])
+    np.testing.assert_allclose(quality_of(maps, None).values, [0.4, np.nan])
     poses = rows(similarity=[0.3, 0.0], points=[5, 0])
-    np.testing.assert_allclose(quality_of(poses, "pck", None).values, [0.3, np.nan])
+    np.testing.assert_allclose(quality_of(poses, None).values, [0.3, np.nan])
     labels = rows(labels=[[0, 2], [], []], predicted_labels=[[0, 1], [], [3]])
-    np.testing.assert_allclose(quality_of(labels, "mean_average_precision", None).values, [0.5, 1, 0])
+    np.testing.assert_allclose(quality_of(labels, None).values, [0.5, 1, 0])
     classes = rows(label=[1, 0], probabilities=[[0.2, 0.8], [0.3, 0.7]], confidence=[0.8, 0.7])
-    np.testing.assert_allclose(quality_of(classes, "accuracy", None).values, [0.8, 0.3])
-    images = quality_of(rows(score=[20.0, 31.0]), "psnr", None)
+    np.testing.assert_allclose(quality_of(classes, None).values, [0.8, 0.3])
+    images = quality_of(rows(score=[20.0, 31.0], psnr=[20.0, 31.0]), None)
     assert (images.ends, images.unit, images.of(0)) == (None, " dB", "")
 
 

@@ -37,7 +37,7 @@ def test_the_table_tells_each_decision_in_a_line() -> None:
     lines = console.export_text().splitlines()
     assert len(lines) == 6
     assert lines[2].startswith(
-        "2026-01-03 00:00  digit  refused         bbbbbbbb  accuracy 0.840 [0.820, 0.860]  class 3"
+        "2026-01-03 00:00  digit  bbbbbbbb  accuracy 0.840  refused: class 3 loses 0.12 recall: more"
     )
     assert "rolled back to" in lines[4]
 
@@ -58,9 +58,11 @@ def test_the_report_shows_the_judged_with_small_pictures(tmp_path: Path) -> None
         folder.mkdir(parents=True)
         Image.effect_noise((1600, 900), 50).save(folder / "confusion.png")
     judged = Outcome(
-        "digit", "classification", ENTRIES[1].headline, "b", "2", "challenger", "refuse", "class a|b loses"
+        "digit", "classification", ENTRIES[1].headline, "b", "2", "challenger", "refuse", "class a|b loses", "a class"
     )
-    kept = Outcome("scene", "detection", ENTRIES[4].headline, "d", "1", "champion", "kept", "first version")
+    kept = Outcome(
+        "scene", "detection", ENTRIES[4].headline, "d", "1", "champion", "kept", "first version", "first version"
+    )
     story = Story(decide([], ["train@digit"], {}, {}, True), [judged, kept], ["digits/b1"], ["nothing to commit"])
     text = report_text(story, tmp_path)
     assert "| changed | differ from dvc.lock: train@digit |" in text

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sightline.config.base import Fraction, PositiveInt, Section
+from sightline.config.base import Fraction, Name, PositiveInt, Section
+from sightline.config.errors import nearest
+from sightline.config.metrics import can_measure, known_metrics, unknown_metric
+
+_Metric = Annotated[str, Field(min_length=1)]
+_Bound = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class Evaluation(Section):
@@ -22,6 +28,14 @@ class Evaluation(Section):
     slices_file: Annotated[str, Field(pattern=r"^[^/\\\\]+\.csv$")] | None = Field(
         None, description="a CSV file in data/slices with a column id or source, and further ones to slice by"
     )
+    headline: dict[Name, _Metric] = Field(
+        {}, description="the metric by which a model is judged, by its name; others have that of their kind of task"
+    )
+
+    def of(self, name: str) -> Evaluation:
+        """Return what concerns one model, so that the headline of another one changes nothing for it."""
+        own = {name: self.headline[name]} if name in self.headline else {}
+        return self.model_copy(update={"headline": own})
 
 
 class Gate(Section):
@@ -35,3 +49,45 @@ class Gate(Section):
         description="new batches are withdrawn when a model trained with them is measurably worse, or whenever it is "
         "refused, be it that the difference is within noise",
     )
+    guards: dict[str, _Bound | dict[_Metric, _Bound]] = Field(
+        {},
+        description="METRIC: what it must reach on the test split, in every model that has this metric; or "
+        "NAME: {METRIC: ...} for one model; errors such as mae must not exceed it",
+    )
+
+    def guards_of(self, name: str) -> dict[str, float]:
+        """Return the guards that are written for one model by its name."""
+        own = self.guards.get(name)
+        return dict(own) if isinstance(own, dict) else {}
+
+    def common_guards(self) -> dict[str, float]:
+        """Return the guards of every model that has their metric."""
+        return {metric: bound for metric, bound in self.guards.items() if not isinstance(bound, dict)}
+
+
+def find_metric_mistakes(kinds: Mapping[str, str], evaluation: Evaluation, gate: Gate) -> Iterator[str]:
+    """Yield a line per name or metric that is not there; without the file's name.
+
+    Args:
+        kinds: the kind of task of each model and head.
+        evaluation: the section; its `headline` is checked.
+        gate: the section; its `guards` are checked.
+    """
+    chosen = [(f"evaluation.headline.{name}", name, [metric]) for name, metric in evaluation.headline.items()]
+    chosen += [
+        (f"gate.guards.{name}", name, list(gate.guards_of(name)))
+        for name, guard in gate.guards.items()
+        if isinstance(guard, dict)
+    ]
+    for path, name, metrics in chosen:
+        if name not in kinds:
+            there = f" (there are {', '.join(kinds)})"
+            yield f"{path}: no such model or head{nearest(name, kinds, there)}"
+            continue
+        for metric in metrics:
+            if not can_measure(kinds[name], metric):
+                yield f"{path}: {unknown_metric(metric, known_metrics(kinds[name]))}"
+    for metric in gate.common_guards():
+        if not any(can_measure(kind, metric) for kind in kinds.values()):
+            known = list(dict.fromkeys(other for kind in kinds.values() for other in known_metrics(kind)))
+            yield f"gate.guards.{metric}: {unknown_metric(metric, known)}"

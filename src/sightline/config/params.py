@@ -11,7 +11,7 @@ from sightline.config.augmentations import Augmentation
 from sightline.config.base import Name, Section
 from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes, nearest
-from sightline.config.evaluation import Evaluation, Gate
+from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
 from sightline.config.explanations import Explanation, find_explanation_mistakes
 from sightline.config.features import Features
 from sightline.config.heads import Head
@@ -107,6 +107,11 @@ class Params(Section):
         """Return everything that is evaluated, released and registered, by its name."""
         return {**self.models, **self.heads}
 
+    def kinds(self) -> dict[str, str]:
+        """Return the kind of task of everything that is registered."""
+        heads = dict.fromkeys(self.heads, "classification")
+        return {**{name: model.task.kind for name, model in self.models.items()}, **heads}
+
     def dataset_of(self, name: str) -> str:
         """Return the data set of a model or head.
 
@@ -178,6 +183,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
     ]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
     learners = {name: learner.dataset for name, learner in params.registered().items()}
+    unknown += [f"{path}: {line}" for line in find_metric_mistakes(params.kinds(), params.evaluation, params.gate)]
     unknown += [
         f"{path}: {line}" for line in find_monitor_mistakes(params.datasets, learners, params.features, params.monitor)
     ]

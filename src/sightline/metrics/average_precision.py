@@ -9,13 +9,15 @@ copies of an image stood side by side; predictions with equal scores in one imag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sightline.metrics.matching import OVERLAPS, Matches
+from sightline.metrics.matching import Matches
+from sightline.metrics.resampling import Metric
 from sightline.structures import FLOAT32
 
 BOOL = NDArray[np.bool_]
@@ -99,83 +101,67 @@ def curves(matches: ClassMatches) -> Curves | None:
     return Curves(precision, recall, levels, scores)
 
 
-def image_shares(matches: ClassMatches, of: Curves, overlap: int, images: int) -> FLOAT64:
-    """Divide a class's average precision among its images: N numbers whose sum it is.
+class ResampledClass:
+    """Average precision of one class under resampling, prepared once for all draws.
 
-    Each prediction that is right has a share in proportion to the precision there. (Without levels of recall, average
-    precision is just the sum of these over the number of true objects.)
+    Precision matters only where a prediction is right: others are counted between those.
     """
-    earned = np.where(matches.found[overlap], of.precision[overlap], 0.0)
-    total = earned.sum()
-    if not total:
-        return np.zeros(images)
-    shares = np.bincount(matches.images, earned / total, minlength=images)
-    divided: FLOAT64 = shares * of.average_precision[overlap]
-    return divided
+
+    def __init__(self, matches: ClassMatches, overlaps: Sequence[int]) -> None:
+        """Prepare for some overlaps, ascending places in `OVERLAPS`."""
+        self._found = matches.found[np.asarray(overlaps)]
+        kept = np.flatnonzero(self._found.any(0))
+        self._found = self._found[:, kept]
+        self._truths = matches.truths.astype(np.float64)
+        self._images = matches.images[kept]
+        images, everything = len(matches.truths), np.ones(len(matches.images), bool)
+        if len(kept):
+            self._claims = _counts_up_to(kept, matches.images, everything, images)
+            ignored = matches.ignored[np.asarray(overlaps)]
+            self._ignored = [_counts_up_to(kept, matches.images, own, images) for own in ignored]
+
+    def __call__(self, counts: FLOAT32) -> FLOAT64:
+        """R x N counts -> R averages over the overlaps, NaN where no true object is drawn."""
+        truths = counts @ self._truths
+        averages = np.zeros(len(counts))
+        rows = max(1, _AT_ONCE // max(1, len(self._images)))
+        if len(self._images):
+            for start in range(0, len(counts), rows):
+                block = slice(start, start + rows)
+                averages[block] = self._block(counts[block].T.astype(np.float64, order="C"), truths[block])
+        return np.where(truths > 0, averages, np.nan)
+
+    def _block(self, drawn: FLOAT64, truths: FLOAT64) -> FLOAT64:
+        """N x R counts, R true objects -> R averages."""
+        claimed = np.cumsum(self._claims @ drawn, 0)
+        weights = drawn[self._images]
+        total = np.zeros(drawn.shape[1])
+        for right, ignored in zip(self._found, self._ignored, strict=True):
+            if not right.any():
+                break  # what is not found at one overlap is not found at a larger one
+            hits = np.cumsum(weights[right], 0)
+            counted = claimed[right]
+            if ignored.nnz:
+                counted = counted - np.cumsum(ignored @ drawn, 0)[right]
+            precision = np.maximum.accumulate((hits / np.maximum(counted, 1))[::-1], 0)[::-1]
+            levels = _levels_reached(hits / np.maximum(truths, 1))
+            levels[1:] -= levels[:-1].copy()
+            total += (precision * levels).sum(0) / len(RECALLS)
+        return total / len(self._found)
 
 
-def resampled_precision(classes: list[ClassMatches], samples: FLOAT32) -> FLOAT64:
-    """Return mean average precision over classes under resampling.
+def mean_of_classes(classes: Sequence[ResampledClass]) -> Metric:
+    """Return mean average precision: classes without a true object in a draw do not count there; 0 without any."""
 
-    Args:
-        classes: the predictions of each class.
-        samples: R x N, how often each image is drawn.
+    def mean(counts: FLOAT32) -> FLOAT64:
+        total, counted = np.zeros((2, len(counts)))
+        for own in classes:
+            averages = own(counts)
+            total += np.nan_to_num(averages)
+            counted += ~np.isnan(averages)
+        return total / np.maximum(counted, 1)
 
-    Returns:
-        R x T; classes without a true object in a resample do not count there, and 0 is for resamples without any.
-    """
-    drawn = samples.astype(np.float64)
-    total = np.zeros((len(samples), len(OVERLAPS)))
-    counted = np.zeros((len(samples), 1))
-    for matches in classes:
-        if matches.truths.any():
-            averages, there = _resampled_class(matches, drawn)
-            total += averages
-            counted += there[:, None]
-    return total / np.maximum(counted, 1)
-
-
-def _resampled_class(matches: ClassMatches, samples: FLOAT64) -> tuple[FLOAT64, BOOL]:
-    """Return R x T average precisions, 0 where there is no true object, and R flags whether there is one."""
-    truths = samples @ matches.truths
-    averages = np.zeros((len(samples), len(OVERLAPS)))
-    # Precision matters only where a prediction is right: others are counted between those.
-    kept = np.flatnonzero(matches.found.any(0))
-    rows = max(1, _AT_ONCE // max(1, len(kept)))
-    if len(kept):
-        claims = _counts_up_to(kept, matches.images, np.ones(len(matches.images), bool), samples.shape[1])
-        ignored = [_counts_up_to(kept, matches.images, own, samples.shape[1]) for own in matches.ignored]
-        for start in range(0, len(samples), rows):
-            block = slice(start, start + rows)
-            averages[block] = _block(matches, kept, claims, ignored, samples[block].T, truths[block])
-    return averages, truths > 0
-
-
-def _block(
-    matches: ClassMatches,
-    kept: INT64,
-    claims: sparse.csr_array,
-    ignored: list[sparse.csr_array],
-    drawn: FLOAT64,
-    truths: FLOAT64,
-) -> FLOAT64:
-    """Return R x T average precisions of a block of resamples, N x R."""
-    claimed = np.cumsum(claims @ drawn, 0)
-    weights = drawn[matches.images[kept]]
-    averages = np.zeros((drawn.shape[1], len(OVERLAPS)))
-    for place in range(len(OVERLAPS)):
-        right = matches.found[place, kept]
-        if not right.any():
-            break  # what is not found at one overlap is not found at a larger one
-        hits = np.cumsum(weights[right], 0)
-        counted = claimed[right]
-        if ignored[place].nnz:
-            counted = counted - np.cumsum(ignored[place] @ drawn, 0)[right]
-        precision = np.maximum.accumulate((hits / np.maximum(counted, 1))[::-1], 0)[::-1]
-        levels = _levels_reached(hits / np.maximum(truths, 1))
-        levels[1:] -= levels[:-1].copy()
-        averages[:, place] = (precision * levels).sum(0) / len(RECALLS)
-    return averages
+    return mean
 
 
 def _counts_up_to(kept: INT64, images: INT64, chosen: BOOL, count: int) -> sparse.csr_array:

@@ -19,13 +19,14 @@ from sightline.metrics.average_precision import (
     INT64,
     ClassMatches,
     Curves,
+    ResampledClass,
     curves,
-    image_shares,
+    mean_of_classes,
     of_class,
-    resampled_precision,
 )
-from sightline.metrics.detection_tables import per_class, precision_recall, told
+from sightline.metrics.detection_tables import f1_of_images, per_class, precision_recall, told
 from sightline.metrics.matching import OVERLAPS, SIZES, Matches, Shapes, Truth, areas_of, joined, match
+from sightline.metrics.resampling import Metric
 from sightline.structures import FLOAT32, Prediction
 
 Shape = Literal["boxes", "instances"]
@@ -42,12 +43,12 @@ def measure(
         predictions: one per row of `truth`, in its order.
         truth: the columns id, source and those of `truths_of`.
         names: of the K classes.
-        shapes: what is compared, boxes or instances, each by the prefix that its metrics get; mAP50 of the first is the
-            mean of the rows' `score`, and the words and curves are of it.
+        shapes: what is compared, boxes or instances, each by the prefix that its metrics get; words, the rows' `score`
+            and curves are of the first.
 
     Returns:
-        Metrics by name; rows with id, source, told, score and the columns that `resampled` needs; the tables per_class
-        and precision_recall.
+        Metrics by name; rows with id, source, told, score and the columns that `metrics_of_rows` needs; the tables
+        per_class and precision_recall.
     """
     truths = {prefix: truths_of(truth, shape) for prefix, shape in shapes.items()}
     single: dict[str, list[Matches]] = {prefix: [] for prefix in shapes}
@@ -62,10 +63,8 @@ def measure(
         own, of_classes = summary(matches)
         table = per_class(names, of_classes)
         if not tables:
-            columns = {
-                "told": told(names, matches, table["threshold"].to_numpy(float)),
-                "score": scores_per_image(of_classes, len(truth)),
-            }
+            thresholds = table["threshold"].to_numpy(float)
+            columns = {"told": told(names, matches, thresholds), "score": f1_of_images(matches, thresholds)}
             curve = precision_recall(names, of_classes)
         values |= {prefix + name: value for name, value in own.items()}
         columns |= match_columns(matches, prefix)
@@ -151,16 +150,8 @@ def _curves(matches: Matches, size: int) -> list[tuple[ClassMatches, Curves | No
     return [(own, curves(own)) for own in chosen]
 
 
-def scores_per_image(of_classes: Sequence[tuple[ClassMatches, Curves | None]], images: int) -> FLOAT64:
-    """Return N numbers whose mean is mAP50: N times what each image adds to it."""
-    known = [(own, curve) for own, curve in of_classes if curve is not None]
-    shares = [image_shares(own, curve, _AT_50, images) for own, curve in known]
-    scores: FLOAT64 = images * np.sum(shares, 0) / len(known) if known else np.zeros(images)
-    return scores
-
-
 def match_columns(matches: Matches, prefix: str = "") -> dict[str, list[Any]]:
-    """Return the matches of objects of all sizes as columns, a row per image, from which `resampled` takes them.
+    """Return the matches of objects of all sizes as columns, a row per image, from which `metrics_of_rows` takes them.
 
     `object_labels` and `object_scores` list an image's predictions, the surest first; in `found` and `ignored` the bits
     0..9 of each prediction's number tell of the overlaps 0.5..0.95; `truths` counts the true objects of each class.
@@ -176,12 +167,29 @@ def match_columns(matches: Matches, prefix: str = "") -> dict[str, list[Any]]:
     return listed | {f"{prefix}truths": list(matches.truths[0].astype(np.int32))}
 
 
-def resampled(rows: pd.DataFrame, samples: FLOAT32, prefix: str = "") -> dict[str, FLOAT32]:
-    """Return R values of mAP50 and mAP from `match_columns` and R x N, how often each image is drawn."""
+def metrics_of_rows(rows: pd.DataFrame, names: Sequence[str], prefix: str = "") -> dict[str, Metric]:
+    """Return mAP50 and mAP under resampling, and AP50 and AP of each class.
+
+    Args:
+        rows: the columns of `match_columns`.
+        names: of the K classes.
+        prefix: of the columns, which the metrics get too.
+    """
+    matches = _matches_of(rows, prefix)
+    classes = [of_class(matches, 0, label) for label in range(len(names))]
+    every = range(len(OVERLAPS))
+    at_50, averaged = ([ResampledClass(own, overlaps) for own in classes] for overlaps in ((_AT_50,), every))
+    metrics = {f"{prefix}mAP50": mean_of_classes(at_50), f"{prefix}mAP": mean_of_classes(averaged)}
+    for place, name in enumerate(names):
+        metrics |= {f"{prefix}AP50_of_{name}": at_50[place], f"{prefix}AP_of_{name}": averaged[place]}
+    return metrics
+
+
+def _matches_of(rows: pd.DataFrame, prefix: str) -> Matches:
     images = np.repeat(np.arange(len(rows)), [len(own) for own in rows[f"{prefix}object_labels"]])
     names = ("object_labels", "object_scores", "found", "ignored")
     labels, scores, found, ignored = (np.concatenate(rows[prefix + name].to_list()) for name in names)
-    matches = Matches(
+    return Matches(
         images,
         labels.astype(np.int64),
         scores.astype(np.float64),
@@ -189,9 +197,6 @@ def resampled(rows: pd.DataFrame, samples: FLOAT32, prefix: str = "") -> dict[st
         _unpacked(ignored),
         np.stack(rows[f"{prefix}truths"].to_list())[None].astype(np.int64),
     )
-    classes = [of_class(matches, 0, label) for label in range(matches.truths.shape[2])]
-    averages = resampled_precision(classes, samples).astype(np.float32)
-    return {f"{prefix}mAP50": averages[:, _AT_50], f"{prefix}mAP": averages.mean(1)}
 
 
 def _unpacked(bits: INT64) -> BOOL:

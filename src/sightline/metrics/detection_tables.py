@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightline.metrics.average_precision import FLOAT64, INT64, RECALLS, ClassMatches, Curves
+from sightline.metrics.average_precision import BOOL, FLOAT64, INT64, RECALLS, ClassMatches, Curves
 from sightline.metrics.matching import Matches
+from sightline.metrics.resampling import divided
 
 _AT_50, _AT_75 = 0, 5  # places in OVERLAPS
 _TOLD = 4  # classes named in a few words
@@ -67,9 +68,27 @@ def precision_recall(names: Sequence[str], of_classes: Sequence[tuple[ClassMatch
     return pd.concat(tables) if tables else pd.DataFrame(columns=["class", "recall", "precision", "score"])
 
 
+def f1_of_images(matches: Matches, thresholds: FLOAT64) -> FLOAT64:
+    """Return N times F1 at an overlap of 0.5, of the objects with at least their class's threshold.
+
+    It is 1 where there is no object, and none is told.
+    """
+    counts = matches.truths.shape[1]
+    said = _said(matches, thresholds)
+    hits = np.bincount(matches.images[said & matches.found[0, _AT_50]], minlength=counts)
+    claims = np.bincount(matches.images[said & ~matches.ignored[0, _AT_50]], minlength=counts)
+    return divided(2.0 * hits, claims + matches.truths[0].sum(1), 1.0)
+
+
+def _said(matches: Matches, thresholds: FLOAT64) -> BOOL:
+    """D flags: the score reaches the threshold of the class, 0.5 where that is unknown."""
+    said: BOOL = matches.scores >= np.nan_to_num(thresholds, nan=0.5)[matches.labels]
+    return said
+
+
 def told(names: Sequence[str], matches: Matches, thresholds: FLOAT64) -> list[str]:
     """Say for each image which objects are there and which were predicted with at least their class's threshold."""
-    said = matches.scores >= np.nan_to_num(thresholds, nan=0.5)[matches.labels]
+    said = _said(matches, thresholds)
     counts = np.zeros(matches.truths.shape[1:], np.int64)
     np.add.at(counts, (matches.images[said], matches.labels[said]), 1)
     return [f"{_counted(names, a)} → {_counted(names, b)}" for a, b in zip(matches.truths[0], counts, strict=True)]

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sightline.metrics.average_precision import ClassMatches
+from sightline.metrics.average_precision import ClassMatches, ResampledClass, mean_of_classes
 from sightline.metrics.boxes import box_areas
 from sightline.metrics.matching import OVERLAPS
+from sightline.metrics.resampling import Metric, ratio_of
 
 _BOOL = NDArray[np.bool_]
 _FLOAT64 = NDArray[np.float64]
@@ -92,6 +93,27 @@ def pose_matches(similarity: _FLOAT64, sureness: _FLOAT64, labelled: _BOOL) -> C
     images = images[np.argsort(-sureness[images], kind="stable")]
     found = similarity[images] >= np.asarray(OVERLAPS)[:, None]
     return ClassMatches(images, sureness[images], found, np.zeros_like(found), labelled.astype(np.int64))
+
+
+def matches_of(rows: pd.DataFrame) -> ClassMatches:
+    """Return the matches of `pose_matches` from the columns similarity, confidence and points of N rows."""
+    similarity, sureness, points = (rows[name].to_numpy(np.float64) for name in ("similarity", "confidence", "points"))
+    return pose_matches(similarity, sureness, points > 0)
+
+
+def metrics_of_rows(rows: pd.DataFrame) -> dict[str, Metric]:
+    """Return PCK, mean distance and average precision over poses under resampling.
+
+    Args:
+        rows: the columns points, near, error, similarity and confidence.
+    """
+    matches = matches_of(rows)
+    return {
+        "pck": ratio_of(rows["near"], rows["points"], 0.0),
+        "mean_error": ratio_of(rows["error"], rows["points"], 0.0),
+        "oks_ap": mean_of_classes([ResampledClass(matches, range(len(OVERLAPS)))]),
+        "oks_ap50": mean_of_classes([ResampledClass(matches, (0,))]),
+    }
 
 
 def near_curve(apart: _FLOAT64, lengths: _FLOAT64) -> pd.DataFrame:

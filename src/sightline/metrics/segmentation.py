@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from sightline.metrics.resampling import Metric, ratio_of
 from sightline.structures import IGNORED, UINT8
 
 COUNTS = NDArray[np.int64]
@@ -102,24 +104,25 @@ def stacked(images: Sequence[Overlap]) -> Overlap:
     return Overlap(*(np.stack([getattr(one, name) for one in images]) for name in ("hits", "actual", "claimed")))
 
 
-def mean_iou_shares(images: Overlap) -> FLOAT64:
-    """Return one number per image of N x K counts; their mean is the mean IoU of all.
+def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Metric]:
+    """Return mean IoU, mean Dice and pixel accuracy under resampling, and each class's figures.
 
-    With hits h and unions u of image i and class k, totals H = sum h, U = sum u, and P classes that are somewhere:
-
-        share_i = mIoU + N / P sum over k of (h_ik - (H_k / U_k) u_ik) / U_k
-
-    The sum over i of each bracket is 0. A bracket is the influence of an image on H / U (Hampel 1974), so the mean of
-    resampled shares varies as mIoU of resampled images does, to first order.
+    Args:
+        rows: the columns hits, actual and claimed, K pixel counts each.
+        classes: names of the K classes.
     """
-    total = images.summed()
-    there = total.union > 0
-    if not there.any():
-        return np.zeros(len(images.hits))
-    hits, union, whole = images.hits[:, there], images.union[:, there], total.union[there]
-    pulls = (hits - total.iou[there] * union) / whole
-    shares: FLOAT64 = total.mean_iou + len(hits) * pulls.mean(1)
-    return shares
+    images = Overlap(*(np.stack(rows[name].to_list()) for name in ("hits", "actual", "claimed")))
+    metrics: dict[str, Metric] = {
+        "mIoU": lambda counts: images.resampled(counts).mean_iou,
+        "dice": lambda counts: images.resampled(counts).mean_dice,
+        "pixel_accuracy": lambda counts: images.resampled(counts).pixel_accuracy,
+    }
+    for name, hits, actual, claimed in zip(classes, images.hits.T, images.actual.T, images.claimed.T, strict=True):
+        metrics[f"iou_of_{name}"] = ratio_of(hits, actual + claimed - hits)
+        metrics[f"dice_of_{name}"] = ratio_of(2 * hits, actual + claimed)
+        metrics[f"recall_of_{name}"] = ratio_of(hits, actual)
+        metrics[f"precision_of_{name}"] = ratio_of(hits, claimed)
+    return metrics
 
 
 def _ratio(part: PIXELS, whole: PIXELS) -> FLOAT64:

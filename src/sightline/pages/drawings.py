@@ -108,7 +108,7 @@ def _ends(title: str, curves: pd.DataFrame) -> str:
     return f"{what} over {len(curves)} epochs, from {number(float(values.iloc[0]))} to {number(float(values.iloc[-1]))}"
 
 
-def judged_samples(folder: Path, headline: str) -> tuple[pd.DataFrame, Quality, Worst] | None:
+def judged_samples(folder: Path) -> tuple[pd.DataFrame, Quality, Worst] | None:
     """Return the rows of an evaluation, how good each sample is, and the worst; None where the rows do not tell."""
     path = folder / "predictions.parquet"
     if not path.is_file():
@@ -119,7 +119,7 @@ def judged_samples(folder: Path, headline: str) -> tuple[pd.DataFrame, Quality, 
     table = folder / "per_class.csv"
     classes = read_table(table, ("class",)) if table.is_file() else pd.DataFrame()
     thresholds = _LESS * classes["threshold"].to_numpy(np.float64) if "threshold" in classes else None
-    quality = quality_of(rows, headline, thresholds)
+    quality = quality_of(rows, thresholds)
     return rows, quality, worst_first(rows, quality)
 
 

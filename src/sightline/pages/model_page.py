@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sightline.config.metrics import smaller_is_better
 from sightline.pages.charts import Chart
 from sightline.pages.datasets import DataCard, data_card
 from sightline.pages.drawings import (
@@ -103,7 +104,7 @@ def _page(sources: Sources) -> Page:
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
-    judged = judged_samples(folder, metrics["headline"]["name"])
+    judged = judged_samples(folder)
     worst = folder / "worst.png"
     return Page(
         name=sources.name,
@@ -210,7 +211,8 @@ def _slices(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Table | None,
     table = read_table(path, ("column", "value", "verdict")) if path.is_file() else pd.DataFrame()
     if table.empty:
         return None, []
-    worse = table[table["verdict"] == "worse"].sort_values("score")
+    ascending = not smaller_is_better(metrics["headline"]["name"])
+    worse = table[table["verdict"] == "worse"].sort_values("score", ascending=ascending)
     rows = worse[["column", "value", "score", "samples"]].head(3).itertuples(index=False, name=None)
     told = [
         f"{column} {value} ({number(float(score))} on {samples:,} images)" for column, value, score, samples in rows

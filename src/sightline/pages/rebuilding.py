@@ -33,7 +33,7 @@ def rebuilding(sources: Sources, release: Release | None, model: Mapping[str, An
         ("model directory, md5", release.model_md5),
         ("weights, sha256", release.weights_sha256),
         ("data, sha256", str(model.get("data_sha256", "not known"))),
-        ("test images, sha256 of their ids", release.test_ids_sha256),
+        ("test images, sha256 of their ids and annotations", release.test_ids_sha256),
     ]
     checkout = [f"git checkout {sha}"] if sha else []
     commands = [*checkout, "make setup", f"dvc repro {sources.stage}", f"grep model_md5 release/{sources.name}.json"]

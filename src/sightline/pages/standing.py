@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,13 +43,17 @@ def standing_of(sources: Sources, release: Release | None) -> Standing:
         version = f"version {sources.outcome.version}"
     judged = [entry for entry in own if entry.model_md5 == release.model_md5]
     champion = _champion(sources.history)
-    if not judged or champion is None:
+    if not judged:
         return Standing(
             "not judged yet", version, "faint", "", ["The gate has not judged this model: dvc repro register."]
         )
     last = judged[-1]
+    if champion is None:
+        told = f"The gate refused it: {_sentence(last.reason)}"
+        leads = "No version of this name is champion yet."
+        return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {last.short}", [told, leads])
     if champion.model_md5 == release.model_md5:
-        return Standing("champion", version, "good", _short(last), [_promoted(last), *_tests(last)])
+        return Standing("champion", version, "good", last.short, [_promoted(last), *_tests(last)])
     replaced = own[-1].champion_md5 == release.model_md5 and own[-1].model_md5 != release.model_md5
     if replaced and own[-1].decision != "refuse":
         told = f"It was champion until {_day(own[-1])}: {_sentence(own[-1].reason)}"
@@ -58,7 +61,7 @@ def standing_of(sources: Sources, release: Release | None) -> Standing:
     else:
         told = f"The gate refused it: {_sentence(last.reason)}"
     leads = f"The champion is model {champion.model_md5[:8]}, {headline_text(champion.headline)}."
-    return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {_short(last)}", [told, leads])
+    return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {last.short}", [told, leads])
 
 
 def history_table(history: Sequence[Entry], present: str | None) -> Table:
@@ -71,12 +74,17 @@ def history_table(history: Sequence[Entry], present: str | None) -> Table:
             text_cell(entry.model_md5[:8], note=mark),
             Cell(headline_text(entry.headline), entry.headline["value"]),
             figure_cell(entry.gain),
-            Cell(entry.reason, entry.reason),
+            Cell(entry.reason, entry.reason, note=_figures(entry)),
         ]
         rows.append([Cell(entry.time.replace("T", " ").removesuffix("+00:00"), entry.time), *cells])
     names = ("time (UTC)", "decision", "model", "score", "gain", "reason")
     columns = [(name, name == "gain") for name in names]
-    return Table("Decisions, the newest first; gain is challenger minus champion", columns, rows)
+    return Table("Decisions, the newest first; a positive gain is that of the better model", columns, rows)
+
+
+def _figures(entry: Entry) -> str:
+    """Return the guards and their values, which a reason in words names only where they are broken."""
+    return "; ".join(f"guard: {check.told}" for check in entry.guards)
 
 
 def _champion(history: Sequence[Entry]) -> Entry | None:
@@ -88,11 +96,12 @@ def _champion(history: Sequence[Entry]) -> Entry | None:
 def _promoted(entry: Entry) -> str:
     if entry.decision == "rollback":
         return f"It was made champion again: {_sentence(entry.reason)}"
-    if entry.reason == "first version":
+    if entry.code == "first":
         return "It is the first version of its name, so there was nothing to compare it with."
-    if entry.reason.startswith("by hand"):
+    if entry.code == "by_hand":
         return f"It was promoted by hand, whatever the gate said: {_sentence(entry.reason.removeprefix('by hand: '))}"
-    return f"The gate promoted it: {_sentence(entry.reason)}"
+    who = "The gate promoted it" if entry.code else "It was promoted"  # lines older than codes do not tell by whom
+    return f"{who}: {_sentence(entry.reason)}"
 
 
 def _tests(entry: Entry) -> list[str]:
@@ -100,11 +109,6 @@ def _tests(entry: Entry) -> list[str]:
     if count < 2:
         return []
     return [f"The same test images decided {count} promotions before it: their scores flatter by and by."]
-
-
-def _short(entry: Entry) -> str:
-    """Return the words of a reason that come before its figures."""
-    return re.split(r"[:;]| from [0-9a-f]{8}", entry.reason, maxsplit=1)[0]
 
 
 def _sentence(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from sightline.config.metrics import OF_ONE
+
 # Metrics by their names in metrics.json, without a prefix such as mask_: their title, and what they tell.
 METRICS: dict[str, tuple[str, str]] = {
     "accuracy": ("accuracy", "share of images whose class is right"),
@@ -29,6 +31,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "mean_iou": ("mean box IoU", "overlap of the predicted and the true box"),
     "micro_f1": ("micro F1", "F1 of all labels together"),
     "mIoU": ("mIoU", "mean over classes of intersection over union"),
+    "mse": ("mean squared error", "of pixels; 0 is best"),
     "oks_ap": ("OKS AP", "average precision by key point similarity from 0.5 to 0.95"),
     "oks_ap50": ("OKS AP50", "average precision at a key point similarity of 0.5"),
     "pck": ("PCK at 0.2", "share of points within a fifth of the torso's length"),
@@ -38,6 +41,17 @@ METRICS: dict[str, tuple[str, str]] = {
     "rmse": ("root mean squared error", "in the values' own unit; 0 is best"),
     "ssim": ("SSIM", "structural similarity of the images"),
     "top5": ("top 5", "share of images whose class is among the five surest"),
+}
+# The same of single classes, where it is no other: recall_of_defect.
+SINGLE: dict[str, tuple[str, str]] = {
+    "AP": ("AP", "average precision of this class at overlaps from 0.5 to 0.95"),
+    "AP50": ("AP50", "average precision of this class at an overlap of 0.5"),
+    "average_precision": ("average precision", "of this class"),
+    "dice": ("Dice", "twice the overlap of this class over both areas"),
+    "f1": ("F1", "of this class"),
+    "iou": ("IoU", "intersection over union of this class"),
+    "precision": ("precision", "share of what is said to be of this class that is"),
+    "recall": ("recall", "share of what is of this class that is found"),
 }
 DASH = "\N{EN DASH}"  # where there is no number
 _PREFIXES = ("mask_", "box_")
@@ -53,14 +67,27 @@ VERDICTS = {
 
 def metric_title(name: str) -> str:
     """Return what a metric is called."""
+    metric, of, one = name.partition(OF_ONE)
+    if of:
+        return f"{_single(metric)[0]} of {one}"
     prefix, bare = _divided(name)
     return f"{METRICS[bare][0]}{prefix}" if bare in METRICS else name.replace("_", " ").replace(".", ", ")
 
 
 def metric_words(name: str) -> str:
     """Return what a metric tells, "" where this is not known."""
+    metric, of, _ = name.partition(OF_ONE)
+    if of:
+        return _single(metric)[1]
     bare = _divided(name)[1]
     return METRICS[bare][1] if bare in METRICS else ""
+
+
+def _single(metric: str) -> tuple[str, str]:
+    """Return title and words of a metric of one class or value."""
+    prefix, bare = _divided(metric)
+    title, words = SINGLE.get(bare) or METRICS.get(bare) or (bare.replace("_", " "), "")
+    return f"{title}{prefix}", words
 
 
 def column_title(name: str) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from sightline.config.evaluation import Gate
+from sightline.config.metrics import unknown_metric
 from sightline.errors import UserError
 from sightline.files import read_json
-from sightline.gate import Decision, decide
+from sightline.gate import Decision, decide, guard_checks
+from sightline.grounds import WORDS, Code, GuardCheck, broken
 from sightline.ledger import Entry, now
+from sightline.metrics.by_kind import metrics_of, names_of
 from sightline.publish.comparison import Evaluate, compare
 from sightline.publish.registry import Registry
-from sightline.release import Release, folders
+from sightline.release import Release, folders, read_rows
+from sightline.structures import LabelMap
 
 _NAMES_SHOWN = 5
 
@@ -27,35 +34,112 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     champion_md5 = champion.model_md5 if champion else None
     if champion_md5 == release.model_md5:
         return None
-    if ledger.judgement(release.name, release.model_md5, champion_md5, release.test_ids_sha256):
-        return None
-    entry = new_entry(release, champion, registry, "first version")
-    if champion is None:
-        return entry
-    places = folders(release.name, registry.root)
+    places, rules = folders(release.name, registry.root), registry.params.gate
     ours = read_json(places.model / "model.json")
+    asked = guards_on(release.name, ours, rules)
+    known = ledger.judgement(release.name, release.model_md5, champion_md5, release.test_ids_sha256)
+    if known is not None and not _asks_anew(known, release, asked):
+        return None
+    entry = new_entry(release, champion, registry, "first", WORDS["first"])
+    guards = _checks(places.evaluation, ours, asked, registry) if asked else ()
+    entry = entry.model_copy(update={"guards": guards})
+    if champion is None:
+        return entry.model_copy(update=_refused("guard", _below(guards, release.name))) if broken(guards) else entry
     theirs = json.loads(registry.store.read(champion.model_md5, "model.json", f"{release.name}'s champion"))
-    if reason := _incomparable(release.name, theirs, ours):
-        return entry.model_copy(update={"decision": "refuse", "reason": reason})
+    if different := _incomparable(release.name, theirs, ours):
+        return entry.model_copy(update=_refused(*different))
     compared = compare(champion, release, registry, evaluate)
     if compared is None:
         told = f"nothing to compare on: every test sample is of a new batch; {_by_hand(release.name)}"
-        return entry.model_copy(update={"decision": "refuse", "reason": told})
-    settings, rules, names = registry.params.evaluation, registry.params.gate, ours["labels"]["classes"]
+        return entry.model_copy(update=_refused("nothing_shared", told))
+    settings, (kind, labels) = registry.params.evaluation, _kind_and_labels(ours)
     try:
         decision = decide(
-            compared.champion, compared.challenger, rules, settings.resamples, settings.confidence, names=names
+            compared.champion,
+            compared.challenger,
+            release.headline["name"],
+            lambda rows: metrics_of(kind, rows, labels),
+            rules,
+            settings.resamples,
+            settings.confidence,
+            names=labels.classes,
         )
     except ValueError as error:
         raise UserError(f"{error}; run `dvc repro`, so that data and evaluation belong together") from None
+    if broken(guards) and decision.outcome == "promote":
+        told = f"{_below(guards, release.name)}; although it is {decision.reason}"
+        decision = replace(decision, outcome="refuse", code="guard", reason=told)
     figures = {"gain": decision.gain, "low": decision.low, "high": decision.high}
     changes = {
         "decision": decision.outcome,
+        "code": decision.code,
+        "losses": tuple(change.loss for change in decision.per_class if change.vetoes),
         "reason": decision.reason + compared.told,
-        "compared": len(compared.champion.ids),
+        "compared": len(compared.champion),
         "blamed_batches": _blamed(decision, release, champion, registry),
     }
     return entry.model_copy(update={**changes, **figures})
+
+
+def check_guards(names: Iterable[str], root: Path, rules: Gate) -> None:
+    """Refuse guards that guard nothing.
+
+    Args:
+        names: of all released models.
+        root: of the project.
+        rules: of the gate.
+
+    Raises:
+        UserError: no model has the metric of a guard, or the model that a guard names does not have it.
+    """
+    if not rules.guards:
+        return
+    models = {name: read_json(folders(name, root).model / "model.json") for name in names}
+    for name, model in models.items():
+        guards_on(name, model, rules)
+    known = list(dict.fromkeys(metric for model in models.values() for metric in names_of(*_kind_and_labels(model))))
+    if known and (lost := [metric for metric in rules.common_guards() if metric not in known]):
+        raise UserError([f"gate.guards.{metric}: {unknown_metric(metric, known)}" for metric in lost])
+
+
+def guards_on(name: str, model: Any, rules: Gate) -> dict[str, float]:
+    """Return the guards that a model has to keep, by its model.json: its own ones before those of all models.
+
+    Raises:
+        UserError: the model does not have the metric of a guard that names it.
+    """
+    known, own = names_of(*_kind_and_labels(model)), rules.guards_of(name)
+    if lost := [metric for metric in own if metric not in known]:
+        raise UserError([f"gate.guards.{name}: {unknown_metric(metric, known)}" for metric in lost])
+    return {metric: bound for metric, bound in (rules.common_guards() | own).items() if metric in known}
+
+
+def _kind_and_labels(model: Any) -> tuple[str, LabelMap]:
+    return model["task"]["kind"], LabelMap.from_json(model["labels"])
+
+
+def _checks(evaluation: Path, model: Any, asked: dict[str, float], registry: Registry) -> tuple[GuardCheck, ...]:
+    """Measure the guarded metrics on all test samples of the release, not only on those that are compared."""
+    rows, settings = read_rows(evaluation), registry.params.evaluation
+    kind, labels = _kind_and_labels(model)
+    return guard_checks(rows, metrics_of(kind, rows, labels), asked, settings.resamples, settings.confidence)
+
+
+def _asks_anew(known: Entry, release: Release, asked: dict[str, float]) -> bool:
+    """Tell whether a refusal was of another question: by another metric, or below a guard that has changed since."""
+    if known.decision != "refuse" or known.model_md5 != release.model_md5:
+        return False
+    changed = known.code == "guard" and {check.metric: check.bound for check in known.guards} != asked
+    return changed or known.headline["name"] != release.headline["name"]
+
+
+def _refused(code: Code, reason: str) -> dict[str, Any]:
+    return {"decision": "refuse", "code": code, "reason": reason}
+
+
+def _below(guards: Sequence[GuardCheck], name: str) -> str:
+    told = "; ".join(check.told for check in broken(guards))
+    return f"guard: {told}; `sightline promote {name}` makes it champion all the same"
 
 
 def _blamed(decision: Decision, release: Release, champion: Entry, registry: Registry) -> tuple[str, ...]:
@@ -73,7 +157,7 @@ def _blamed(decision: Decision, release: Release, champion: Entry, registry: Reg
     return tuple(batch for batch in release.batches if batch not in seen)
 
 
-def new_entry(release: Release, champion: Entry | None, registry: Registry, reason: str) -> Entry:
+def new_entry(release: Release, champion: Entry | None, registry: Registry, code: Code, reason: str) -> Entry:
     """Return the ledger's line that promotes a release."""
     made = registry.made_by(release)
     return Entry(
@@ -85,6 +169,7 @@ def new_entry(release: Release, champion: Entry | None, registry: Registry, reas
         evaluation_md5=release.evaluation_md5,
         champion_md5=champion.model_md5 if champion else None,
         reason=reason,
+        code=code,
         test_ids=release.test_ids_sha256,
         headline=release.headline,
         promotions_on_test_set=registry.ledger.promotions(release.name, release.test_ids_sha256),
@@ -95,19 +180,20 @@ def new_entry(release: Release, champion: Entry | None, registry: Registry, reas
     )
 
 
-def _incomparable(name: str, champion: Any, challenger: Any) -> str:
-    """Return why two models (their model.json) cannot be measured on one test split, "" if they can."""
+def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str] | None:
+    """Return why two models (their model.json) cannot be measured on one test split, None if they can."""
     remedy = f"they cannot be compared; {_by_hand(name)}"
     old, new = champion["task"]["kind"], challenger["task"]["kind"]
     if old != new:
-        return f"other task: the champion does {old}, the challenger {new}; {remedy}"
+        return "other_task", f"other task: the champion does {old}, the challenger {new}; {remedy}"
     before, after = champion["labels"], challenger["labels"]
     if before == after:
-        return ""
+        return None
     if before["classes"] == after["classes"]:  # the names are the same: show where they come from
         before, after = ({"classes": labels["source_ids"]} for labels in (before, after))
     shown = f"the champion's are {_shortened(before['classes'])}, the challenger's {_shortened(after['classes'])}"
-    return f"other classes: {shown}{_first_change(before['classes'], after['classes'])}; {remedy}"
+    first = _first_change(before["classes"], after["classes"])
+    return "other_classes", f"other classes: {shown}{first}; {remedy}"
 
 
 def _by_hand(name: str) -> str:

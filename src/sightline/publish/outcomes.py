@@ -29,6 +29,7 @@ class Outcome:
         version, alias: of the released model now.
         decision: what was decided last; `kept` where there was nothing to decide.
         reason: of the newest decision on the model.
+        short: the same in a few words and figures.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Outcome:
     alias: Literal["champion", "challenger"]
     decision: Literal["promote", "refuse", "rollback", "kept"]
     reason: str
+    short: str
 
     def headline_text(self) -> str:
         """Return the headline metric with its interval, where it has one."""
@@ -62,9 +64,9 @@ def last_outcomes(root: Path) -> list[Outcome]:
     return [_updated(outcome, ledger) for outcome in known]
 
 
-def known_outcomes(root: Path, releases: list[Path]) -> list[Outcome]:
-    """Return what the last `register` found, if it would find the same now; else nothing."""
-    state = _state(root, releases)
+def known_outcomes(root: Path, releases: list[Path], asked: str) -> list[Outcome]:
+    """Return what the last `register` found, if it would find the same now; else nothing. `asked` are the guards."""
+    state = _state(root, releases, asked)
     try:
         if state is None or (known := _read(root))["state"] != state:
             return []
@@ -73,9 +75,9 @@ def known_outcomes(root: Path, releases: list[Path]) -> list[Outcome]:
         return []
 
 
-def remember(root: Path, releases: list[Path], outcomes: list[Outcome]) -> None:
+def remember(root: Path, releases: list[Path], asked: str, outcomes: list[Outcome]) -> None:
     """Keep what a complete `register` found."""
-    state = _state(root, releases)
+    state = _state(root, releases, asked)
     write_json(_path(root), {"state": state, "outcomes": [asdict(outcome) for outcome in outcomes]})
 
 
@@ -86,8 +88,8 @@ def _updated(outcome: Outcome, ledger: Ledger) -> Outcome:
     alias: Literal["champion", "challenger"] = "champion" if champion.model_md5 == outcome.model_md5 else "challenger"
     if alias == outcome.alias:
         return outcome
-    reason = ledger.reason(outcome.name, outcome.model_md5)
-    return replace(outcome, alias=alias, decision=last.decision, reason=reason)
+    reason, short = (ledger.reason(outcome.name, outcome.model_md5, own) for own in (False, True))
+    return replace(outcome, alias=alias, decision=last.decision, reason=reason, short=short)
 
 
 def _read(root: Path) -> dict[str, Any]:
@@ -95,8 +97,8 @@ def _read(root: Path) -> dict[str, Any]:
     return {"state": known["state"], "outcomes": [Outcome(**values) for values in known["outcomes"]]}
 
 
-def _state(root: Path, releases: list[Path]) -> str | None:
-    """Hash the releases, the ledger and the identity of MLflow's files; None where they are not local or not there."""
+def _state(root: Path, releases: list[Path], asked: str) -> str | None:
+    """Hash guards, releases, ledger and the identity of MLflow's files; None where those are not local or not there."""
     uri = tracking_uri(root)
     database = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or not database.is_file() or not (root / "mlartifacts").is_dir():
@@ -104,7 +106,7 @@ def _state(root: Path, releases: list[Path]) -> str | None:
     texts = [path.read_text(encoding="utf-8") for path in [*releases, _ledger(root)] if path.exists()]
     stats = [path.stat() for path in (database, Path(f"{database}-wal")) if path.exists()]
     files = [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
-    values = [__version__, uri, [str(path) for path in releases], texts, files]
+    values = [__version__, uri, asked, [str(path) for path in releases], texts, files]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from sightline.config import Params
 from sightline.errors import UserError
 from sightline.ledger import Entry, now
 from sightline.publish.comparison import Evaluate
-from sightline.publish.judgement import judge, new_entry
+from sightline.publish.judgement import check_guards, judge, new_entry
 from sightline.publish.outcomes import Outcome, known_outcomes, remember
 from sightline.publish.registry import Registry, Report, own_folder
 from sightline.release import Release, headline_text, read_release
@@ -35,9 +35,11 @@ def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Re
     root = root.resolve()
     releases = [path for name in params.registered() if (path := root / "release" / f"{name}.json").exists()]
     with _alone(root):
-        if known := known_outcomes(root, releases):
-            remember(root, releases, known)
+        asked = params.gate.model_dump_json(include={"guards"})
+        if known := known_outcomes(root, releases, asked):
+            remember(root, releases, asked, known)
             return known
+        check_guards([path.stem for path in releases], root, params.gate)
         registry, outcomes, mistakes = Registry(params, root, report), [], []
         for path in releases:
             try:
@@ -46,7 +48,7 @@ def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Re
                 mistakes += [f"{path.stem}: {line}" for line in error.lines]
         if mistakes:
             raise UserError(mistakes)
-        remember(root, releases, outcomes)
+        remember(root, releases, asked, outcomes)
     return outcomes
 
 
@@ -68,7 +70,8 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         version = registry.version_of(previous)
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
         changes = {"decision": "rollback", "reason": reason, "champion_md5": present.model_md5, "time": now()}
-        comparison = {"gain": None, "low": None, "high": None}
+        changes |= {"code": "by_hand", "losses": (), "guards": ()}
+        comparison = {"gain": None, "low": None, "high": None, "compared": None}
         registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
         registry.point(name, {"champion": version.number})
         registry.tag(version)
@@ -94,7 +97,7 @@ def promote(name: str, params: Params, root: Path, report: Report, reason: str =
             raise UserError(f"{name}: the released model ({release.model_md5[:8]}) is champion already")
         version = registry.released_version(release)
         told = f"by hand: {' '.join(reason.split()) or 'no reason given'}"
-        registry.ledger.append(new_entry(release, champion, registry, told))
+        registry.ledger.append(new_entry(release, champion, registry, "by_hand", told))
         registry.point(name, {"champion": version.number})
         registry.tag(version)
         report(f"{name}: promoted {told}: version {version.number} is champion")
@@ -123,12 +126,10 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         ledger.append(entry)  # before any alias moves: a crash from here on is healed by the next run
         registry.report(f"{release.name}: {entry.decision}d: {entry.reason}")
     champion = ledger.champion_of(release.name)
-    if champion is None:
-        raise AssertionError("the first model judged is promoted")
-    leads = champion.model_md5 == release.model_md5
-    aliases = {"champion": version.number}
-    if not leads:
-        aliases = {"champion": registry.version_of(champion).number, "challenger": version.number}
+    leads = champion is not None and champion.model_md5 == release.model_md5
+    aliases = {"champion" if leads else "challenger": version.number}
+    if champion is not None and not leads:
+        aliases["champion"] = registry.version_of(champion).number
     registry.point(release.name, aliases)
     registry.tag(version)
     return Outcome(
@@ -140,6 +141,7 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         alias="champion" if leads else "challenger",
         decision=entry.decision if entry is not None else "kept",
         reason=ledger.reason(release.name, release.model_md5),
+        short=ledger.reason(release.name, release.model_md5, short=True),
     )
 
 

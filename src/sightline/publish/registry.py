@@ -101,7 +101,7 @@ class Registry:
         entry = self.ledger.last_on(version.name, model_md5)
         if entry is not None:
             reason = self.ledger.reason(version.name, model_md5)
-            self.versions.tag(version, {"gate.decision": entry.decision, "gate.reason": reason})
+            self.versions.tag(version, {"gate.decision": entry.decision, "gate.reason": reason, **_figures(entry)})
             own = next(e for e in reversed(self.ledger.of(version.name)) if e.model_md5 == model_md5)
             self.versions.describe(version, f"{headline_text(own.headline)}; {entry.decision}: {reason}")
 
@@ -135,6 +135,18 @@ class Registry:
         self.runs.keep_one(run, version.run)
         self.report(f"{name}: registered version {version.number}")
         return version
+
+
+def _figures(entry: Entry) -> dict[str, str]:
+    """Return code and figures of a decision as tags, "" where there are none, in place of those of an earlier one."""
+    numbers = {"gain": entry.gain, "low": entry.low, "high": entry.high}
+    guards = {check.metric: check.value for check in entry.guards}
+    return {
+        "gate.code": entry.code or "",
+        "gate.metric": str(entry.headline["name"]),
+        **{f"gate.{name}": "" if value is None else f"{value:.6g}" for name, value in numbers.items()},
+        "gate.guards": ", ".join(f"{name} {value}" for name, value in guards.items()),
+    }
 
 
 def own_folder(root: Path) -> Path:

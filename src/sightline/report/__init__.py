@@ -56,7 +56,7 @@ def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, p
             pictures[name] = draw(read_table(folder / f"{name}.csv", names), metrics)
     table = read_table(folder / "per_class.csv", ("class",)) if (folder / "per_class.csv").exists() else pd.DataFrame()
     thresholds = _LESS * table["threshold"].to_numpy(float) if "threshold" in table else None
-    quality = quality_of(rows, metrics["headline"]["name"], thresholds)
+    quality = quality_of(rows, thresholds)
     worst = worst_first(rows, quality)
     pictures["quality"] = distribution(quality, worst)
     shown = rows.assign(note=[quality.of(place) for place in range(len(rows))]).iloc[worst.order]

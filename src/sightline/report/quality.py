@@ -1,8 +1,7 @@
 """How good a model is on each single sample, by which the worst are found.
 
-The column `score` of an evaluation's rows is what a sample adds to the headline metric. That of metrics which are no
-means of samples, such as mAP, says little of the sample itself: an image without objects adds nothing, whatever is
-predicted there. So samples are judged by what else their rows hold.
+Metrics such as mAP belong to a whole test set and say nothing of one sample, so samples are judged by what else their
+rows hold; the column `score` of an evaluation's rows breaks ties.
 """
 
 from __future__ import annotations
@@ -66,12 +65,11 @@ class Worst:
     name: str
 
 
-def quality_of(rows: pd.DataFrame, headline: str, thresholds: FLOAT64 | None) -> Quality:
+def quality_of(rows: pd.DataFrame, thresholds: FLOAT64 | None) -> Quality:
     """Judge each sample by the columns that its row has.
 
     Args:
         rows: one row per sample.
-        headline: name of the metric whose mean is that of the column `score`.
         thresholds: K least scores of objects that count, by class; NaN where unknown. None if the model has none.
     """
     if "hits" in rows:
@@ -90,11 +88,11 @@ def quality_of(rows: pd.DataFrame, headline: str, thresholds: FLOAT64 | None) ->
         pairs = zip(rows["probabilities"], rows["label"], strict=True)
         return Quality("probability of the true class", np.array([own[label] for own, label in pairs], np.float64))
     score = rows["score"].to_numpy(np.float64)
-    if headline == "psnr":
+    if "psnr" in rows:
         return Quality("peak signal-to-noise ratio", score, None, " dB", told=True)
-    if headline == "mean_iou":
+    if "located" in rows:
         return Quality("overlap (IoU)", score, told=True)
-    return Quality(f"score, whose mean is {headline}", score, None)
+    return Quality("score", score, None)
 
 
 def worst_first(rows: pd.DataFrame, quality: Quality) -> Worst:

@@ -109,11 +109,6 @@ class Autoencoder(Task):
         rows["score"] = rows["psnr"]
         return Measurement("psnr", {name: float(rows[name].mean()) for name in _METRICS}, rows, {})
 
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Means of each resample."""
-        total = samples.sum(1)
-        return {name: samples @ rows[name].to_numpy(np.float32) / total for name in _METRICS}
-
 
 def _wanted(targets: dict[str, Tensor]) -> Tensor:
     return targets["image"].permute(0, 3, 1, 2).float() / WHITE

@@ -23,10 +23,12 @@ class Measurement:
     """How good a model is on one set of samples.
 
     Attributes:
-        headline: name of the metric that intervals and the gate use; it is the mean of the column `score` of `rows`.
+        headline: name of the metric that intervals and the gate use, one of those that `metrics.by_kind` resamples.
         values: every metric by name, finite numbers; may be nested.
-        rows: one row per sample, with at least id, source, score, and `told`: truth -> prediction in a few words.
-            Only tasks with one class per sample have the columns label and predicted (ids).
+        rows: one row per sample, with at least id, source, `told`: truth -> prediction in a few words, and `score`: how
+            good this one prediction is, by which the worst are found. Every metric that intervals and the gate use can
+            be computed from the other columns, for any part of the rows; it need not be the mean of the scores. Only
+            tasks with one class per sample have the columns label and predicted (ids).
         tables: further tables by name, written as CSV; `report` draws those it knows.
     """
 
@@ -112,18 +114,6 @@ class Task(nn.Module, ABC):
             predictions: one per row of `truth`, in its order.
             truth: the columns id, source, height, width, and those of `targets` and `truth_fields`, as they are stored.
             bins: of calibration.
-        """
-
-    @abstractmethod
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Return metrics under resampling, for intervals.
-
-        Args:
-            rows: the rows of a measurement, N of them.
-            samples: R x N, how often each row is drawn in each resample.
-
-        Returns:
-            R values for each metric that gets an interval, by its dotted name in `values`.
         """
 
 

@@ -150,23 +150,6 @@ class Classification(Task):
         }
         return Measurement("accuracy", values, rows, tables)
 
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Accuracy, top-5 and macro F1 of each resample."""
-        total = samples.sum(1)
-        classes = len(self.labels)
-        label, predicted = rows["label"].to_numpy(), rows["predicted"].to_numpy()
-        score = rows["score"].to_numpy(np.float32)
-        true = np.eye(classes, dtype=np.float32)[label]
-        said = np.eye(classes, dtype=np.float32)[predicted]
-        hits, actual, claimed = samples @ (true * score[:, None]), samples @ true, samples @ said
-        f1 = np.divide(2 * hits, actual + claimed, out=np.zeros_like(hits), where=(actual + claimed) > 0)
-        present = actual > 0
-        return {
-            "accuracy": samples @ score / total,
-            "top5": samples @ (rows["rank"].to_numpy() < 5).astype(np.float32) / total,
-            "macro_f1": (f1 * present).sum(1) / present.sum(1),
-        }
-
 
 def signed_loss(criterion: Literal["hinge", "perceptron", "hebb"], outputs: Tensor, labels: Tensor) -> Tensor:
     """Mean over samples of a loss on the outputs z and wanted t = -1/+1 of single units, whose gradient is a rule.

@@ -20,7 +20,7 @@ from sightline.models.fcos import build_fcos
 from sightline.models.hub import Weights
 from sightline.models.retinanet import build_retinanet
 from sightline.models.two_stage import TwoStageDetector, build_faster_rcnn
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Detector = DenseDetector | TwoStageDetector
@@ -92,7 +92,3 @@ class Detection(Task):
         """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""
         values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "boxes"})
         return Measurement("mAP50", dict(values), rows, tables)
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """mAP50 and mAP of each resample."""
-        return metrics.resampled(rows, samples)

@@ -17,7 +17,7 @@ from sightline.metrics import detection as metrics
 from sightline.models.detections import into_original, masks_into_original, share_found
 from sightline.models.hub import Weights
 from sightline.models.two_stage import TwoStageDetector, build_faster_rcnn
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 _SHAPES: dict[str, metrics.Shape] = {
@@ -88,7 +88,3 @@ class InstanceSegmentation(Task):
         """COCO's metrics of masks and of boxes, and precision over recall of masks; see `metrics.detection`."""
         values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, _SHAPES)
         return Measurement("mask_mAP50", dict(values), rows, tables)
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """mAP50 and mAP of each resample, of masks and of boxes."""
-        return metrics.resampled(rows, samples, "mask_") | metrics.resampled(rows, samples, "box_")

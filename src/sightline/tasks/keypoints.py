@@ -17,14 +17,14 @@ from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
-from sightline.metrics.average_precision import ClassMatches, curves, resampled_precision
+from sightline.metrics.average_precision import curves
 from sightline.metrics.boxes import largest_object
 from sightline.metrics.keypoints import (
     distances,
+    matches_of,
     near_curve,
     near_points,
     per_joint,
-    pose_matches,
     reference_lengths,
     similarities,
 )
@@ -139,7 +139,7 @@ class Keypoints(Task):
                 "id": truth["id"],
                 "source": truth["source"],
                 "told": [_told(*own) for own in zip(labelled, right, error, strict=True)],
-                "score": len(truth) * right / total,
+                "score": np.where(labelled > 0, right / np.maximum(labelled, 1), 1.0),
                 "points": labelled,
                 "near": right,
                 "error": error,
@@ -148,7 +148,7 @@ class Keypoints(Task):
                 "keypoints": list(said.reshape(len(said), -1)),
             }
         )
-        of = curves(_matches_of(rows))
+        of = curves(matches_of(rows))
         averages = np.zeros(1) if of is None else of.average_precision
         values: dict[str, Any] = {
             "pck": float(right.sum() / total),
@@ -161,17 +161,6 @@ class Keypoints(Task):
             "near_curve": near_curve(apart, lengths),
         }
         return Measurement("pck", values, rows, tables)
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """PCK, mean distance and average precision of each resample."""
-        points, near, error = (samples @ rows[name].to_numpy(np.float32) for name in ("points", "near", "error"))
-        averages = resampled_precision([_matches_of(rows)], samples)
-        return {
-            "pck": near / np.maximum(points, 1),
-            "mean_error": error / np.maximum(points, 1),
-            "oks_ap": averages.mean(1).astype(np.float32),
-            "oks_ap50": averages[:, 0].astype(np.float32),
-        }
 
 
 def largest_poses(boxes: Sequence[Tensor], keypoints: Sequence[Tensor], count: int) -> Tensor:
@@ -213,11 +202,6 @@ def _pose(prediction: Prediction) -> FLOAT32:
     assert prediction.keypoints is not None
     pose: FLOAT32 = prediction.keypoints[0]
     return pose
-
-
-def _matches_of(rows: pd.DataFrame) -> ClassMatches:
-    similarity, sureness, points = (rows[name].to_numpy(np.float64) for name in ("similarity", "confidence", "points"))
-    return pose_matches(similarity, sureness, points > 0)
 
 
 def _told(labelled: int, near: int, error: float) -> str:

@@ -22,7 +22,7 @@ from sightline.metrics.boxes import largest_object, overlap_curve, paired_overla
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.detections import into_original
 from sightline.models.processes import joint_mean
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 _NUMBERS = 4  # x, y of the centre, width, height
@@ -171,12 +171,6 @@ class Localization(Task):
             sums = np.array([column[actual_class == label].sum() for label in range(len(self.labels))])
             table[name] = sums / np.maximum(counts, 1)
         return pd.DataFrame(table)
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Means of each resample."""
-        columns = {"mean_iou": "score", "class_accuracy": "right_class", "localization_accuracy": "located"}
-        total = samples.sum(1)
-        return {name: samples @ rows[column].to_numpy(np.float32) / total for name, column in columns.items()}
 
 
 def largest_boxes(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

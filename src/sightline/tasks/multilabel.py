@@ -18,6 +18,7 @@ from sightline.config.tasks.multilabel import Multilabel as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
+from sightline.metrics.multilabel import f1_of_images, presences
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.processes import joint_mean
 from sightline.structures import FLOAT32, LabelMap, Prediction
@@ -107,14 +108,13 @@ class Multilabel(Task):
         """Mean average precision over classes, precision, recall and F1 at the thresholds, exact matches."""
         said = list(predictions)
         probabilities = np.stack([p.probabilities for p in said if p.probabilities is not None])
-        predicted = _presences([p.labels or [] for p in said], len(self.labels))
-        actual = _presences([list(own) for own in truth["labels"]], len(self.labels))
+        predicted = presences([p.labels or [] for p in said], len(self.labels))
+        actual = presences([list(own) for own in truth["labels"]], len(self.labels))
         shares = precision_at_positives(probabilities, actual)
         positives = actual.sum(0)
         present = positives > 0
         average = shares.sum(0) / np.maximum(positives, 1)
         per_class = self._per_class(actual, predicted, average)
-        score = len(truth) * (shares[:, present] / positives[present]).sum(1) / max(1, present.sum())
         rows = pd.DataFrame(
             {
                 "id": truth["id"],
@@ -122,7 +122,7 @@ class Multilabel(Task):
                 "labels": [np.flatnonzero(row).tolist() for row in actual],
                 "predicted_labels": [np.flatnonzero(row).tolist() for row in predicted],
                 "told": [f"{self._named(a)} → {self._named(b)}" for a, b in zip(actual, predicted, strict=True)],
-                "score": score.astype(np.float32),
+                "score": f1_of_images(actual, predicted),
                 "probabilities": list(probabilities),
             }
         )
@@ -133,26 +133,6 @@ class Multilabel(Task):
             "exact_match": float((actual == predicted).all(1).mean()),
         }
         return Measurement("mean_average_precision", values, rows, {"per_class": per_class})
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Mean average precision and exact matches of each resample."""
-        probabilities = np.stack(rows["probabilities"].to_list())
-        actual = _presences([list(own) for own in rows["labels"]], len(self.labels))
-        predicted = _presences([list(own) for own in rows["predicted_labels"]], len(self.labels))
-        total, counted = np.zeros(len(samples), np.float32), np.zeros(len(samples), np.float32)
-        for k in range(len(self.labels)):
-            order = np.argsort(-probabilities[:, k], kind="stable")
-            last = _last_of_ties(probabilities[order, k])
-            drawn = samples[:, order]
-            found = drawn * actual[order, k]
-            precision = np.cumsum(found, 1)[:, last] / np.maximum(np.cumsum(drawn, 1)[:, last], 1)
-            positives = found.sum(1)
-            total += np.divide((found * precision).sum(1), positives, out=np.zeros_like(total), where=positives > 0)
-            counted += positives > 0
-        return {
-            "mean_average_precision": total / np.maximum(counted, 1),
-            "exact_match": samples @ (actual == predicted).all(1).astype(np.float32) / samples.sum(1),
-        }
 
     def _per_class(self, actual: NDArray[Any], predicted: NDArray[Any], average: NDArray[Any]) -> pd.DataFrame:
         precision, recall, f1, samples = oracle.precision_recall_fscore_support(actual, predicted, zero_division=0)
@@ -199,11 +179,3 @@ def precision_at_positives(probabilities: FLOAT32, actual: NDArray[np.bool_]) ->
 def _last_of_ties(ordered: FLOAT32) -> NDArray[np.int64]:
     """Return for each place of a descending list the last place with an equal value."""
     return len(ordered) - 1 - np.searchsorted(ordered[::-1], ordered, side="left").astype(np.int64)
-
-
-def _presences(labels: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
-    """Lists of class ids -> N x K."""
-    presence = np.zeros((len(labels), classes), bool)
-    for row, own in zip(presence, labels, strict=True):
-        row[list(own)] = True
-    return presence

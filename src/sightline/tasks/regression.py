@@ -19,7 +19,7 @@ from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.processes import joint_mean
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["mse", "mae", "huber"]
@@ -146,16 +146,6 @@ class Regression(Task):
             {"value": np.tile(names, len(actual)), "actual": actual.ravel(), "predicted": predicted.ravel()}
         )
         return Measurement("r2", values, rows, {"per_value": per_value, "scatter": scatter})
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Determination and mean absolute error of each resample."""
-        actual = np.stack(rows["values"].to_list()).astype(np.float64)
-        error = np.stack(rows["predicted_values"].to_list()).astype(np.float64) - actual
-        share = samples / samples.sum(1, keepdims=True)
-        variance = share @ actual**2 - (share @ actual) ** 2
-        squared = share @ error**2
-        r2 = np.where(variance > 1e-12, 1 - squared / np.maximum(variance, 1e-12), (squared == 0).astype(float))
-        return {"r2": r2.mean(1).astype(np.float32), "mae": (share @ np.abs(error)).mean(1).astype(np.float32)}
 
 
 def explained_shares(error: _FLOAT64, variance: _FLOAT64) -> _FLOAT64:

@@ -17,7 +17,7 @@ from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
 from sightline.errors import UserError
-from sightline.metrics.segmentation import Overlap, confusion, mean_iou_shares, overlap_of, stacked
+from sightline.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 from sightline.models.hub import Weights
 from sightline.models.processes import joint_mean, joint_sum
 from sightline.models.segmenters import build_segmenter
@@ -142,7 +142,7 @@ class SemanticSegmentation(Task):
                 "id": truth["id"],
                 "source": truth["source"],
                 "told": [_told(names, a, b) for a, b in zip(images.actual, images.claimed, strict=True)],
-                "score": mean_iou_shares(images),
+                "score": images.mean_iou,
                 "hits": list(images.hits),
                 "actual": list(images.actual),
                 "claimed": list(images.claimed),
@@ -156,13 +156,6 @@ class SemanticSegmentation(Task):
         table = pd.DataFrame(pixels, columns=list(names))
         table.insert(0, "actual", list(names), allow_duplicates=True)
         return Measurement("mIoU", values, rows, {"per_class": _per_class(images, names), "pixels": table})
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """Mean IoU, mean Dice and pixel accuracy of each resample of images."""
-        counts = (np.stack(rows[name].to_list()) for name in ("hits", "actual", "claimed"))
-        drawn = Overlap(*counts).resampled(samples)
-        metrics = {"mIoU": drawn.mean_iou, "dice": drawn.mean_dice, "pixel_accuracy": drawn.pixel_accuracy}
-        return {name: values.astype(np.float32) for name, values in metrics.items()}
 
 
 def cross_entropy(scores: Tensor, truth: Tensor, weights: Tensor | None = None, focus: float = 0.0) -> Tensor:

@@ -18,7 +18,7 @@ from sightline.models.classifiers import Weights, build_classifier
 from sightline.models.detections import into_original, share_found
 from sightline.models.sliding_window import WindowGrid, choose_windows
 from sightline.models.window_network import WindowNetwork, add_background, hardest_loss, label_windows
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 
@@ -111,7 +111,3 @@ class SlidingWindow(Task):
         """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""
         values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "boxes"})
         return Measurement("mAP50", dict(values), rows, tables)
-
-    def statistics(self, rows: pd.DataFrame, samples: FLOAT32) -> dict[str, FLOAT32]:
-        """mAP50 and mAP of each resample."""
-        return metrics.resampled(rows, samples)

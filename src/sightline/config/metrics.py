@@ -1,0 +1,55 @@
+"""The names of metrics that `evaluation.headline` and `gate.guards` may choose, by the kind of task."""
+
+from __future__ import annotations
+
+from sightline.config.errors import nearest
+
+OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
+_ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})
+_SHOWN = 20  # names in an error
+_BOXES = ("mAP50", "mAP"), ("AP50", "AP")
+_SHAPES = tuple(tuple(f"{shape}_{name}" for shape in ("mask", "box") for name in names) for names in _BOXES)
+
+# Kind of task -> metrics of all classes, and metrics of single ones. That these are the ones which can be resampled is
+# tested: a mistake in params.yaml is to be told before anything is trained, and without the imports of a network.
+METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "classification": (
+        ("accuracy", "top5", "balanced_accuracy", "macro_f1", "log_loss"),
+        ("recall", "precision", "f1"),
+    ),
+    "multilabel": (
+        ("mean_average_precision", "macro_f1", "micro_f1", "exact_match"),
+        ("average_precision", "recall", "precision", "f1"),
+    ),
+    "regression": (("r2", "mae", "rmse"), ("r2", "mae", "rmse")),
+    "detection": _BOXES,
+    "sliding_window": _BOXES,
+    "instance_segmentation": (_SHAPES[0], _SHAPES[1]),
+    "semantic_segmentation": (("mIoU", "dice", "pixel_accuracy"), ("iou", "dice", "recall", "precision")),
+    "keypoints": (("pck", "mean_error", "oks_ap", "oks_ap50"), ()),
+    "localization": (("mean_iou", "class_accuracy", "localization_accuracy"), ()),
+    "autoencoder": (("psnr", "ssim", "mse"), ()),
+}
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Return whether a metric is an error."""
+    return metric.split(OF_ONE, maxsplit=1)[0] in _ERRORS
+
+
+def can_measure(kind: str, metric: str) -> bool:
+    """Return whether a kind of task may have a metric; which classes there are is known only from its data."""
+    whole, single = METRICS[kind]
+    return metric in whole or (OF_ONE in metric and metric.split(OF_ONE, maxsplit=1)[0] in single)
+
+
+def known_metrics(kind: str) -> list[str]:
+    """Return the names, those of single classes as `recall_of_CLASS`."""
+    whole, single = METRICS[kind]
+    return [*whole, *(f"{name}{OF_ONE}{'VALUE' if kind == 'regression' else 'CLASS'}" for name in single)]
+
+
+def unknown_metric(metric: str, known: list[str]) -> str:
+    """Tell that there is no such metric, which one is nearest, and which ones there are."""
+    rest = f", ... ({len(known)} in all)" if len(known) > _SHOWN else ""
+    return f"no metric {metric!r}{nearest(metric, known)}; there are {', '.join(known[:_SHOWN])}{rest}"

@@ -1,0 +1,60 @@
+"""Metrics of one class per image under resampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from sightline.metrics.resampling import FLOAT64, Metric, divided, indicator, mean_of, ratio_of
+from sightline.structures import FLOAT32
+
+_TOP = 5
+LEAST_PROBABILITY = 1e-12  # in a log loss
+
+
+def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Metric]:
+    """Return accuracy, top-5 and balanced accuracy, macro F1, log loss, and each class's recall, precision and F1.
+
+    Means over classes leave out those without a true sample in a draw.
+
+    Args:
+        rows: the columns label, predicted and rank; for the log loss also probabilities.
+        classes: names of the K classes.
+    """
+    label, predicted = rows["label"].to_numpy(np.int64), rows["predicted"].to_numpy(np.int64)
+    right, count = label == predicted, len(classes)
+    true, said, hit = indicator(label, count), indicator(predicted, count), indicator(label, count, right)
+
+    def balanced_accuracy(counts: FLOAT32) -> FLOAT64:
+        actual = counts @ true
+        return divided(divided(counts @ hit, actual).sum(1), (actual > 0).sum(1), np.nan)
+
+    def macro_f1(counts: FLOAT32) -> FLOAT64:
+        actual = counts @ true
+        f1 = divided(2 * (counts @ hit), actual + counts @ said)
+        return divided((f1 * (actual > 0)).sum(1), (actual > 0).sum(1), np.nan)
+
+    @cache  # all probabilities are read only where this metric is wanted
+    def mean_loss() -> Metric:
+        probabilities = np.stack(rows["probabilities"].to_list())[np.arange(len(label)), label]
+        return mean_of(-np.log(np.clip(probabilities.astype(np.float64), LEAST_PROBABILITY, 1)))
+
+    def log_loss(counts: FLOAT32) -> FLOAT64:
+        return mean_loss()(counts)
+
+    metrics: dict[str, Metric] = {
+        "accuracy": mean_of(right),
+        "top5": mean_of(rows["rank"].to_numpy() < _TOP),
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+        "log_loss": log_loss,
+    }
+    for place, name in enumerate(classes):
+        mine, claimed = label == place, predicted == place
+        metrics[f"recall_of_{name}"] = ratio_of(mine & right, mine)
+        metrics[f"precision_of_{name}"] = ratio_of(mine & right, claimed)
+        metrics[f"f1_of_{name}"] = ratio_of(2 * (mine & right), mine.astype(int) + claimed)
+    return metrics
