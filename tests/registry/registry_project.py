@@ -102,15 +102,19 @@ def png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def write_evaluation(folder: Path, wrong: Sequence[int], ids: Sequence[str], metric: str = "accuracy") -> None:
-    """Sample i has label i % 4; those in `wrong` are taken for the next class."""
+def write_evaluation(
+    folder: Path, wrong: Sequence[int], ids: Sequence[str], metric: str = "accuracy", corrected: Sequence[int] = ()
+) -> None:
+    """Sample i has label i % 4; those in `wrong` are taken for the next class, which is the truth of `corrected`."""
     folder.mkdir(parents=True, exist_ok=True)
     label = np.arange(len(ids)) % 4
-    missed = np.isin(np.arange(len(ids)), list(wrong))
+    missed, moved = (np.isin(np.arange(len(ids)), list(own)) for own in (wrong, corrected))
     predicted = np.where(missed, (label + 1) % 4, label)
+    label = np.where(moved, (label + 1) % 4, label)
     score = (label == predicted).astype(np.float64)
     columns = {"id": list(ids), "source": list(ids), "label": label, "predicted": predicted, "score": score}
-    pq.write_table(pa.table(columns), folder / "predictions.parquet")
+    truth = [hashlib.sha256(str(own).encode()).hexdigest() for own in label]
+    pq.write_table(pa.table(columns | {"rank": 1 - score.astype(int), "truth": truth}), folder / "predictions.parquet")
     value = float(score.mean())
     headline = {"name": metric, "value": value, "low": value - 0.02, "high": value + 0.02}
     metrics = {"task": "classification", "headline": headline, "samples": len(ids), "calibration": {"ece": 0.01}}
@@ -185,6 +189,7 @@ class Project:
         metric: str = "accuracy",
         batches: Sequence[str] = (),
         prefix: str = "s",
+        corrected: Sequence[int] = (),
     ) -> None:
         """Put a model in the workspace, its folders in DVC's cache, and write its release; sample 400 on is new."""
         ids = [f"{prefix}{number:05d}" for number in range(count)]
@@ -194,7 +199,7 @@ class Project:
             shutil.rmtree(folder, ignore_errors=True)
         write_model(folders[0], weights, classes, task)
         write_training(folders[1], weights)
-        write_evaluation(folders[2], wrong, ids, metric)
+        write_evaluation(folders[2], wrong, ids, metric, corrected)
         for folder in folders:
             self.cache(folder)
         path = self.root / "release" / f"{name}.json"
