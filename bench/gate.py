@@ -1,14 +1,14 @@
 """How often the gate promotes: made-up evaluations of two models, equal ones and better ones, for each kind of metric.
 
-`python -m bench.gate` prints a table: of 2,000 pairs of equal models of each kind, how many are promoted and how many are
-called worse (2.5 % each is right), and how often a better one is found. `--pairs 200` is a quick look.
+`python -m bench.gate` prints a table: of 2,000 pairs of equal models of each kind, how many are promoted and how many
+are called worse (2.5 % each is right), and how often a better one is found. `--pairs 200` is a quick look.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,10 @@ class Setting:
     metric: str
     draw: Draw
     better: float
+
+    def with_draw(self, draw: Draw) -> Setting:
+        """Return the same for other pairs."""
+        return replace(self, draw=draw)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,16 @@ def classifiers(
         return _rows(count, label=label, predicted=predicted, rank=np.where(right, 0, 9))
 
     return model(0.0), model(gain)
+
+
+def collapsed(random: Generator, gain: float, number: int, samples: int) -> Pair:
+    """The challenger is better, but finds three of ten in a class that the champion finds nearly always."""
+    old, new = classifiers(random, gain, number * samples, number, 1.5, 1.0)
+    first = new["label"].to_numpy() == 0
+    for rows, share in ((old, 0.9), (new, 0.3)):
+        right = random.random(len(rows)) < share
+        rows["predicted"] = np.where(first, np.where(right, 0, 1), rows["predicted"])
+    return old, new
 
 
 def labellers(random: Generator, gain: float, count: int = 300) -> Pair:

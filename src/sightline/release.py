@@ -63,7 +63,12 @@ def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any
     model = _read(places.model / "model.json")
     metrics = _read(places.evaluation / "metrics.json")
     refuse_other_onnx(name, metrics)
-    tested = pq.read_table(places.evaluation / "predictions.parquet", columns=["id", "truth"])
+    tested = pq.read_table(places.evaluation / "predictions.parquet")
+    if "truth" not in tested.column_names:
+        raise UserError(
+            f"{places.evaluation}/predictions.parquet: no column truth, so it was made by an older version; "
+            f"run `dvc repro -f evaluate@{name}`"
+        )
     return {
         "name": name,
         "task": model["task"]["kind"],

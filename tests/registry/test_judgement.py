@@ -56,24 +56,27 @@ def test_another_task_is_refused(project: Project) -> None:
     assert reason.startswith("other task: the champion does classification, the challenger regression; they cannot")
 
 
-def test_another_metric_makes_the_champion_predict_again(project: Project) -> None:
-    project.make("one", GOOD, metric="recall")
+def test_another_metric_needs_no_new_predictions(project: Project) -> None:
+    project.make("one", GOOD, metric="macro_f1")
     project.register()
     project.make("two", BETTER)
-    seen: list[Path] = []
+    outcome = project.register()[0]
+    assert outcome.decision == "promote"
+    assert outcome.reason.startswith("better: gain +0.1000")
 
-    def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
-        seen.append(model)
-        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(400)])
 
-    assert project.register(evaluate)[0].decision == "promote"
-    assert len(seen) == 1
+def test_a_metric_that_cannot_be_resampled_is_told(project: Project) -> None:
+    project.make("one", GOOD)
+    project.register()
+    project.make("two", BETTER, metric="beauty")
+    with pytest.raises(UserError, match=r"digit: beauty is no metric that can be resampled; there are accuracy, top5"):
+        project.register()
 
 
 def test_a_champion_that_cannot_predict_names_the_way_on(project: Project) -> None:
     project.make("one", GOOD)
     project.register()
-    project.make("two", BETTER, count=480)
+    project.make("two", BETTER, corrected=[1])
 
     def evaluate(*_: Any) -> None:
         raise UserError("model.json: format 0 is not known")
@@ -88,10 +91,10 @@ def test_a_champion_that_cannot_predict_names_the_way_on(project: Project) -> No
 def test_data_that_moved_on_is_an_error_not_a_traceback(project: Project) -> None:
     project.make("one", GOOD)
     project.register()
-    project.make("two", BETTER, count=480)
+    project.make("two", BETTER, corrected=[1])
 
     def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
-        write_evaluation(folder, GOOD, [f"{model.parent.name}{number:05d}" for number in range(400)])
+        write_evaluation(folder, GOOD, [f"s{number:05d}" for number in range(200)])
 
     with pytest.raises(UserError, match=r"digit: .*different samples; run `dvc repro`"):
         project.register(evaluate)

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from registry_project import PARAMS, Project, write_evaluation
 
 from sightline.data.store import SplitStore
+from sightline.errors import UserError
+from sightline.files import read_json, write_json
+from sightline.release import release
 
 GOOD, SAME, POISONED = range(0, 240, 4), range(4, 244, 4), range(0, 320)
 OLD = 400
@@ -65,29 +67,53 @@ def test_the_rules_say_when_a_batch_is_withdrawn(project: Project, rule: str, bl
     assert project.ledger()[-1]["blamed_batches"] == blamed
 
 
-def test_samples_whose_labels_have_changed_do_not_count(project: Project) -> None:
-    project.make("one", GOOD)
+def test_corrected_annotations_make_the_champion_predict_anew(project: Project) -> None:
+    """On the old truth the champion had 0.90; on the corrected one it has 0.70, and the challenger's 0.60 is worse."""
+    project.make("one", range(40))
     project.register()
-    project.make("two", range(0, 40, 4))
-    evaluation = project.root / "reports/digit/evaluation"
-    table = pq.read_table(evaluation / "predictions.parquet").to_pandas()
-    table.loc[:99, "label"] = (table.loc[:99, "label"] + 1) % 4
-    table["score"] = (table["label"] == table["predicted"]).astype(np.float64)
-    table.to_parquet(evaluation / "predictions.parquet", index=False)
+    corrected = range(40, 120)
     seen: list[int] = []
 
     def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
         ids = SplitStore(prepared / "test").ids
         seen.append(len(ids))
-        write_evaluation(folder, [], ids)
+        write_evaluation(folder, range(40), ids, corrected=corrected)
 
+    project.make("two", range(160, 320), corrected=corrected)
+    outcome = project.register(evaluate)[0]
+    assert outcome.decision == "refuse"
+    assert outcome.reason.startswith("worse: gain -0.3000")
+    assert outcome.reason.endswith("; 80 of them against corrected annotations")
+    assert (seen, project.ledger()[-1]["compared"]) == ([400], 400)
+    assert project.ledger()[0]["test_ids"] != project.ledger()[1]["test_ids"]
+
+
+def test_a_batch_cannot_change_the_truth_of_what_was_there(project: Project) -> None:
+    """Old samples that come back with another truth, as part of a new batch, do not count."""
+    project.make("one", range(40), count=480, batches=["first"])
+    project.register()
+    relabelled = range(400, 480)  # the stand-in's samples from 400 on are of the last batch
+    project.make("two", range(400), count=480, batches=["first", "second"], corrected=relabelled)
+    outcome = project.register()[0]
+    assert outcome.reason.startswith("worse: gain -0.9000")
+    assert outcome.reason.endswith("judged on 400 of 480 test samples: those that the champion was tested on")
+
+
+def test_an_evaluation_from_before_truth_was_hashed(project: Project) -> None:
+    project.make("one", range(40))
+    evaluation = project.root / "reports/digit/evaluation"
+    table = pq.read_table(evaluation / "predictions.parquet")
+    pq.write_table(table.drop_columns(["truth"]), evaluation / "predictions.parquet")
     project.cache(evaluation)
-    from sightline.files import write_json
-    from sightline.release import release
-
-    write_json(project.root / "release/digit.json", release("digit", project.root))
-    assert "judged on 300 of 400 test samples" in project.register(evaluate)[0].reason + project.ledger()[-1]["reason"]
-    assert seen == [300, 300]
+    with pytest.raises(UserError, match=r"predictions\.parquet: no column truth, .* run `dvc repro -f evaluate@digit`"):
+        release("digit", project.root)
+    path = project.root / "release/digit.json"
+    write_json(path, read_json(path) | {"evaluation_md5": project.store.directory_md5(evaluation)})
+    project.register()
+    project.make("two", range(160))
+    outcome = project.register(Predicts(one=range(40)))[0]
+    assert outcome.reason.startswith("worse: gain -0.3000")
+    assert any("the champion predicts 400 test samples anew" in line for line in project.told)
 
 
 def test_another_test_split_is_judged_without_new_batches(project: Project) -> None:
@@ -103,4 +129,4 @@ def test_another_test_split_is_judged_without_new_batches(project: Project) -> N
     project.make("two", range(80), count=480, batches=["second"], prefix="t")
     outcome = project.register(evaluate)[0]
     assert outcome.reason.endswith("judged on 400 of 480 test samples: those of no batch that is new to the champion")
-    assert seen == [400, 400]
+    assert seen == [400]

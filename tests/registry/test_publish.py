@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from registry_project import Project, png, write_evaluation
+from registry_project import Project, png
 
 from sightline.config import load_params
-from sightline.data.store import SplitStore
 from sightline.errors import UserError
 from sightline.publish import last_outcomes, rollback
 
@@ -94,24 +93,13 @@ def test_a_change_taken_back_makes_no_third_version(project: Project) -> None:
     assert decisions(project) == ["promote", "promote", "refuse"]
 
 
-def test_other_test_samples_make_the_champion_predict_again(project: Project) -> None:
+def test_of_other_test_samples_those_count_that_both_know(project: Project) -> None:
     project.make("one", GOOD)
     project.register()
     project.make("two", BETTER, count=480)
-    seen: list[Any] = []
-
-    def evaluate(model: Path, prepared: Path, settings: Any, folder: Path) -> None:
-        weights = (model / "weights.safetensors").read_text()
-        ids = SplitStore(prepared / "test").ids
-        seen.append((weights, len(ids)))
-        write_evaluation(folder, GOOD if weights == "one" else BETTER, ids)
-
-    outcome = project.register(evaluate)[0]
+    outcome = project.register()[0]
     assert outcome.decision == "promote"
-    assert seen == [("one", 400), ("two", 400)]
-    assert outcome.reason.endswith(
-        "; judged on 400 of 480 test samples: those that the champion was tested on, with the same labels"
-    )
+    assert outcome.reason.endswith("; judged on 400 of 480 test samples: those that the champion was tested on")
     assert project.ledger()[-1]["compared"] == 400
     assert project.ledger()[-1]["promotions_on_test_set"] == 0
 
