@@ -77,7 +77,7 @@ def f1_of_images(matches: Matches, thresholds: FLOAT64) -> FLOAT64:
     said = _said(matches, thresholds)
     hits = np.bincount(matches.images[said & matches.found[0, _AT_50]], minlength=counts)
     claims = np.bincount(matches.images[said & ~matches.ignored[0, _AT_50]], minlength=counts)
-    return divided(2.0 * hits, claims + matches.truths[0].sum(1), 1.0)
+    return divided(2 * hits.astype(np.float64), claims + matches.truths[0].sum(1), 1.0)
 
 
 def _said(matches: Matches, thresholds: FLOAT64) -> BOOL:

@@ -36,13 +36,16 @@ def metrics_of_rows(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Metri
         squared = share @ wrong**2
         varies = variance > _CONSTANT * spread[columns]
         r2 = 1 - squared / np.where(varies, variance, 1.0)
-        return np.where(varies, r2, (squared == 0).astype(np.float64)).mean(1)
+        values: FLOAT64 = np.where(varies, r2, (squared == 0).astype(np.float64)).mean(1)
+        return values
 
     def absolute(counts: FLOAT32, columns: slice) -> FLOAT64:
-        return (_shares(counts) @ np.abs(error[:, columns])).mean(1)
+        values: FLOAT64 = (_shares(counts) @ np.abs(error[:, columns])).mean(1)
+        return values
 
     def rooted(counts: FLOAT32, columns: slice) -> FLOAT64:
-        return np.sqrt((_shares(counts) @ error[:, columns] ** 2).mean(1))
+        values: FLOAT64 = np.sqrt((_shares(counts) @ error[:, columns] ** 2).mean(1))
+        return values
 
     kinds = {"r2": determination, "mae": absolute, "rmse": rooted}
     chosen = {"": slice(None)} | {f"_of_{name}": slice(place, place + 1) for place, name in enumerate(names)}
@@ -55,4 +58,5 @@ def metrics_of_rows(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Metri
 
 def _shares(counts: FLOAT32) -> FLOAT64:
     wide = counts.astype(np.float64)
-    return wide / wide.sum(1, keepdims=True)
+    shares: FLOAT64 = wide / wide.sum(1, keepdims=True)
+    return shares

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sightline.config import Params
 from sightline.errors import UserError
@@ -69,7 +70,12 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         present, previous = line[-1], line[-2]
         version = registry.version_of(previous)
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
-        changes = {"decision": "rollback", "reason": reason, "champion_md5": present.model_md5, "time": now()}
+        changes: dict[str, Any] = {
+            "decision": "rollback",
+            "reason": reason,
+            "champion_md5": present.model_md5,
+            "time": now(),
+        }
         changes |= {"code": "by_hand", "losses": (), "guards": ()}
         comparison = {"gain": None, "low": None, "high": None, "compared": None}
         registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
