@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 import torch
 from onnx import numpy_helper
+from scipy import stats
 
 from sightline.artifact import ONNX, read_card, read_model, read_onnx, write_model
 from sightline.config.evaluation import Evaluation
@@ -17,10 +19,11 @@ from sightline.config.models import Model
 from sightline.errors import UserError
 from sightline.evaluate import comparable_numbers, evaluate_model
 from sightline.files import read_json, write_json
-from sightline.parity import is_same, output_difference
+from sightline.parity import allowed_mismatches, compare_engines, is_same, output_difference
 from sightline.predict import load_predictor
 from sightline.release import refuse_other_onnx
-from sightline.structures import Prediction
+from sightline.structures import LabelMap, Prediction
+from sightline.tasks.classification import Classification
 from sightline.training import train
 
 
@@ -79,6 +82,42 @@ def test_a_changed_layer_is_found_and_the_release_refused(digits: Path, model: P
         refuse_other_onnx("digit", metrics)
     assert len(error.value.lines) == 1
     assert "dvc repro -f train@digit" in error.value.lines[0]
+
+
+@pytest.mark.parametrize(("samples", "allowed"), [(8, 1), (100, 1), (250, 2), (999, 4), (1000, 4), (10_000, 18)])
+def test_few_mismatches_are_allowed_as_chance_explains_them(samples: int, allowed: int) -> None:
+    assert allowed_mismatches(samples) == allowed
+    if allowed > 1:
+        assert stats.binom.sf(allowed, samples, 1e-3) <= 0.01 < stats.binom.sf(allowed - 1, samples, 1e-3)
+    bad = stats.binom.cdf(allowed, samples, 0.01)  # a network that is wrong once in a hundred
+    assert samples < 999 or bad < 0.05
+
+
+class Told(torch.nn.Module):
+    """Says what it is told, whatever the pixels."""
+
+    def __init__(self, scores: np.ndarray) -> None:  # type: ignore[type-arg]
+        super().__init__()
+        self.scores = torch.from_numpy(scores)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scores
+
+
+@pytest.mark.parametrize(("wrong", "agrees"), [(0, True), (1, True), (2, False)])
+def test_a_single_mismatch_of_a_hundred_images_refuses_nothing(wrong: int, agrees: bool) -> None:
+    names = ("a", "b")
+    label = np.arange(100) % 2
+    scores = np.eye(2, dtype=np.float32)[label]
+    other = scores.copy()
+    other[:wrong] = 1 - other[:wrong]
+    task = Classification(Told(scores), "", LabelMap(names, names), [0.5], [0.5])
+    truth = pd.DataFrame({"id": label, "source": label, "label": label})
+    pixels, placements = np.zeros((100, 1, 1, 1), np.uint8), [None] * 100
+    measured = task.measure(task.predictions(torch.from_numpy(scores), placements), truth, 15)
+    told = compare_engines(task, lambda _: torch.from_numpy(other), [(pixels, placements)], truth, 15, measured)
+    assert told["headline_difference"] == pytest.approx(wrong / 100)
+    assert (told["same"], told["agrees"]) == (1 - wrong / 100, agrees)
 
 
 def test_the_file_is_the_same_twice_and_names_no_path(model: Path, tmp_path: Path) -> None:

@@ -249,8 +249,7 @@ def could_veto(tosses: NDArray[np.int64], alpha: float) -> NDArray[np.bool_]:
     """Return K flags: the class has so many tosses that a sign test could find a loss, among all that have.
 
     Classes on which both models hardly differ could never be found to lose, so the correction need not count them
-    (R. E. Tarone 1990, A modified Bonferroni method for discrete data); small classes that collapse are found more
-    often.
+    (R. E. Tarone 1990, A modified Bonferroni method for discrete data); small classes that collapse are found oftener.
     """
     least = 0.5 ** tosses.astype(np.float64)
     able = tosses > 0

@@ -42,10 +42,13 @@ def mean_of(values: ArrayLike) -> Metric:
 
 
 def ratio_of(part: ArrayLike, whole: ArrayLike, empty: float = np.nan) -> Metric:
-    """Return the metric that is the sum of N parts over the sum of N wholes, `empty` where that is 0."""
-    both = np.stack([np.asarray(part, np.float64), np.asarray(whole, np.float64)], 1)
+    """Return the metric that is the sum of N parts over the sum of N wholes, `empty` where that is 0.
+
+    It holds the two as they are given, and is exact for whole numbers.
+    """
 
     def ratio(counts: FLOAT32) -> FLOAT64:
+        both = np.stack([np.asarray(part, np.float64), np.asarray(whole, np.float64)], 1)
         above, below = (counts @ both).T
         return divided(above, below, empty)
 
