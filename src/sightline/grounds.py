@@ -32,8 +32,8 @@ WORDS: dict[Code, str] = {
     "within_noise": "within noise",
     "worse": "worse",
     "too_small_gain": "too small a gain",
-    "class_veto": "a class loses",
-    "guard": "below a guard",
+    "class_veto": "recall falls",
+    "guard": "breaks a guard",
     "other_task": "other task",
     "other_classes": "other classes",
     "nothing_shared": "no test sample in common",
@@ -89,7 +89,7 @@ class GuardCheck(_Figures):
         held, lost = ("at most", "above") if smaller_is_better(self.metric) else ("at least", "below")
         sign = held if self.holds else lost
         edges = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
-        return f"{self.metric} {self.value:.3f}{edges} {sign} {self.bound:g}"
+        return f"{self.metric} {self.value:.4f}{edges} {sign} {self.bound:g}"
 
 
 def broken(checks: Sequence[GuardCheck]) -> list[GuardCheck]:

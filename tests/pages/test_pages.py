@@ -263,16 +263,16 @@ def test_the_page_follows_another_headline_and_tells_guards(one: tuple[Path, Par
     chosen = {"name": "recall_of_3", "value": 0.25, "low": 0.125, "high": 0.375}
     write_json(folder / "metrics.json", {**metrics, "headline": chosen, "recall_of_3": 0.25})
     guards = (GuardCheck(metric="log_loss", bound=0.5, value=2.3), GuardCheck(metric="accuracy", bound=0.1, value=0.2))
-    below = entry("classification", "refuse", "guard: log_loss 2.300 above 0.5", code="guard", guards=guards)
+    below = entry("classification", "refuse", "guard: log_loss 2.3000 above 0.5", code="guard", guards=guards)
     write_ledger(root, below)
     make_pages(params, root, [outcome(root, "classification")])
     text = Parsed(page_of(root)).text()
     assert "0.250 recall of 3, 95% interval 0.125 to 0.375" in text
     assert "Share of what is of this class that is found" in text
-    assert "The gate refused it: guard: log_loss 2.300 above 0.5. No version of this name is champion yet." in text
-    assert "guard: log_loss 2.300 above 0.5; guard: accuracy 0.200 at least 0.1" in text
+    assert "The gate refused it: guard: log_loss 2.3000 above 0.5. No version of this name is champion yet." in text
+    assert "guard: log_loss 2.3000 above 0.5; guard: accuracy 0.2000 at least 0.1" in text
     overview = (root / "reports/index.html").read_text()
-    assert "refused: below a guard, log_loss 2.300 above 0.5" in overview
+    assert "refused: breaks a guard, log_loss 2.3000 above 0.5" in overview
 
 
 def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:

@@ -93,10 +93,10 @@ def test_smaller_errors_are_gains() -> None:
 @pytest.mark.parametrize(
     ("metric", "bound", "value", "holds", "told"),
     [
-        ("recall_of_defect", 0.98, 0.98, True, "recall_of_defect 0.980 at least 0.98"),
-        ("recall_of_defect", 0.98, 0.9799, False, "recall_of_defect 0.980 below 0.98"),
-        ("mae", 2.0, 1.5, True, "mae 1.500 at most 2"),
-        ("mae_of_width", 2.0, 2.5, False, "mae_of_width 2.500 above 2"),
+        ("recall_of_defect", 0.98, 0.98, True, "recall_of_defect 0.9800 at least 0.98"),
+        ("recall_of_defect", 0.98, 0.9799, False, "recall_of_defect 0.9799 below 0.98"),
+        ("mae", 2.0, 1.5, True, "mae 1.5000 at most 2"),
+        ("mae_of_width", 2.0, 2.5, False, "mae_of_width 2.5000 above 2"),
         ("precision_of_defect", 0.5, None, False, "precision_of_defect has nothing to measure"),
     ],
 )
@@ -152,12 +152,12 @@ def test_the_guard_is_asked_anew_when_it_changes(project: Project) -> None:
     assert (refused["code"], refused["compared"]) == ("guard", 400)
     assert refused["gain"] == pytest.approx(0.1)
     assert [own["value"] for own in refused["guards"]] == pytest.approx([0.95, 0.8])
-    assert outcome.reason.startswith("guard: recall_of_0 0.800 [0.7")
+    assert outcome.reason.startswith("guard: recall_of_0 0.8000 [0.7")
     assert (
         "below 0.9; `sightline promote digit` makes it champion all the same; although it is better" in outcome.reason
     )
     shown = " ".join(table(registry_table([outcome]), 200).split())
-    assert "refused: below a guard, recall_of_0 0.800 [0.7" in shown
+    assert "refused: breaks a guard, recall_of_0 0.8000 [0.7" in shown
     assert "below 0.9, +0.100 [+0." in shown
     assert shown.endswith("on 400")
     tags = project.client().get_model_version("digit", "2").tags
@@ -179,7 +179,7 @@ def test_a_first_version_below_a_guard_is_no_champion(project: Project) -> None:
     outcome = project.register()[0]
     assert (outcome.decision, outcome.alias) == ("refuse", "challenger")
     assert project.aliases() == {"challenger": "1"}
-    assert "recall_of_0 0.400" in outcome.short
+    assert "recall_of_0 0.4000" in outcome.short
     (project.root / ".sightline" / "registry.json").unlink()
     assert project.register()[0].decision == "kept"
     project.make("two", range(0))

@@ -124,7 +124,7 @@ def test_lines_older_than_codes_are_read_and_keep_their_hash(ledger: Ledger) -> 
     read.append(entry("b", "a", "refuse", code="guard", guards=(guard,), gain=0.1, low=0.05, high=0.2, compared=1000))
     again = Ledger(ledger.path)
     assert again.entries == read.entries
-    assert again.entries[1].short == "below a guard, recall_of_x 0.800 below 0.9, +0.100 [+0.050, +0.200] on 1,000"
+    assert again.entries[1].short == "breaks a guard, recall_of_x 0.8000 below 0.9, +0.100 [+0.050, +0.200] on 1,000"
     assert read.head("digit") == again.head("digit")
     assert again.knows("digit", hashlib.sha256(line.encode()).hexdigest())
 
