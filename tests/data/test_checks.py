@@ -156,7 +156,9 @@ def test_scarce_classes_are_told(folder: Path, out: Path) -> None:
     (folder / "rare").mkdir()
     (folder / "rare" / "one.png").write_bytes(png(500))
     (folder / "void").mkdir()
-    card = prepare("tiny", config(format="image_folder", root=str(folder)), out)
+    card = prepare(
+        "tiny", config(format="image_folder", root=str(folder), classes=["class0", "class1", "rare", "void"]), out
+    )
     assert {first["source"] for first in card.findings["small_class"]["first"]} == {"class rare", "class void"}
     assert "class void" in {first["source"] for first in card.findings["class_without_train"]["first"]}
     assert "few samples of a class" in (out / "report.md").read_text().lower()

@@ -11,6 +11,7 @@ import pytest
 from raw_folders import config, contents, record, write_folder
 
 from sightline.data import rows
+from sightline.data.division import last_division
 from sightline.data.formats import open_source
 from sightline.data.preparation import prepare
 from sightline.data.rows import bucket_bits
@@ -28,7 +29,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, folder: Path) -> None:
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert set(contents(tmp_path / "one")) == {
         *(f"{split}/00.arrow" for split in SPLITS),
-        *("labels.json", "card.json", "quarantine.csv", "report.md", "samples.png"),
+        *("labels.json", "card.json", "division.json", "quarantine.csv", "report.md", "samples.png"),
     }
 
 
@@ -38,7 +39,7 @@ def test_growth_rewrites_few_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     dataset = config(format="image_folder", root=str(root))
     prepare("tiny", dataset, tmp_path / "one")
     write_folder(root, classes=1, each=1, first=900)
-    prepare("tiny", dataset, tmp_path / "two")
+    prepare("tiny", dataset, tmp_path / "two", last=last_division(tmp_path / "one", None, ran=False))
     before, after = contents(tmp_path / "one"), contents(tmp_path / "two")
     arrows = {name for name in before if name.endswith(".arrow")}
     assert len(arrows) > 10
