@@ -13,7 +13,7 @@ import torch
 
 from sightline.artifact import read_model
 
-BATCH = 32
+BATCH = 64  # of all processes together
 SETTINGS: dict[str, Any] = {
     "dataset": "digits",
     "task": {"kind": "classification", "architecture": "mnist_cnn", "activation": "tanh"},
@@ -76,7 +76,7 @@ def together(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ddp") / "one"
-    run(folder, digits, with_trainer(batch_size=2 * BATCH), 1)
+    run(folder, digits, with_trainer(batch_size=BATCH), 1)
     return folder
 
 
@@ -111,13 +111,31 @@ def test_one_model_and_curves_over_all_samples(together: Path, alone: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_detector_learns_from_the_objects_of_all_processes(scenes: Path, tmp_path: Path) -> None:
+    detector = {"kind": "detection", "backbone": "timm:test_resnet", "strides": [4, 8], "width": 32, "head_convs": 1}
+    settings = {
+        **with_trainer(batch_size=8, max_epochs=1, batch_statistics="keep"),
+        "dataset": "scenes",
+        "task": detector,
+        "input": {"size": 64, "channels": 3},
+    }
+    run(tmp_path / "one", scenes, settings, 1)
+    settings["trainer"] |= {"devices": 2, "strategy": "auto"}
+    run(tmp_path / "two", scenes, settings, 2)
+    ours, wanted = (torch.load(tmp_path / name / "gradients0.pt", weights_only=True) for name in ("two", "one"))
+    assert max(float(own.abs().max()) for own in wanted) > 1e-2
+    for own, gradient in zip(ours, wanted, strict=True):
+        torch.testing.assert_close(own, gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_frozen_layers_may_thaw_under_ddp(digits: Path, tmp_path: Path) -> None:
     from sightline.models.classifiers import build_classifier
 
     weights = tmp_path / "two" / "data" / "weights"
     weights.mkdir(parents=True)
     torch.save(build_classifier("mnist_cnn", 1, 16, 10).network.state_dict(), weights / "w.pth")
-    settings = with_trainer(batch_size=BATCH, devices=2, strategy="ddp", freeze_epochs=1)
+    settings = with_trainer(batch_size=BATCH, devices=2, strategy="auto", freeze_epochs=1)
     run(tmp_path / "two", digits, {**settings, "weights": "w.pth"}, 2)
     before = torch.load(weights / "w.pth", weights_only=True)
     after = read_model(tmp_path / "two" / "model")[0].network.state_dict()
