@@ -193,6 +193,14 @@ def test_training_does_not_read_the_test_split(stage: str) -> None:
     assert "data/features/${item.features}" not in read
 
 
+@pytest.mark.parametrize("stage", ["train", "fit_head", "evaluate", "evaluate_head"])
+def test_the_headline_of_one_model_neither_trains_nor_evaluates_another(stage: str) -> None:
+    """`evaluation` as a whole would; `settings@NAME` hands on what concerns one model."""
+    assert "evaluation" not in stages()[stage]["do"].get("params", [])
+    if stage.startswith("evaluate"):
+        assert "reports/${key}/settings.json" in stages()[stage]["do"]["deps"]
+
+
 def test_only_the_last_stage_has_an_outside_effect() -> None:
     assert [name for name, stage in stages().items() if stage.get("always_changed")] == ["register"]
     assert list(stages())[-1] == "register"

@@ -19,10 +19,10 @@ from sightline.device import chosen_device
 from sightline.errors import UserError
 from sightline.files import write_json
 from sightline.heads.artifact import HeadCard
-from sightline.metrics.by_kind import metrics_of, names_of, value_of, whole
+from sightline.metrics.by_kind import metrics_of, names_of, whole
 from sightline.metrics.resampling import FLOAT64, resampled_counts
 from sightline.metrics.truth import truth_hashes
-from sightline.parity import Batch, compare_engines
+from sightline.parity import Batch, compare_engines, headline_value
 from sightline.predict import Predictor, load_predictor
 from sightline.structures import Prediction
 from sightline.tasks.base import Measurement, Task
@@ -122,7 +122,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     draws: dict[str, list[FLOAT64]] = {}
     every = metrics_of(task.kind, measured.rows, task.labels)
     metrics = whole(every) | {measured.headline: every[measured.headline]}
-    value = measured.values.get(measured.headline, value_of(every[measured.headline], len(measured.rows)))
+    value = headline_value(task, measured, measured.headline)
     if not np.isfinite(value):
         raise UserError(f"evaluation.headline: {measured.headline}: nothing to measure on the test split")
     for counts in resampled_counts(len(measured.rows), settings.resamples):

@@ -68,7 +68,8 @@ def compare_engines(
             yield from exported
 
     again = task.measure(predictions(), truth, bins)
-    headline, original = (_headline(task, own, measured.headline) for own in (again, measured))
+    headline, original = (headline_value(task, own, measured.headline) for own in (again, measured))
+    headline = headline if np.isfinite(headline) else 0.0  # precision of a class that the exported network never tells
     difference = abs(headline - original)
     few = same.count(False) <= allowed_mismatches(len(same))
     rest = difference if all(same) or not few else _difference(task, measured, again, same)
@@ -87,9 +88,11 @@ def allowed_mismatches(samples: int) -> int:
     return max(1, int(binom.ppf(1 - RARE, samples, MOST_DIFFERENT)))
 
 
-def _headline(task: Task, measured: Measurement, metric: str) -> float:
-    value = value_of(metrics_of(task.kind, measured.rows, task.labels)[metric], len(measured.rows))
-    return value if np.isfinite(value) else 0.0  # precision of a class that the exported network never tells
+def headline_value(task: Task, measured: Measurement, metric: str) -> float:
+    """Return a metric of a measurement, as the task gives it or else from the rows; NaN where nothing is measured."""
+    if metric in measured.values:
+        return float(measured.values[metric])
+    return value_of(metrics_of(task.kind, measured.rows, task.labels)[metric], len(measured.rows))
 
 
 def _difference(task: Task, one: Measurement, other: Measurement, chosen: Sequence[bool]) -> float:

@@ -70,14 +70,9 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         present, previous = line[-1], line[-2]
         version = registry.version_of(previous)
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
-        changes: dict[str, Any] = {
-            "decision": "rollback",
-            "reason": reason,
-            "champion_md5": present.model_md5,
-            "time": now(),
-        }
-        changes |= {"code": "by_hand", "losses": (), "guards": ()}
-        comparison = {"gain": None, "low": None, "high": None, "compared": None}
+        changes: dict[str, Any] = {"decision": "rollback", "code": "by_hand", "reason": reason, "time": now()}
+        changes["champion_md5"] = present.model_md5
+        comparison = {"gain": None, "low": None, "high": None, "compared": None, "losses": (), "guards": ()}
         registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
         registry.point(name, {"champion": version.number})
         registry.tag(version)
