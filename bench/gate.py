@@ -174,14 +174,21 @@ def restorers(random: Generator, gain: float, count: int = 200) -> Pair:
 
 
 def detectors(
-    random: Generator, gain: float, count: int = 120, false: float = 0.0, clustered: float = 1.0, prefix: str = ""
+    random: Generator,
+    gain: float,
+    count: int = 120,
+    level: float = 1.0,
+    false: float = 0.0,
+    clustered: float = 1.0,
+    prefix: str = "",
 ) -> Pair:
-    """Objects are found by the difficulty of their image, with more or less sureness; beside them false positives.
+    """Objects are found by the difficulty of their image, beside them are false positives, which are less sure.
 
     Args:
         random: source of randomness.
         gain: in quality of the challenger.
         count: of images.
+        level: logit of finding an object.
         false: mean number of false positives per image.
         clustered: share of the images that have them.
         prefix: of columns.
@@ -192,11 +199,11 @@ def detectors(
 
     def image(place: int, quality: float) -> tuple[Any, ...]:
         label = np.repeat(np.arange(classes), objects[place])
-        level = 1.0 + quality - difficulty[place] + random.normal(0, 1, len(label))
-        found = random.random(len(label)) < _sigmoid(level)
+        own = level + quality - difficulty[place] + random.normal(0, 1, len(label))
+        found = random.random(len(label)) < _sigmoid(own)
         extra = random.poisson(false / clustered) if random.random() < clustered else 0
         wrong = random.integers(0, classes, extra)
-        scores = np.concatenate([_sigmoid(level[found] + random.normal(0, 1, found.sum())), random.beta(2, 4, extra)])
+        scores = np.concatenate([_sigmoid(random.normal(1, 1, found.sum())), _sigmoid(random.normal(0, 1, extra))])
         order = np.argsort(-scores, kind="stable")
         bits = np.concatenate([np.full(found.sum(), ALL_FOUND), np.zeros(extra, np.int64)])[order]
         return np.concatenate([label[found], wrong])[order], scores[order].astype(np.float32), bits, 0 * bits
