@@ -57,7 +57,7 @@ def ratio_of(part: ArrayLike, whole: ArrayLike, empty: float = np.nan) -> Metric
 
 def divided(part: FLOAT64, whole: FLOAT64, empty: float = 0.0) -> FLOAT64:
     """Return part / whole, `empty` where the whole is 0."""
-    ratio: FLOAT64 = np.divide(part, whole, out=np.full(part.shape, empty), where=whole > 0)
+    ratio: FLOAT64 = np.divide(part, whole, out=np.full(np.shape(part), empty), where=np.asarray(whole) > 0)
     return ratio
 
 
