@@ -11,7 +11,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from bench.gate import SETTINGS, drawn
-from sightline.metrics.by_kind import metrics_of, resampled, smaller_is_better, whole
+from sightline.config.metrics import smaller_is_better
+from sightline.metrics.by_kind import metrics_of, resampled, whole
 from sightline.metrics.resampling import resampled_counts
 from sightline.structures import LabelMap
 

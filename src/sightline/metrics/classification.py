@@ -50,8 +50,9 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
         "top5": mean_of(rows["rank"].to_numpy() < _TOP),
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
-        "log_loss": log_loss,
     }
+    if "probabilities" in rows:
+        metrics["log_loss"] = log_loss
 
     def figure(counts: FLOAT32, kind: str, place: int) -> FLOAT64:  # of a thousand classes few are asked for
         mine, claimed = label == place, predicted == place
