@@ -186,7 +186,7 @@ def detectors(
 
     Args:
         random: source of randomness.
-        gain: in quality of the challenger.
+        gain: in quality of the challenger, which finds more objects and has fewer false positives.
         count: of images.
         level: logit of finding an object.
         false: mean number of false positives per image.
@@ -201,7 +201,7 @@ def detectors(
         label = np.repeat(np.arange(classes), objects[place])
         own = level + quality - difficulty[place] + random.normal(0, 1, len(label))
         found = random.random(len(label)) < _sigmoid(own)
-        extra = random.poisson(false / clustered) if random.random() < clustered else 0
+        extra = random.poisson(false * np.exp(-quality) / clustered) if random.random() < clustered else 0
         wrong = random.integers(0, classes, extra)
         scores = np.concatenate([_sigmoid(random.normal(1, 1, found.sum())), _sigmoid(random.normal(0, 1, extra))])
         order = np.argsort(-scores, kind="stable")
@@ -228,9 +228,11 @@ SETTINGS = {
     "mean IoU": Setting("localization", "mean_iou", locators, 0.35),
     "PSNR": Setting("autoencoder", "psnr", restorers, 0.3),
     "mAP50": Setting("detection", "mAP50", detectors, 0.4),
-    "mAP50, weak false positives": Setting("detection", "mAP50", partial(detectors, false=0.5), 0.4),
-    "mAP50, clustered": Setting("detection", "mAP50", partial(detectors, false=0.5, clustered=0.03), 0.4),
-    "mask mAP50": Setting("instance_segmentation", "mask_mAP50", partial(detectors, false=0.3, prefix="mask_"), 0.4),
+    "mAP50, false positives": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5), 0.8),
+    "mAP50, clustered": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5, clustered=0.03), 1.6),
+    "mask mAP50": Setting(
+        "instance_segmentation", "mask_mAP50", partial(detectors, level=2.0, false=0.3, prefix="mask_"), 0.5
+    ),
 }
 
 
