@@ -12,7 +12,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report retrain schedule unschedule test test-all lint format ui clean
+.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check lint format ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: setup ## the fast tests, a process per core
 
 test-all: setup ## also the slow, real and browser tests
 	@python -m pytest -m "not gpu" --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+
+gpu-check: setup ## try every kind of task on this machine's GPU, a few minutes; the table is reports/gpu-check.md
+	@python -m bench.gpu
 
 lint: setup ## ruff, mypy, import contracts
 	@ruff check .

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sightline.artifact import read_model
+from sightline.models.classifiers import build_classifier
 
 BATCH = 64  # of all processes together
 SETTINGS: dict[str, Any] = {
@@ -117,8 +118,13 @@ def test_a_detector_learns_from_the_objects_of_all_processes(scenes: Path, tmp_p
         **with_trainer(batch_size=8, max_epochs=1, batch_statistics="keep"),
         "dataset": "scenes",
         "task": detector,
+        "weights": "w.pth",  # whose batch statistics stay: those of each process's own part would differ
         "input": {"size": 64, "channels": 3},
     }
+    body = build_classifier("timm:test_resnet", 3, 64, 10).network.state_dict()
+    for name in ("one", "two"):
+        (tmp_path / name / "data" / "weights").mkdir(parents=True)
+        torch.save(body, tmp_path / name / "data" / "weights" / "w.pth")
     run(tmp_path / "one", scenes, settings, 1)
     settings["trainer"] |= {"devices": 2, "strategy": "auto"}
     run(tmp_path / "two", scenes, settings, 2)
@@ -130,8 +136,6 @@ def test_a_detector_learns_from_the_objects_of_all_processes(scenes: Path, tmp_p
 
 @pytest.mark.slow
 def test_frozen_layers_may_thaw_under_ddp(digits: Path, tmp_path: Path) -> None:
-    from sightline.models.classifiers import build_classifier
-
     weights = tmp_path / "two" / "data" / "weights"
     weights.mkdir(parents=True)
     torch.save(build_classifier("mnist_cnn", 1, 16, 10).network.state_dict(), weights / "w.pth")
