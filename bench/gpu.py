@@ -201,9 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     started, rows = time.perf_counter(), list[Row]()
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        digits = Digits(format="digits", root=_EMBEDDED)
-        sections = {
-            "digits": digits,
+        sections: dict[str, Digits | Scenes | Figures] = {
+            "digits": Digits(format="digits", root=_EMBEDDED),
             "scenes": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96),
             "figures": Figures(format="figures", root=_EMBEDDED, count=count, size=96),
         }

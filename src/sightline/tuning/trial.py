@@ -63,11 +63,11 @@ class Trial:
             return self.task.training_loss(images, targets)
 
     def step(self, batches: Sequence[Batch], precision: Precision) -> Tensor:
-        """Update the weights once by the gradients of all `batches`; return their mean loss, a scalar."""
+        """Update the weights once by the gradients of all `batches`; return the mean loss of their samples, a scalar."""
         scaler = self._scaler if precision == "16" else torch.amp.GradScaler(self.device.type, enabled=False)
-        total = torch.zeros((), device=self.device)
+        samples, total = sum(len(batch.images) for batch in batches), torch.zeros((), device=self.device)
         for batch in batches:
-            loss = self.loss(batch, precision) / len(batches)
+            loss = self.loss(batch, precision) * (len(batch.images) / samples)
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # missing in torch's own annotations
             total += loss.detach()
         if self.clip_norm is not None:
