@@ -315,10 +315,10 @@ RAWS = {
     "idx": Raw(write_idx, same("3", "7", "9"), {"red": "7", "green": "3", "blue": "9"}, ("label",), (1,), grey=True),
     "coco": Raw(
         write_coco,
-        LabelMap(
-            ("green", "red", "yellow", "blue"),
-            ("3", "7", "12", "90"),
-            **with_background("green", "red", "yellow", "blue"),
+        LabelMap(  # yellow is a category that no annotation has, so no class
+            ("green", "red", "blue"),
+            ("3", "7", "90"),
+            **with_background("green", "red", "blue"),
         ),
         COLOURS,
         OBJECTS,

@@ -106,7 +106,7 @@ def test_only_the_head_learns_while_frozen(digits: Path) -> None:
     first = read_weights_after(digits, freeze=2, epochs=3, stop=2)
     assert first["body_same"]
     assert not first["head_same"]
-    momentum = {"name": "momentum", "lr": 0.01}  # layers that begin to learn later have no momentum yet
+    momentum = {"name": "momentum", "lr": 0.001}  # layers that begin to learn later have no momentum yet
     later = read_weights_after(digits, freeze=1, epochs=2, stop=2, optimizer=momentum)
     assert not later["body_same"]
 
