@@ -63,7 +63,7 @@ class Trial:
             return self.task.training_loss(images, targets)
 
     def step(self, batches: Sequence[Batch], precision: Precision) -> Tensor:
-        """Update the weights once by the gradients of all `batches`; return the mean loss of their samples, a scalar."""
+        """Update the weights once by the gradients of all `batches`; return their samples' mean loss, a scalar."""
         scaler = self._scaler if precision == "16" else torch.amp.GradScaler(self.device.type, enabled=False)
         samples, total = sum(len(batch.images) for batch in batches), torch.zeros((), device=self.device)
         for batch in batches:
