@@ -580,6 +580,7 @@ def learn(data: str, learner: str) -> Learned:
             "augment": "none",
             "input": {"size": how.size, "channels": 1 if raw.grey else 3},
             "optimizer": {"name": "adam", "lr": how.lr},
+            "schedule": {"name": "one_cycle"},
             "trainer": trainer | {"accelerator": "cpu", "threads": 1},
         }
     )
