@@ -111,7 +111,7 @@ def test_even_steps_are_left_as_they_are() -> None:
 
 
 class Norms(Callback):
-    """Notes the norm of the gradients with which the optimizer steps."""
+    """Notes the norm of the gradients with which the optimizer steps; a fused one may have to undo their scaling."""
 
     def __init__(self) -> None:
         self.seen: list[float] = []
@@ -119,7 +119,8 @@ class Norms(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         def note(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
             gradients: list[Tensor] = [p.grad.flatten() for p in pl_module.parameters() if p.grad is not None]
-            self.seen.append(float(torch.cat(gradients).norm()))
+            scale = getattr(optimizer, "grad_scale", None)
+            self.seen.append(float(torch.cat(gradients).norm()) / (1 if scale is None else float(scale)))
 
         [optimizer] = trainer.optimizers
         optimizer.register_step_pre_hook(note)
