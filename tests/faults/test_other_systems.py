@@ -21,7 +21,7 @@ PROGRAM_FILES = [*ROOT.glob("src/**/*.py"), *ROOT.glob("pipelines/*.py"), *ROOT.
 LINUX_ONLY = {
     "sched_getaffinity": {"processors.py"},
     "posix_fallocate": {"cached_array.py"},
-    "mallopt": {"stage.py"},
+    "mallopt": {"process.py"},
     "process_cpu_count": set[str](),  # from Python 3.13 on
     "sched_setaffinity": set[str](),
     "memfd_create": set[str](),
