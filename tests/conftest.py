@@ -26,6 +26,7 @@ LONG = (
 APART = "test_examples.py"  # its tests share nothing, and each takes minutes
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Minutes of whole programs come first: begun last, one of them would leave the other cores idle.
 
