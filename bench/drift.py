@@ -18,16 +18,16 @@ from numpy.random import Generator, Philox
 from rich.console import Console
 from rich.table import Table
 
-from sightline.data.builtin_scenes import draw_scene, photographs
 from sightline.data.cache import counted
 from sightline.data.encoding import encode_png
+from sightline.data.raw.builtin_scenes import draw_scene, photographs
+from sightline.data.structures import UINT8
 from sightline.drift.comparison import compare
 from sightline.drift.images import Images
 from sightline.drift.observers import HandmadeObserver, Observer
 from sightline.drift.seen import Seen, look
-from sightline.report.figures import SERIES, new_figure, save_figure
-from sightline.stage import set_up_process
-from sightline.structures import UINT8
+from sightline.evaluation.report.figures import SERIES, new_figure, save_figure
+from sightline.pipeline.process import set_up_process
 
 SIZE = 64  # pixels, both sides
 ALPHA = 0.01

@@ -27,15 +27,15 @@ from torch import nn
 from bench.images import write_idx, write_photographs
 from sightline.config.datasets import Idx, ImageFolder, Split
 from sightline.config.features import Features
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
+from sightline.data.structures import UINT8
 from sightline.features.building import build_features
 from sightline.features.embedding import batches, embed_split
 from sightline.features.feature_map import FeatureMap
-from sightline.models.classifiers import build_classifier
-from sightline.processors import usable_processors
-from sightline.stage import set_up_process
-from sightline.structures import UINT8
+from sightline.models.classify.classifiers import build_classifier
+from sightline.pipeline.process import set_up_process
+from sightline.system.processors import usable_processors
 
 MEMORY, PLAIN = "--memory", "--plain"
 

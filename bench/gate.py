@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sightline.config.evaluation import Gate
-from sightline.gate import Decision, decide
+from sightline.data.structures import LabelMap
 from sightline.metrics.by_kind import metrics_of
 from sightline.metrics.matching import OVERLAPS
-from sightline.structures import LabelMap
+from sightline.registry.gate import Decision, decide
 
 FLOAT64 = NDArray[np.float64]
 ALL_FOUND = (1 << len(OVERLAPS)) - 1

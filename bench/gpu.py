@@ -24,14 +24,14 @@ from sightline.config.datasets import Digits, Figures, Scenes
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.data.cache import decoded
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.device import VARIABLE
-from sightline.evaluate import evaluate_model
-from sightline.files import new_file
-from sightline.parity import is_same
+from sightline.evaluation.evaluate import evaluate_model
+from sightline.evaluation.parity import is_same
+from sightline.pipeline.process import set_up_process
 from sightline.predict import load_predictor
-from sightline.stage import set_up_process
+from sightline.system.device import VARIABLE
+from sightline.system.files import new_file
 from sightline.training import train
 
 _EMBEDDED = "data/embedded"

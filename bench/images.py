@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits, load_sample_images
 
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 
 def write_idx(folder: Path, count: int, tests: int = 64) -> None:

@@ -23,13 +23,13 @@ from torchvision.datasets import ImageFolder
 
 from bench.images import write_photographs
 from sightline.config.datasets import ImageFolder as Config
-from sightline.data.augmentation import Augmenter
 from sightline.data.cache import raw_pixels
-from sightline.data.datamodule import Batches
-from sightline.data.preparation import prepare
-from sightline.data.sampling import EpochSampler
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.stage import set_up_process
+from sightline.data.vary.augmentation import Augmenter
+from sightline.pipeline.process import set_up_process
+from sightline.training.datamodule import Batches
+from sightline.training.sampling import EpochSampler
 
 SIZE, BATCH = 256, 64
 

@@ -27,7 +27,7 @@ import psutil
 from sklearn.datasets import load_sample_images
 
 from sightline.data.images import decode
-from sightline.stage import set_up_process
+from sightline.pipeline.process import set_up_process
 
 SIZE = 224  # pixels
 BARE = [(1, True), (1, False), (8, True), (8, False)]  # images of a batch, whether ONNX Runtime's threads spin
@@ -35,10 +35,10 @@ BARE = [(1, True), (1, False), (8, True), (8, False)]  # images of a batch, whet
 
 def write_mobilenet(folder: Path) -> None:
     """Write the directory of a MobileNetV2 with random weights for 1000 classes, and its ONNX file."""
-    from sightline.artifact import ModelCard, write_model
+    from sightline.artifact.folder import ModelCard, write_model
     from sightline.config.models import Input
     from sightline.config.tasks.classification import Classification
-    from sightline.structures import LabelMap
+    from sightline.data.structures import LabelMap
     from sightline.tasks import build
 
     names = tuple(f"class {number}" for number in range(1000))

@@ -24,10 +24,10 @@ from bench.images import write_idx
 from sightline.config.datasets import Idx, Split
 from sightline.config.models import Model
 from sightline.data.cache import raw_pixels
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.models.classics import mnist_cnn
-from sightline.stage import set_up_process
+from sightline.models.classify.classics import mnist_cnn
+from sightline.pipeline.process import set_up_process
 from sightline.training import train
 
 

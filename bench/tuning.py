@@ -20,9 +20,9 @@ from rich.console import Console
 from bench.images import write_idx, write_photographs
 from sightline.config.datasets import Dataset, Idx, ImageFolder, Split
 from sightline.config.models import Model
-from sightline.data.preparation import prepare
-from sightline.processors import usable_processors
-from sightline.stage import set_up_process
+from sightline.data.raw.preparation import prepare
+from sightline.pipeline.process import set_up_process
+from sightline.system.processors import usable_processors
 
 Setting = tuple[str, bool, int]  # precision, channels-last, loader processes
 
@@ -47,8 +47,8 @@ def model_of(architecture: str, **trainer: Any) -> Model:
 
 def tuned_setting(architecture: str, prepared: Path, seconds: float) -> Setting:
     """Run the tuner and return what a training would use then."""
-    from sightline.tuning import probe
-    from sightline.tuning.subject import open_subject
+    from sightline.labs.tuning import probe
+    from sightline.labs.tuning.subject import open_subject
 
     found = probe(model_of(architecture), 0, prepared, prepared.parent / "out", seconds=seconds, tell=lambda _: None)
     trainer = {f.setting.split(".")[1]: f.suggested for f in found if f.setting.startswith("trainer.")}
@@ -64,10 +64,10 @@ def every_speed(
     Pairs of precision and layout whose bare step takes three times as long as the best are left out: no loader makes up
     for that, and half precision without the instructions for it takes twenty times as long.
     """
-    from sightline.tuning.numerics import allowed_pairs
-    from sightline.tuning.speed import Burst, least_times
-    from sightline.tuning.subject import open_subject
-    from sightline.tuning.workers import MOST, loop
+    from sightline.labs.tuning.numerics import allowed_pairs
+    from sightline.labs.tuning.speed import Burst, least_times
+    from sightline.labs.tuning.subject import open_subject
+    from sightline.labs.tuning.workers import MOST, loop
 
     model = model_of(architecture)
     subject = open_subject(model, 0, prepared, prepared)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
 
 
 def stage(params: Params, name: str) -> None:
     """Try one policy, and make its copies."""
-    from sightline.data.augmented import make_augmentation
+    from sightline.data.vary.augmented import make_augmentation
 
     augmentation = params.augmentation(name)
     report = Path("reports/augment", name)

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
 
 
 def stage(params: Params, name: str) -> None:
     """Embed one data set."""
-    from sightline.device import chosen_device
     from sightline.features.building import build_features
     from sightline.features.embedding import embed
+    from sightline.system.device import chosen_device
 
     section = params.features_of(name)
     features = build_features(section, params.seed)

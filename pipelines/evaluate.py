@@ -6,17 +6,17 @@ from shutil import copyfile
 import pandas as pd
 
 from sightline.config import Params
-from sightline.files import new_folder, write_json
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
+from sightline.system.files import new_folder, write_json
 
 
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
-    from sightline.device import chosen_device
-    from sightline.evaluate import comparable_numbers, evaluate_model, read_settings
+    from sightline.evaluation.evaluate import comparable_numbers, evaluate_model, read_settings
+    from sightline.evaluation.report import draw_evaluation
+    from sightline.evaluation.slices import chosen_columns, measure_slices, read_columns
     from sightline.predict import load_predictor
-    from sightline.report import draw_evaluation
-    from sightline.slices import chosen_columns, measure_slices, read_columns
+    from sightline.system.device import chosen_device
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
     settings = read_settings(report / "settings.json")

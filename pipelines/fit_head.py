@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.files import new_folder, write_json
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
+from sightline.system.files import new_folder, write_json
 
 
 def stage(params: Params, name: str) -> None:

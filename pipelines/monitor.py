@@ -13,9 +13,9 @@ from typing import Any
 
 from sightline.config import Params, load_params
 from sightline.config.errors import nearest
-from sightline.errors import UserError
-from sightline.monitoring import DriftCheck, TooFewImages, check_dataset
-from sightline.stage import fail, set_up_process
+from sightline.pipeline.process import fail, set_up_process
+from sightline.retraining.monitoring import DriftCheck, TooFewImages, check_dataset
+from sightline.system.errors import UserError
 
 set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from sightline.config import Params
 from sightline.config.errors import nearest
-from sightline.data.division import FILE, Division, last_division
-from sightline.data.preparation import prepare
-from sightline.dvc_store import DvcStore, last_outputs
-from sightline.errors import UserError
-from sightline.stage import run_stage
-from sightline.structures import SPLITS
+from sightline.data.raw.division import FILE, Division, last_division
+from sightline.data.raw.preparation import prepare
+from sightline.data.structures import SPLITS
+from sightline.pipeline.process import run_stage
+from sightline.pipeline.store import DvcStore, last_outputs
+from sightline.system.errors import UserError
 
 
 def stage(params: Params, name: str = "") -> None:

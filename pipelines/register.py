@@ -8,14 +8,14 @@ from rich.console import Console
 from sightline.config import Params
 from sightline.config.evaluation import Evaluation
 from sightline.pages import make_pages
-from sightline.publish import log_pages, register
-from sightline.stage import run_stage
-from sightline.summary import registry_table
+from sightline.pipeline.process import run_stage
+from sightline.registry.outcome_table import registry_table
+from sightline.registry.registration import log_pages, register
 
 
 def evaluate_champion(model: Path, prepared: Path, settings: Evaluation, folder: Path) -> object:
     """Predict the present test split with an older model; torch is imported only when that is needed."""
-    from sightline.evaluate import evaluate_model
+    from sightline.evaluation.evaluate import evaluate_model
 
     return evaluate_model(model, prepared, settings, folder)
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.files import read_json, write_json
-from sightline.release import release
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
+from sightline.registry.release import release
+from sightline.system.files import read_json, write_json
 
 
 def main(params: Params, name: str) -> None:

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sightline.config import Params, load_params
-from sightline.data.names import require_utf8
-from sightline.dvc_store import HINTS, OUTCOMES, DvcStore, git_dirty
-from sightline.history import plot_history
-from sightline.ledger import Ledger, now
-from sightline.publish import last_outcomes
+from sightline.data.raw.names import require_utf8
+from sightline.pipeline.process import fail, set_up_process
+from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore, git_dirty
+from sightline.registry.history import plot_history
+from sightline.registry.ledger import Ledger, now
+from sightline.registry.outcomes import last_outcomes
 from sightline.retraining.branch import commit_on_branch, records
 from sightline.retraining.decision import Decision, decide, old_champions, record, today_utc
 from sightline.retraining.programs import guarded, temporary_server
 from sightline.retraining.schedule import scheduled_server
 from sightline.retraining.story import Story, decision_table, models_text, report_text
-from sightline.stage import fail, set_up_process
 
 set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:

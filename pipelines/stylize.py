@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
 
 
 def stage(params: Params, name: str) -> None:
     """Draw one picture."""
-    from sightline.stylize.jobs import make_styled
-    from sightline.stylize.progress import progress_bar
+    from sightline.labs.stylize.jobs import make_styled
+    from sightline.labs.stylize.progress import progress_bar
     from sightline.tracking import log_pictures
 
     section = params.style(name)

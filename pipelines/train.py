@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from sightline.config import Params
-from sightline.files import new_file, new_folder, write_json
-from sightline.stage import run_stage
+from sightline.pipeline.process import run_stage
+from sightline.system.files import new_file, new_folder, write_json
 
 
 def stage(params: Params, name: str) -> None:

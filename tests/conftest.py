@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sightline.config.datasets import Digits, Figures, Scenes
-from sightline.data.preparation import prepare
-from sightline.stage import set_up_process
+from sightline.data.raw.preparation import prepare
+from sightline.pipeline.process import set_up_process
 
 set_up_process()
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # a core each, for the programs that tests start too

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from sightline.stage import QUIET
+from sightline.pipeline.process import QUIET
 
 ROOT = Path(__file__).parents[1]
 

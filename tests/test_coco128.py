@@ -10,13 +10,13 @@ from torch import nn
 from sightline.config.datasets import Coco, Split
 from sightline.config.models import Input
 from sightline.config.tasks import InstanceSegmentation
-from sightline.data.datamodule import PreparedData
 from sightline.data.images import place
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.evaluate import _truth
+from sightline.evaluation.evaluate import _truth
 from sightline.tasks import build
 from sightline.tasks.base import Task
+from sightline.training.datamodule import PreparedData
 
 DATA = ROOT.parent / "shared/data"
 SIZE, BATCH, STEPS = 257, 4, 340

@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 # Why a module that a stage imports may be missing from its deps.
 HARMLESS = {
     "sightline": "a version and a docstring",
-    "sightline.disk": "words of errors",
-    "sightline.errors": "words of errors",
-    "sightline.processors": "a number of threads; where it decides the last bits, a model's card holds it",
-    "sightline.stage": "starts a stage",
+    "sightline.system.disk": "words of errors",
+    "sightline.system.errors": "words of errors",
+    "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
+    "sightline.pipeline.process": "starts a stage",
     "sightline.tracking": "tells MLflow, changes no output",
     "sightline.tracking.connection": "speaks to MLflow",
     "sightline.tracking.pictures": "writes runs",

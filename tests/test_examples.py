@@ -95,7 +95,7 @@ def test_mnist_heads(tmp_path: Path) -> None:
 
 @on_real_data
 def test_caltech25(tmp_path: Path) -> None:
-    from sightline.transfer_table import chosen_rows, study_features
+    from sightline.labs.transfer_study import chosen_rows, study_features
 
     links = {
         "data/raw/caltech25": "caltech25",

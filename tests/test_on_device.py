@@ -16,15 +16,14 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from test_task_contract import CONTRACT, SLOW, Entry, made, plain, some
 from torch import Tensor, nn
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.evaluation import Evaluation
 from sightline.config.explanations import Explanation
 from sightline.config.models import Input
 from sightline.config.optimizers import AdamW, Constant
 from sightline.config.tasks import Task as TaskConfig
-from sightline.data.datamodule import PreparedData
 from sightline.data.images import place
-from sightline.evaluate import evaluate_model
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.explain.faithfulness import chance_curve, order_of
 from sightline.explain.heat import HeatMethod, heat_maps
 from sightline.explain.layers import map_layers, shown_layers
@@ -39,6 +38,7 @@ from sightline.features.network import NetworkExtractor
 from sightline.predict import Predictor
 from sightline.tasks.base import Task
 from sightline.tasks.classification import Classification
+from sightline.training.datamodule import PreparedData
 from sightline.training.module import Fit
 
 TWO = [0, 1]

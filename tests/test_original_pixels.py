@@ -17,19 +17,19 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torchvision.ops import box_convert, box_iou
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.datasets import Dataset
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.encoding import decode_rle, encode_png, encode_rle
 from sightline.data.images import Placement, Resize, decode, place
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.evaluate import _truth, evaluate_model
-from sightline.models.fcos import Fcos
+from sightline.data.structures import FLOAT32, Prediction
+from sightline.evaluation.evaluate import _truth, evaluate_model
+from sightline.models.detect.fcos import Fcos
 from sightline.models.heatmaps import draw_heatmaps
-from sightline.structures import FLOAT32, Prediction
 from sightline.tasks import build
 from sightline.tasks.base import Task
 

@@ -13,16 +13,16 @@ import torch
 from onnx import numpy_helper
 from scipy import stats
 
-from sightline.artifact import ONNX, read_card, read_model, read_onnx, write_model
+from sightline.artifact.folder import ONNX, read_card, read_model, read_onnx, write_model
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
-from sightline.errors import UserError
-from sightline.evaluate import comparable_numbers, evaluate_model
-from sightline.files import read_json, write_json
-from sightline.parity import allowed_mismatches, compare_engines, is_same, output_difference
+from sightline.data.structures import LabelMap, Prediction
+from sightline.evaluation.evaluate import comparable_numbers, evaluate_model
+from sightline.evaluation.parity import allowed_mismatches, compare_engines, is_same, output_difference
 from sightline.predict import load_predictor
-from sightline.release import refuse_other_onnx
-from sightline.structures import LabelMap, Prediction
+from sightline.registry.release import refuse_other_onnx
+from sightline.system.errors import UserError
+from sightline.system.files import read_json, write_json
 from sightline.tasks.classification import Classification
 from sightline.training import train
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from sightline.reproduction import reproduce
+from sightline.pipeline.reproduction import reproduce
 
 # Notes when it began and ended, and copies what it needs; `left` and `right` wait until they have seen each other.
 STAGE = """

@@ -13,8 +13,17 @@ from test_evaluate import measured, some, task
 
 from sightline.config.evaluation import Evaluation
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.slices import COLUMNS, FEW, MOST_VALUES, REST, chosen_columns, cut, measure_slices, read_columns
+from sightline.evaluation.slices import (
+    COLUMNS,
+    FEW,
+    MOST_VALUES,
+    REST,
+    chosen_columns,
+    cut,
+    measure_slices,
+    read_columns,
+)
+from sightline.system.errors import UserError
 
 SETTINGS = Evaluation(resamples=400)
 

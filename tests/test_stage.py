@@ -9,7 +9,7 @@ import pytest
 TAKE_AND_FREE = """
 import resource
 import numpy as np
-from sightline.stage import set_up_process
+from sightline.pipeline.process import set_up_process
 
 set_up_process()
 for turn in range(11):

@@ -17,11 +17,11 @@ from ruamel.yaml import YAML
 from sklearn.datasets import load_sample_image
 
 from sightline.config.styles import Style
-from sightline.stylize.jobs import make_styled
-from sightline.stylize.layers import LayerOutputs
-from sightline.stylize.losses import as_maps, gram, relative_distance
-from sightline.stylize.networks import library_backbone
-from sightline.stylize.pictures import read_picture
+from sightline.labs.stylize.jobs import make_styled
+from sightline.labs.stylize.layers import LayerOutputs
+from sightline.labs.stylize.losses import as_maps, gram, relative_distance
+from sightline.labs.stylize.networks import library_backbone
+from sightline.labs.stylize.pictures import read_picture
 
 DATA = ROOT.parent / "shared/data"
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from torch import nn
 
 from sightline.cli import main
-from sightline.files import write_json
-from sightline.layer_table import Subject, layer_table
-from sightline.models.inspection import inspect_network
-from sightline.structures import LabelMap
+from sightline.commands.layer_table import Subject, layer_table
+from sightline.data.structures import LabelMap
+from sightline.models.inspect.inspection import inspect_network
+from sightline.system.files import write_json
 
 PARAMS = """
 seed: 1

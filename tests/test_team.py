@@ -17,7 +17,7 @@ import pytest
 from dvc_project import Project
 from ruamel.yaml import YAML
 
-from sightline.stage import QUIET
+from sightline.pipeline.process import QUIET
 
 TEAM = Path(__file__).parents[1] / "examples" / "team"
 MOTO = os.environ.get("MOTO_SERVER") or shutil.which("moto_server")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from sightline.config.features import Features
-from sightline.errors import UserError
 from sightline.features.building import build_features
 from sightline.features.embedding import embed
-from sightline.transfer_table import (
+from sightline.labs.transfer_study import (
     chosen_rows,
     compare,
     markdown,
@@ -18,6 +17,7 @@ from sightline.transfer_table import (
     study_features,
     summarised,
 )
+from sightline.system.errors import UserError
 
 LABELS = np.repeat([0, 1, 2], [40, 30, 20])
 NAMES = ("a", "b", "c")

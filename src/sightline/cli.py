@@ -20,7 +20,7 @@ from sightline.commands.repro import repro
 from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
-from sightline.stage import fail, set_up_process
+from sightline.pipeline.process import fail, set_up_process
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
@@ -36,7 +36,7 @@ def _root() -> None:
 def check(params: ParamsFile = Path("params.yaml")) -> None:
     """Read a params file and tell every mistake in it and every file name that DVC cannot take, running nothing."""
     from sightline.config import load_params
-    from sightline.data.names import require_utf8
+    from sightline.data.raw.names import require_utf8
 
     checked = load_params(params)
     require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
@@ -53,8 +53,8 @@ def models(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.publish import last_outcomes
-    from sightline.summary import registry_table
+    from sightline.registry.outcome_table import registry_table
+    from sightline.registry.outcomes import last_outcomes
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     names = load_params(params).registered()
@@ -78,7 +78,7 @@ def promote(
 ) -> None:
     """Make the released model the champion by hand, whatever the gate said of it."""
     from sightline.config import load_params
-    from sightline.publish import promote as promote_released
+    from sightline.registry.registration import promote as promote_released
 
     promote_released(name, load_params(Path("params.yaml")), Path(), print, reason)
 
@@ -87,7 +87,7 @@ def promote(
 def rollback(name: ModelName) -> None:
     """Make the champion before the present one the champion again."""
     from sightline.config import load_params
-    from sightline.publish import rollback as roll_back
+    from sightline.registry.registration import rollback as roll_back
 
     roll_back(name, load_params(Path("params.yaml")), Path(), print)
 
@@ -117,7 +117,7 @@ def tune(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.tuning import findings_table, probe, write_changes
+    from sightline.labs.tuning import findings_table, probe, write_changes
 
     file = Path("params.yaml")
     params = load_params(file)
@@ -151,9 +151,9 @@ def summary(
     """Show the layers of a network: shapes, windows, parameters, multiply-adds, what of the image each sees."""
     from rich.console import Console
 
+    from sightline.commands.layer_table import find_subject, layer_table
     from sightline.config import load_params
-    from sightline.layer_table import find_subject, layer_table
-    from sightline.models.inspection import inspect_network
+    from sightline.models.inspect.inspection import inspect_network
 
     read = load_params(params) if params.exists() or params != Path("params.yaml") else None
     subject = find_subject(name, read, Path("data/prepared"), size, channels, classes)
@@ -175,7 +175,7 @@ def table(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.transfer_table import chosen_text, study_features, transfer_table
+    from sightline.labs.transfer_study import chosen_text, study_features, transfer_table
 
     params = load_params(Path("params.yaml"))
     own, tried = params.features_of(name), kinds.split(",")

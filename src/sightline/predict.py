@@ -10,13 +10,13 @@ from typing import Any, Literal, assert_never
 
 import torch
 
-from sightline.artifact import ModelCard, read_model, read_onnx
+from sightline.artifact.folder import ModelCard, read_model, read_onnx
+from sightline.artifact.onnx import OnnxNetwork
 from sightline.data.cache import decoded
 from sightline.data.images import Placement
-from sightline.errors import UserError
-from sightline.export import OnnxNetwork
+from sightline.data.structures import UINT8, Prediction
 from sightline.heads.artifact import HeadCard, holds_head
-from sightline.structures import UINT8, Prediction
+from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 
 Engine = Literal["auto", "torch", "onnx"]

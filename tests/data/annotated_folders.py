@@ -11,7 +11,7 @@ import numpy as np
 from raw_folders import config
 
 from sightline.data.encoding import encode_png
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 CLASSES = ("cat", "dog")
 COUNT = 12

@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from sightline.config.datasets import Dataset
-from sightline.data.checks import Record
 from sightline.data.encoding import encode_png
-from sightline.data.signature import Signature
-from sightline.structures import UINT8
+from sightline.data.raw.checks import Record
+from sightline.data.raw.signature import Signature
+from sightline.data.structures import UINT8
 
 
 def pixels(number: int, size: int = 12) -> UINT8:

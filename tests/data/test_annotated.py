@@ -30,12 +30,12 @@ from PIL import Image
 from raw_folders import config
 
 from sightline.data.encoding import decode_rle, encode_png, read_index_png
-from sightline.data.formats import open_source
-from sightline.data.formats.annotated import mirrored
 from sightline.data.images import decode
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.annotated import mirrored
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.structures import SPLITS, Sample
+from sightline.data.structures import SPLITS, Sample
 
 Writer = Callable[[Path], Any]
 FORMATS: dict[str, tuple[Writer, bool]] = {  # and whether it has outlines

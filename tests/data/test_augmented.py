@@ -13,15 +13,15 @@ from PIL import Image
 
 from sightline.config.augmentations import Augmentation
 from sightline.config.models import Model
-from sightline.data.augmentation import Augmenter
-from sightline.data.augmented import make_augmentation
-from sightline.data.datamodule import PreparedData
 from sightline.data.encoding import decode_rle, encode_rle
-from sightline.data.geometry import Geometry
 from sightline.data.images import decode
 from sightline.data.store import SplitStore
-from sightline.data.variants import close_sample, open_sample, vary
-from sightline.errors import UserError
+from sightline.data.vary.augmentation import Augmenter
+from sightline.data.vary.augmented import make_augmentation
+from sightline.data.vary.geometry import Geometry
+from sightline.data.vary.variants import close_sample, open_sample, vary
+from sightline.system.errors import UserError
+from sightline.training.datamodule import PreparedData
 
 FAR: list[Any] = [{"Affine": {"translate_percent": [0.45, 0.5], "p": 1.0}}]
 

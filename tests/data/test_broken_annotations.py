@@ -26,10 +26,10 @@ from PIL import Image
 from raw_folders import config
 
 from sightline.data.encoding import encode_png
-from sightline.data.findings import KINDS, Code
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
-from sightline.structures import UINT8
+from sightline.data.raw.findings import KINDS, Code
+from sightline.data.raw.preparation import prepare
+from sightline.data.structures import UINT8
+from sightline.system.errors import UserError
 
 Spoil = Callable[[Path], Any]  # makes a data set and spoils it
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from raw_folders import config, contents, png, write_folder, write_idx
 
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
+from sightline.data.raw.preparation import prepare
+from sightline.system.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
 

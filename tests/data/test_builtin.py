@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from raw_folders import config
 
-from sightline.data.builtin import scanned_digits
-from sightline.data.builtin_figures import JOINTS, MIRRORED, FiguresSource, draw_pose
-from sightline.data.builtin_scenes import ScenesSource
 from sightline.data.encoding import decode_rle, encode_rle
-from sightline.data.formats import open_source
 from sightline.data.images import decode
+from sightline.data.raw.builtin import scanned_digits
+from sightline.data.raw.builtin_figures import JOINTS, MIRRORED, FiguresSource, draw_pose
+from sightline.data.raw.builtin_scenes import ScenesSource
+from sightline.data.raw.formats import open_source
 
 
 def test_digits_are_the_scans() -> None:

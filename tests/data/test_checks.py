@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from raw_folders import config, png, record, write_folder
 
-from sightline.data.duplicates import find_conflicts, find_copies, find_near_copies
-from sightline.data.preparation import prepare
-from sightline.data.signature import Signature, sign
-from sightline.errors import UserError
+from sightline.data.raw.duplicates import find_conflicts, find_copies, find_near_copies
+from sightline.data.raw.preparation import prepare
+from sightline.data.raw.signature import Signature, sign
+from sightline.system.errors import UserError
 
 
 def photo(size: int = 64) -> Image.Image:

@@ -12,12 +12,12 @@ import pytest
 from annotated_folders import COUNT, coco_values, write_coco, write_images
 from raw_folders import config
 
-from sightline.data.formats import open_source
-from sightline.data.formats.json_values import flag, identity
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.json_values import flag, identity
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import SPLITS, Sample
+from sightline.data.structures import SPLITS, Sample
+from sightline.system.errors import UserError
 
 Change = Callable[[dict[str, Any]], object]
 OBJECTS = 12

@@ -20,8 +20,8 @@ from annotated_folders import (
 )
 from raw_folders import config
 
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
+from sightline.data.raw.preparation import prepare
+from sightline.system.errors import UserError
 
 Spoil = Callable[[Path], Any]
 

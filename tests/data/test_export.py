@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from sightline.cli import app
 from sightline.data.export import category_ids, export_coco
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import SPLITS, LabelMap
+from sightline.data.structures import SPLITS, LabelMap
+from sightline.system.errors import UserError
 
 BY_ORDER = {"train": 0.5, "val": 0.25, "test": 0.25, "by": "order"}  # so that no part of a few is empty
 REAL = Path(__file__).parents[3] / "shared/data/coco128"

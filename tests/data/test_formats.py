@@ -9,13 +9,13 @@ import pytest
 from annotated_folders import write_coco, write_masks
 from raw_folders import config, pixels, write_folder, write_idx
 
-from sightline.data.formats import open_source
-from sightline.data.formats.table_labels import sorted_classes
 from sightline.data.images import decode
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.table_labels import sorted_classes
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
-from sightline.structures import SPLITS, Sample
+from sightline.data.structures import SPLITS, Sample
+from sightline.system.errors import UserError
 
 BY_ORDER = {"train": 0.5, "val": 0.25, "test": 0.25, "by": "order"}  # so that no part of a few is empty
 

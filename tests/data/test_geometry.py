@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.data.augmentation import Augmenter, boxes_of
 from sightline.data.cache import decoded
-from sightline.data.datamodule import PreparedData
-from sightline.data.geometry import Annotations, Geometry, within
 from sightline.data.images import Resize, fit, place
 from sightline.data.store import SplitStore
+from sightline.data.vary.augmentation import Augmenter, boxes_of
+from sightline.data.vary.geometry import Annotations, Geometry, within
+from sightline.training.datamodule import PreparedData
 
 RESIZES: tuple[Resize, ...] = ("letterbox", "stretch", "crop")
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from raw_folders import config, pixels, write_folder
 
-from sightline.data.findings import KINDS
 from sightline.data.image_formats import format_of, require_whole
 from sightline.data.images import decode, read
 from sightline.data.orientation import orientation
-from sightline.data.preparation import prepare
+from sightline.data.raw.findings import KINDS
+from sightline.data.raw.preparation import prepare
 
 RAMP = (np.arange(24 * 32) % 256).astype(np.uint8).reshape(24, 32)
 COLOURS = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)

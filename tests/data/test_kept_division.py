@@ -13,7 +13,7 @@ from raw_folders import png, write_folder
 from ruamel.yaml import YAML
 
 from sightline.data.store import SplitStore
-from sightline.structures import SPLITS
+from sightline.data.structures import SPLITS
 
 PARAMS: dict[str, Any] = {
     "seed": 1,

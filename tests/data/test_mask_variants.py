@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from raw_folders import config
 
 from sightline.data.encoding import encode_png
-from sightline.data.formats import open_source
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
-from sightline.structures import UINT8, Sample
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.preparation import prepare
+from sightline.data.structures import UINT8, Sample
+from sightline.system.errors import UserError
 
 PALETTE = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 255]], np.uint8)
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from sightline.config.augmentations import CutMix, MixUp, Mosaic
-from sightline.data.augmentation import boxes_of
-from sightline.data.datamodule import PreparedData
-from sightline.data.geometry import Geometry
-from sightline.data.mixing import Mixer, cut_mix, draw_window, mix_up, mosaic
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.data.vary.augmentation import boxes_of
+from sightline.data.vary.geometry import Geometry
 from sightline.tasks.classification import soft_cross_entropy
+from sightline.training.datamodule import PreparedData
+from sightline.training.mixing import Mixer, cut_mix, draw_window, mix_up, mosaic
 
 RANDOM = np.random.default_rng
 

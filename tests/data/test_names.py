@@ -11,9 +11,9 @@ from raw_folders import config, png, write_folder
 from typer.testing import CliRunner
 
 from sightline.cli import app
-from sightline.data.names import is_utf8, names_not_utf8, printable, require_utf8
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
+from sightline.data.raw.names import is_utf8, names_not_utf8, printable, require_utf8
+from sightline.data.raw.preparation import prepare
+from sightline.system.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold UTF-8 alone")
 LATIN = os.fsdecode(b"caf\xe9.png")

@@ -18,9 +18,9 @@ from raw_folders import config, write_folder
 from sightline.data.encoding import read_index_png, upright_size
 from sightline.data.images import decode
 from sightline.data.orientation import orientation, upright
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
 

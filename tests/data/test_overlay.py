@@ -6,7 +6,7 @@ import numpy as np
 
 from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.overlay import class_colour, draw_truth
-from sightline.structures import Sample
+from sightline.data.structures import Sample
 
 GREY = encode_png(np.full((40, 80, 3), 100, np.uint8))
 

@@ -12,12 +12,12 @@ import pytest
 from sightline.config.augmentations import READY_POLICIES, ReadyPolicy
 from sightline.config.transforms import find_mistakes
 from sightline.config.trials import find_misfits
-from sightline.data import augmentation
-from sightline.data.augmentation import Augmenter, boxes_of
-from sightline.data.distortions import bent_points
-from sightline.data.geometry import Geometry
-from sightline.data.policies import KEPT, ready_policy, ten_crops
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.data.vary import augmentation
+from sightline.data.vary.augmentation import Augmenter, boxes_of
+from sightline.data.vary.distortions import bent_points
+from sightline.data.vary.geometry import Geometry
+from sightline.data.vary.policies import KEPT, ready_policy, ten_crops
 
 MOVING: tuple[ReadyPolicy, ...] = ("light", "medium", "heavy", "alexnet", "tencrop")
 SIDE = 96

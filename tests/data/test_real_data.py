@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from raw_folders import config
 
-from sightline.data.formats import open_source
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.structures import SPLITS
+from sightline.data.structures import SPLITS
 
 DATA = Path(__file__).parents[3] / "shared/data"
 pytestmark = [

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.data.augmentation import Augmenter
-from sightline.data.sampling import EpochSampler
+from sightline.data.vary.augmentation import Augmenter
+from sightline.training.sampling import EpochSampler
 
 
 def drawn(sampler: EpochSampler) -> list[int]:

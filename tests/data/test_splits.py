@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 from raw_folders import record
 
 from sightline.config.datasets import Split
-from sightline.data.checks import Record
-from sightline.data.division import Division, known_parts, last_division, make_division, read_division, rule_of
-from sightline.data.splits import Rule, carved, divide, find_divided_groups, find_given_parts, key, require_parts
-from sightline.errors import UserError
-from sightline.structures import SPLITS, SplitName
+from sightline.data.raw.checks import Record
+from sightline.data.raw.division import Division, known_parts, last_division, make_division, read_division, rule_of
+from sightline.data.raw.splits import (
+    Rule,
+    carved,
+    divide,
+    find_divided_groups,
+    find_given_parts,
+    key,
+    require_parts,
+)
+from sightline.data.structures import SPLITS, SplitName
+from sightline.system.errors import UserError
 
 THIRDS: dict[SplitName, float] = {"train": 0.5, "val": 0.3, "test": 0.2}
 RULES = ["stratified", "hash", "order"]

@@ -11,14 +11,14 @@ import pytest
 from raw_folders import config, contents, record, write_folder
 
 from sightline.data import rows
-from sightline.data.division import last_division
-from sightline.data.formats import open_source
-from sightline.data.preparation import prepare
+from sightline.data.raw.division import last_division
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.preparation import prepare
+from sightline.data.raw.shards import sample_id
 from sightline.data.rows import bucket_bits
-from sightline.data.shards import sample_id
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
-from sightline.structures import SPLITS
+from sightline.data.structures import SPLITS
+from sightline.system.errors import UserError
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path, folder: Path) -> None:

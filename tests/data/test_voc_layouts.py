@@ -11,12 +11,12 @@ import pytest
 from annotated_folders import COUNT, WIDTH, height_of, name_of, objects_of, picture, write_voc, xml_of
 from raw_folders import config
 
-from sightline.data.formats import open_source
-from sightline.data.formats.voc_xml import read_xml
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.voc_xml import read_xml
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import Sample
+from sightline.data.structures import Sample
+from sightline.system.errors import UserError
 
 FIRST, SECOND, THIRD = range(6), range(6, 9), range(9, 12)
 PARTS = {FIRST: "train", SECOND: "val", THIRD: "test"}

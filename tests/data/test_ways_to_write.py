@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from raw_folders import config, png, write_folder
 
-from sightline.data.formats import open_source
-from sightline.data.formats.batches import AddedBatch
-from sightline.data.formats.source import FileSource
-from sightline.data.formats.split_words import split_called
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.batches import AddedBatch
+from sightline.data.raw.formats.source import FileSource
+from sightline.data.raw.formats.split_words import split_called
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import SPLITS
+from sightline.data.structures import SPLITS
+from sightline.system.errors import UserError
 
 WORDS = {
     "train": ["train", "Training", "TRAIN", "training_set", "train-set", "trainset", "train2017", "train_data"],

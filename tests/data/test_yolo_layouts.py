@@ -12,12 +12,12 @@ from annotated_folders import COUNT, height_of, name_of, objects_of, picture, ro
 from raw_folders import config
 
 from sightline.config.datasets import Split
-from sightline.data.formats import open_source
-from sightline.data.formats.yolo_names import names_only
-from sightline.data.preparation import prepare
+from sightline.data.raw.formats import open_source
+from sightline.data.raw.formats.yolo_names import names_only
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import SPLITS, Sample
+from sightline.data.structures import SPLITS, Sample
+from sightline.system.errors import UserError
 
 NAMES = "names: [cat, dog]\n"
 

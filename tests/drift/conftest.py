@@ -7,9 +7,9 @@ import pytest
 
 from bench.drift import blurred
 from sightline.config.datasets import Scenes, Split
-from sightline.data.builtin_scenes import draw_scene
 from sightline.data.encoding import encode_png
-from sightline.data.preparation import prepare
+from sightline.data.raw.builtin_scenes import draw_scene
+from sightline.data.raw.preparation import prepare
 
 PARAMS = """\
 seed: 3

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from sightline.cli import app
 from sightline.drift.images import image_files, recent_folder, recent_images
 from sightline.drift.verdicts import past_checks
-from sightline.errors import UserError
-from sightline.files import read_json
+from sightline.system.errors import UserError
+from sightline.system.files import read_json
 
 
 @pytest.fixture

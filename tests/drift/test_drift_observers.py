@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.features import Features
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig

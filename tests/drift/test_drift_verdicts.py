@@ -7,7 +7,7 @@ import pytest
 
 from sightline.drift import Verdict, last_verdicts
 from sightline.drift.verdicts import CheckRecord, past_checks, record_check
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 def check(day: int, drifting: bool, dataset: str = "digits") -> CheckRecord:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.structures import UINT8, LabelMap
+from sightline.data.structures import UINT8, LabelMap
 from sightline.tasks.classification import Classification
 
 NAMES = tuple("abc")

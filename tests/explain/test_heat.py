@@ -11,7 +11,7 @@ from torch import nn
 
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32, LabelMap
 from sightline.explain import heat_map, surest_targets
 from sightline.explain.faithfulness import area, chance_curve, curves, order_of, random_curves
 from sightline.explain.heat import HeatMethod, heat_maps
@@ -20,7 +20,7 @@ from sightline.explain.integrated_gradients import pixel_parts
 from sightline.explain.layers import heat_layer, map_layers, shown_layers
 from sightline.explain.randomisation import rank_correlation, with_random_weights
 from sightline.explain.targets import target_chances, target_scores
-from sightline.structures import FLOAT32, LabelMap
+from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.base import Task
 

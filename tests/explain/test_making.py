@@ -12,13 +12,12 @@ import torch
 from known_networks import LABELS, colour_finder, coloured_squares
 from pydantic import TypeAdapter
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.cli import main
 from sightline.config.explanations import Explanation
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import load_labels
-from sightline.errors import UserError
 from sightline.explain.ascent import ascended
 from sightline.explain.filters import smoothness
 from sightline.explain.making import by_class, explain_model
@@ -26,6 +25,7 @@ from sightline.explain.neighbours import share_of_like_neighbours
 from sightline.explain.patches import seen_areas
 from sightline.explain.responses import choosy_channels, responses
 from sightline.explain.visualisation import channel_images
+from sightline.system.errors import UserError
 from sightline.tasks import build
 
 

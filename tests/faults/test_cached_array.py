@@ -12,9 +12,9 @@ import pytest
 
 from sightline.data import cached_array
 from sightline.data.cached_array import BOUND, new_array, open_array, thin_out
-from sightline.disk import DiskError
-from sightline.errors import UserError
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.system.disk import DiskError
+from sightline.system.errors import UserError
 
 HOLDS = """
 import sys

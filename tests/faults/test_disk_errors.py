@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.disk import DiskError, disk_error, told_as
-from sightline.errors import UserError
-from sightline.files import new_file
+from sightline.system.disk import DiskError, disk_error, told_as
+from sightline.system.errors import UserError
+from sightline.system.files import new_file
 
 FULL = Path("/dev/full")  # a file on which every write finds the disk full
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, which Linux has")

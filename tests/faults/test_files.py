@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline import files
-from sightline.disk import DiskError
-from sightline.files import append_line, new_file, new_folder, work_folder
+from sightline.system import files
+from sightline.system.disk import DiskError
+from sightline.system.files import append_line, new_file, new_folder, work_folder
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from small_disk import Done, content, filled, half_written, run_command, run_scr
 
 from sightline.data.cache import raw_pixels
 from sightline.data.store import SplitStore
-from sightline.disk import DiskError
+from sightline.system.disk import DiskError
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sightline.data.batch import Batch
-from sightline.data.datamodule import PreparedData
-from sightline.processors import usable_processors
+from sightline.system.processors import usable_processors
+from sightline.training.batch import Batch
+from sightline.training.datamodule import PreparedData
 
 ROOT = Path(__file__).parents[2]
 PROGRAM_FILES = [*ROOT.glob("src/**/*.py"), *ROOT.glob("pipelines/*.py"), *ROOT.glob("bench/*.py")]
@@ -21,7 +21,7 @@ PROGRAM_FILES = [*ROOT.glob("src/**/*.py"), *ROOT.glob("pipelines/*.py"), *ROOT.
 LINUX_ONLY = {
     "sched_getaffinity": {"processors.py"},
     "posix_fallocate": {"cached_array.py"},
-    "mallopt": {"stage.py"},
+    "mallopt": {"process.py"},
     "process_cpu_count": set[str](),  # from Python 3.13 on
     "sched_setaffinity": set[str](),
     "memfd_create": set[str](),
@@ -65,13 +65,13 @@ for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate", "memfd
         delattr(os, name)
 import torch, torch._dynamo  # they look at the system before it changes its name
 sys.platform = "darwin"
-from sightline.stage import set_up_process
+from sightline.pipeline.process import set_up_process
 
 set_up_process()
-from sightline.data.datamodule import PreparedData
+from sightline.training.datamodule import PreparedData
 from sightline.training.hardware import choose_numerics
-from sightline.tuning.memory import available_bytes
-from sightline.tuning.speed import other_work
+from sightline.labs.tuning.memory import available_bytes
+from sightline.labs.tuning.speed import other_work
 from sightline.serve import Batching
 from sightline.cli import app
 from pathlib import Path

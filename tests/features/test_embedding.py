@@ -11,7 +11,7 @@ import pytest
 from sightline.config.features import Features
 from sightline.data.cache import decoded
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.data.structures import UINT8
 from sightline.features import embedding
 from sightline.features.base import Extractor, Vectors
 from sightline.features.building import build_features, read_features
@@ -19,7 +19,7 @@ from sightline.features.embedding import embed, embed_split
 from sightline.features.feature_map import FeatureMap
 from sightline.features.settings import Settings
 from sightline.features.store import read_feature_card, read_table, rows_sha256
-from sightline.structures import UINT8
+from sightline.system.errors import UserError
 
 HANDMADE: dict[str, dict[str, Any]] = {
     "pixels": {},
@@ -121,7 +121,7 @@ def test_views_are_averaged_and_the_same_every_time(views: Any, digits: Path) ->
     # A view does not depend on the images beside it.
     np.testing.assert_allclose(several(pixels[3:4])["pixels"][0], found[3], atol=1e-6)
     if views == "tencrop":
-        from sightline.data.policies import ten_crops
+        from sightline.data.vary.policies import ten_crops
 
         by_hand = ten_crops(pixels[0]).reshape(10, -1).mean(0) / 255
         np.testing.assert_allclose(found[0], by_hand, atol=1e-5)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from sightline.data.structures import UINT8
 from sightline.features.handmade import Gabor, Hog, Pixels
 from sightline.features.visual_words import VisualWords
-from sightline.structures import UINT8
 
 
 def digits(count: int, size: int = 28) -> UINT8:
@@ -96,7 +96,7 @@ def test_words_of_all_images_count_nothing_in_tf_idf() -> None:
 
 
 def test_too_many_words_are_told() -> None:
-    from sightline.errors import UserError
+    from sightline.system.errors import UserError
 
     blank = np.zeros((4, 28, 28, 1), np.uint8)
     words = VisualWords(28, 12, "keypoints", 7, 8, "tf", 1000)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
+from sightline.data.structures import LabelMap
 from sightline.features.network import NetworkExtractor
 from sightline.features.pooling import normalised, pooled
-from sightline.structures import LabelMap
+from sightline.system.errors import UserError
 from sightline.tasks.classification import Classification
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 1), dtype=np.uint8)
@@ -211,7 +211,7 @@ def test_the_last_layer_of_a_file_is_kept_whatever_its_classes(tmp_path: Path) -
 
     from sightline.config.features import Features
     from sightline.features.building import build_features
-    from sightline.models.classifiers import build_classifier
+    from sightline.models.classify.classifiers import build_classifier
 
     torch.manual_seed(0)
     network = build_classifier("torchvision:squeezenet1_1", 3, 64, 7).network.eval()

@@ -13,13 +13,13 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.evaluate import evaluate_model
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.features.building import build_features
 from sightline.features.embedding import embed
 from sightline.heads.artifact import holds_head
 from sightline.heads.training import fit_head
 from sightline.predict import load_predictor
+from sightline.system.errors import UserError
 
 
 def section(**options: Any) -> Head:
@@ -95,7 +95,7 @@ def test_features_of_other_classes_or_samples_are_refused(features: Path, digits
     prepared, other = tmp_path / "digits", tmp_path / "hog"
     prepared.mkdir()
     labels = json.loads((digits / "labels.json").read_text())
-    from sightline.structures import LabelMap
+    from sightline.data.structures import LabelMap
 
     names = tuple(reversed(labels["classes"]))
     (prepared / "labels.json").write_text(json.dumps(LabelMap(names, names).to_json()))

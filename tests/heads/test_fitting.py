@@ -11,12 +11,12 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from sightline.config.heads import Head
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32
 from sightline.heads.classifiers import build_pipeline, probabilities_of
 from sightline.heads.dropout import FeatureDropout
 from sightline.heads.fitting import drawn_by_class, fit
 from sightline.heads.skops_file import dump, load
-from sightline.structures import FLOAT32
+from sightline.system.errors import UserError
 
 CLASSES = [str(digit) for digit in range(10)]
 KINDS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sightline.errors import UserError
 from sightline.heads.skops_file import dump, load
+from sightline.system.errors import UserError
 
 SCRIPT = """
 import hashlib

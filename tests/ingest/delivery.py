@@ -11,7 +11,7 @@ from typing import Any
 from raw_folders import png, write_folder
 
 from sightline.config import Params
-from sightline.data.formats import open_source
+from sightline.data.raw.formats import open_source
 from sightline.ingest import Batch, ingest
 
 MODEL = {

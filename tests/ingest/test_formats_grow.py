@@ -22,8 +22,8 @@ from annotated_folders import (
 from delivery import Site
 from raw_folders import config
 
-from sightline.data.checks import inspect
-from sightline.data.formats import open_source
+from sightline.data.raw.checks import inspect
+from sightline.data.raw.formats import open_source
 
 FIRST, ALL, BAD = 8, 12, 10
 

@@ -9,10 +9,10 @@ import pytest
 from delivery import Site
 from raw_folders import contents, png
 
-from sightline.data.preparation import prepare
+from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.structures import SPLITS
+from sightline.data.structures import SPLITS
+from sightline.system.errors import UserError
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 cv2.setNumThreads(0)
 from delivery import Site
-import sightline.data.checks, sightline.data.formats.image_folder  # once, not in every child
+import sightline.data.raw.checks, sightline.data.raw.formats.image_folder  # once, not in every child
 from sightline.ingest import withdraw
 
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.copyfile"}

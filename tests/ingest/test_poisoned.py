@@ -13,7 +13,7 @@ from sightline.config import load_params
 from sightline.data.encoding import encode_png
 from sightline.ingest import Batch, ingest, withdraw_refused
 from sightline.predict import load_predictor
-from sightline.publish import resolve_model
+from sightline.registry.resolving import resolve_model
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 PARAMS: dict[str, Any] = {

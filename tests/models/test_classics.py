@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from sightline.errors import UserError
-from sightline.models.classics import (
+from sightline.models.classify.classics import (
     alexnet,
     alexnet_small,
     lcn_cnn,
@@ -19,6 +18,7 @@ from sightline.models.classics import (
     neuron,
     perceptron,
 )
+from sightline.system.errors import UserError
 
 CORNERS = torch.tensor(list(product([0.0, 1.0], repeat=2)))
 TABLES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "xor": [0, 1, 1, 0]}

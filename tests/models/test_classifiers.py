@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from sightline.config.network import LECTURE_NETWORKS, Network
-from sightline.errors import UserError
-from sightline.models.classifiers import LECTURE, build_classifier
-from sightline.models.initialisation import Initialisation
-from sightline.models.layers import Activation, Pooling
+from sightline.models.classify.classifiers import LECTURE, build_classifier
+from sightline.models.classify.initialisation import Initialisation
+from sightline.models.classify.layers import Activation, Pooling
 from sightline.models.weights import is_folded, read_weights
+from sightline.system.errors import UserError
 
 
 def parameters(network: nn.Module) -> int:

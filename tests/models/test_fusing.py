@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.models.classifiers import build_classifier
+from sightline.models.classify.classifiers import build_classifier
 from sightline.models.fusing import fuse_batch_norms
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.models.classics import alexnet_small, mlp
-from sightline.models.initialisation import Initialisation, initialise
-from sightline.models.layers import Activation
+from sightline.models.classify.classics import alexnet_small, mlp
+from sightline.models.classify.initialisation import Initialisation, initialise
+from sightline.models.classify.layers import Activation
 
 WIDTH, DEPTH, DRAWS = 400, 20, 4
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
 
-from sightline.errors import UserError
-from sightline.models.classifiers import build_classifier
-from sightline.models.inspection import Inspection, Layer, inspect_network
+from sightline.models.classify.classifiers import build_classifier
+from sightline.models.inspect.inspection import Inspection, Layer, inspect_network
+from sightline.system.errors import UserError
 
 
 def built(architecture: str, channels: int, size: int, classes: int) -> nn.Module:

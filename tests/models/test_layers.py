@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.models.layers import (
+from sightline.models.classify.layers import (
     Activation,
     LocalContrastNorm,
     SumPool2d,

@@ -12,18 +12,18 @@ from PIL import Image
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config import Params, load_params
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import load_labels
-from sightline.evaluate import evaluate_model
-from sightline.files import write_json
-from sightline.ledger import Entry
+from sightline.evaluation.evaluate import evaluate_model
+from sightline.evaluation.slices import chosen_columns, measure_slices, read_columns
 from sightline.predict import load_predictor
-from sightline.publish import Outcome
-from sightline.slices import chosen_columns, measure_slices, read_columns
+from sightline.registry.ledger import Entry
+from sightline.registry.outcomes import Outcome
+from sightline.system.files import write_json
 from sightline.tasks import build
 
 SETTINGS = Evaluation(resamples=100)

@@ -15,11 +15,11 @@ from PIL import Image
 
 from sightline.config import Params, load_params
 from sightline.config.errors import ConfigError
-from sightline.errors import UserError
-from sightline.files import read_json, write_json
-from sightline.grounds import GuardCheck
 from sightline.pages import make_pages
 from sightline.pages.pictures import picture
+from sightline.registry.grounds import GuardCheck
+from sightline.system.errors import UserError
+from sightline.system.files import read_json, write_json
 
 DETECTOR = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 32, "head_convs": 1}
 CNN = {"architecture": "mnist_cnn"}

@@ -16,19 +16,19 @@ from pycocotools.coco import COCO
 from pydantic import TypeAdapter
 from typer.testing import CliRunner, Result
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
+from sightline.artifact.onnx import OnnxNetwork
 from sightline.cli import app
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
-from sightline.export import OnnxNetwork
+from sightline.data.structures import LabelMap, Prediction
 from sightline.predict import load_predictor
 from sightline.prediction_files import Form, find_images, open_writer
 from sightline.prediction_files.sources import ImageFile
 from sightline.prediction_files.words import told
-from sightline.structures import LabelMap, Prediction
+from sightline.system.errors import UserError
 from sightline.tasks import build
 
 LABELS = LabelMap(("cat", "dog"), ("7", "9"), keypoints=("nose", "tail"), mirrored=(0, 1))

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from sightline.config import load_params
 from sightline.data.schema import SCHEMA
-from sightline.dvc_store import DvcStore
-from sightline.publish import Outcome, register
-from sightline.release import release
-from sightline.structures import LabelMap
+from sightline.data.structures import LabelMap
+from sightline.pipeline.store import DvcStore
+from sightline.registry.outcomes import Outcome
+from sightline.registry.registration import register
+from sightline.registry.release import release
 
 CLASSES = [str(digit) for digit in range(4)]
 PARAMS = """\

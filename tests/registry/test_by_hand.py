@@ -5,8 +5,9 @@ import pytest
 from registry_project import Project
 
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.publish import last_outcomes, promote
+from sightline.registry.outcomes import last_outcomes
+from sightline.registry.registration import promote
+from sightline.system.errors import UserError
 
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)  # class 0 is missed 60 and 20 times of 400
 

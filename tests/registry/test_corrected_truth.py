@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from sightline.config.evaluation import Gate
-from sightline.gate import decide
+from sightline.data.structures import LabelMap
 from sightline.metrics.by_kind import metrics_of
-from sightline.publish.comparison import shared_samples
-from sightline.structures import LabelMap
+from sightline.registry.comparison import shared_samples
+from sightline.registry.gate import decide
 
 COUNT = 100
 FOUND = (1 << 10) - 1

@@ -8,8 +8,8 @@ import pytest
 from registry_project import Project
 from ruamel.yaml import YAML
 
-from sightline.dvc_store import DvcStore, git_sha, lock_md5
-from sightline.errors import UserError
+from sightline.pipeline.store import DvcStore, git_sha, lock_md5
+from sightline.system.errors import UserError
 
 STAGES = """\
 stages:

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sightline.config.evaluation import Gate
-from sightline.gate import Decision, class_changes, could_veto, decide, expanded_tail, gain_interval, holm, sign_test
+from sightline.data.structures import LabelMap
 from sightline.metrics.by_kind import metrics_of
 from sightline.metrics.resampling import mean_of
-from sightline.structures import LabelMap
+from sightline.registry.gate import (
+    Decision,
+    class_changes,
+    could_veto,
+    decide,
+    expanded_tail,
+    gain_interval,
+    holm,
+    sign_test,
+)
 
 LABELS = LabelMap(tuple("abcd"), tuple("abcd"))
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.gate import SETTINGS, classifiers, collapsed, count, drawn, judged
 from sightline.config.evaluation import Gate
-from sightline.gate import Decision
+from sightline.registry.gate import Decision
 
 PAIRS = 600
 

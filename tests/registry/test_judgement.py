@@ -7,8 +7,8 @@ import pytest
 from registry_project import PARAMS, Project, write_evaluation
 
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.publish import promote
+from sightline.registry.registration import promote
+from sightline.system.errors import UserError
 
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sightline.errors import UserError
-from sightline.grounds import GuardCheck
-from sightline.ledger import Entry, Ledger, now
+from sightline.registry.grounds import GuardCheck
+from sightline.registry.ledger import Entry, Ledger, now
+from sightline.system.errors import UserError
 
 
 def entry(model: str, champion: str | None = None, decision: str = "promote", **other: Any) -> Entry:

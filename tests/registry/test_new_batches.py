@@ -9,9 +9,9 @@ import pytest
 from registry_project import PARAMS, Project, write_evaluation
 
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.files import read_json, write_json
-from sightline.release import release
+from sightline.registry.release import release
+from sightline.system.errors import UserError
+from sightline.system.files import read_json, write_json
 
 GOOD, SAME, POISONED = range(0, 240, 4), range(4, 244, 4), range(0, 320)
 OLD = 400

@@ -10,8 +10,9 @@ import pytest
 from registry_project import Project, png
 
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.publish import last_outcomes, rollback
+from sightline.registry.outcomes import last_outcomes
+from sightline.registry.registration import rollback
+from sightline.system.errors import UserError
 
 STAGE = Path(__file__).parents[2] / "pipelines" / "register.py"
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)  # class 0 is missed 60 and 20 times of 400

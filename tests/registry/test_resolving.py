@@ -7,17 +7,18 @@ from pydantic import TypeAdapter
 from registry_project import Project
 from typer.testing import CliRunner
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.cli import app
 from sightline.config import load_params
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import SplitStore, load_labels
-from sightline.dvc_store import folder_md5
-from sightline.errors import UserError
-from sightline.files import write_json
-from sightline.publish import champion_version, promote, resolve_model
-from sightline.release import release
+from sightline.pipeline.store import folder_md5
+from sightline.registry.registration import promote
+from sightline.registry.release import release
+from sightline.registry.resolving import champion_version, resolve_model
+from sightline.system.errors import UserError
+from sightline.system.files import write_json
 from sightline.tasks import build
 
 GOOD, WORSE = range(0, 40, 4), range(0, 240, 4)

@@ -10,8 +10,8 @@ import pytest
 from registry_project import Project
 
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.publish import promote
+from sightline.registry.registration import promote
+from sightline.system.errors import UserError
 from sightline.tracking import versions
 
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)
@@ -81,7 +81,7 @@ def test_two_who_register_at_once_make_one_version_and_one_run(
 
     monkeypatch.setattr(versions, "_save_model", later)
     moments = iter(["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00"])
-    monkeypatch.setattr("sightline.publish.judgement.now", lambda: next(moments))
+    monkeypatch.setattr("sightline.registry.judgement.now", lambda: next(moments))
     assert second.register()[0].version == "1"
     assert next(other, None) is None, "the first was there"
     assert state(tmp_path) == (1, ["1"], {"champion": "1"})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightline.report.classes import BEST, WORST, average_precisions, class_bars
+from sightline.evaluation.report.classes import BEST, WORST, average_precisions, class_bars
 
 
 def detection(averages: list[float]) -> pd.DataFrame:

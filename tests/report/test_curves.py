@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightline.report.curves import ENDS, FEW, near_curve, overlap_curve, precision_recall, training_curves
+from sightline.evaluation.report.curves import ENDS, FEW, near_curve, overlap_curve, precision_recall, training_curves
 
 LEVELS = np.linspace(0, 1, 101)
 

@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sightline.report.grid import Cell, draw_grid
-from sightline.report.labels import place_labels
-from sightline.report.panels import Mark, Panel
+from sightline.evaluation.report.grid import Cell, draw_grid
+from sightline.evaluation.report.labels import place_labels
+from sightline.evaluation.report.panels import Mark, Panel
 
 PICTURE = np.full((300, 380, 3), 128, np.uint8)
 

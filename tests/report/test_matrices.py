@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sightline.report.matrices import MOST_ERRORS, MOST_NAMES, confusion, pixels
+from sightline.evaluation.report.matrices import MOST_ERRORS, MOST_NAMES, confusion, pixels
 
 
 def test_samples_are_counted_and_coloured_by_true_class() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.overlay import class_colour
-from sightline.report.objects import object_panels
-from sightline.report.panels import SIDE, Panel
-from sightline.structures import LabelMap, Prediction, Sample
+from sightline.data.structures import LabelMap, Prediction, Sample
+from sightline.evaluation.report.objects import object_panels
+from sightline.evaluation.report.panels import SIDE, Panel
 
 GREY = encode_png(np.full((20, 40, 3), 100, np.uint8))
 SCALE = SIDE / 40

@@ -7,9 +7,9 @@ import pytest
 
 from sightline.data.encoding import encode_png
 from sightline.data.overlay import class_colour
-from sightline.report.panels import SIDE, fitted, image_panels, map_legend, map_panels
-from sightline.report.poses import pose_legend, pose_panels
-from sightline.structures import LabelMap, Prediction, Sample
+from sightline.data.structures import LabelMap, Prediction, Sample
+from sightline.evaluation.report.panels import SIDE, fitted, image_panels, map_legend, map_panels
+from sightline.evaluation.report.poses import pose_legend, pose_panels
 
 GREY = encode_png(np.full((20, 40, 3), 100, np.uint8))
 SCALE = SIDE / 40

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightline.report.quality import Quality, quality_of, worst_first
-from sightline.report.values import BARS, distribution
+from sightline.evaluation.report.quality import Quality, quality_of, worst_first
+from sightline.evaluation.report.values import BARS, distribution
 
 
 def rows(**columns: Any) -> pd.DataFrame:

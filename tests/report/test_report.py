@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from sightline.data.store import SplitStore, load_labels
-from sightline.files import write_json
+from sightline.data.structures import Prediction
+from sightline.evaluation.report import draw_evaluation, read_table
 from sightline.metrics import detection
-from sightline.report import draw_evaluation, read_table
-from sightline.structures import Prediction
+from sightline.system.files import write_json
 
 CURVES = pd.DataFrame({"epoch": [0, 1], "lr": 0.1, "train_loss": [2, 1], "val_loss": [2, 1.5], "val_found": [0, 0.5]})
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from sightline.data.images import decode
 from sightline.data.store import SplitStore, load_labels
-from sightline.report.figures import save_figure
-from sightline.report.samples import MOST_PAIRS, MOST_SINGLE, is_drawable, samples_page
-from sightline.structures import Prediction
+from sightline.data.structures import Prediction
+from sightline.evaluation.report.figures import save_figure
+from sightline.evaluation.report.samples import MOST_PAIRS, MOST_SINGLE, is_drawable, samples_page
 
 
 def objects(*given: tuple[list[float], int, float]) -> Prediction:

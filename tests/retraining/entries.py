@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sightline.ledger import Entry
+from sightline.registry.ledger import Entry
 
 
 def entry(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline.dvc_store import DvcStore
-from sightline.errors import UserError
+from sightline.pipeline.store import DvcStore
 from sightline.retraining.branch import commit_on_branch, records
+from sightline.system.errors import UserError
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from entries import entry
 
 from sightline.config.retrain import Retrain
-from sightline.ledger import Ledger
+from sightline.registry.ledger import Ledger
 from sightline.retraining.decision import decide, old_champions, record
 
 

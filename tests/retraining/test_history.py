@@ -10,12 +10,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sightline.cli import app
-from sightline.errors import UserError
-from sightline.history import history_table, plot_history
-from sightline.ledger import Ledger
-from sightline.publish import Outcome
+from sightline.registry.history import history_table, plot_history
+from sightline.registry.ledger import Ledger
+from sightline.registry.outcomes import Outcome
 from sightline.retraining.decision import decide
 from sightline.retraining.story import Story, report_text
+from sightline.system.errors import UserError
 
 ENTRIES = [
     entry("digit", "promote", "a", None, "2026-01-01", 0.90, "first version"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline.errors import UserError
 from sightline.retraining.programs import Background, guarded
 from sightline.retraining.schedule import start, stop, tell
+from sightline.system.errors import UserError
 
 # A shell whose child ignores SIGTERM, as a training that does not listen.
 STUBBORN = "trap '' TERM; echo $$ > stage; sleep 60 & echo $! > child; wait; sleep 60"

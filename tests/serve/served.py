@@ -13,11 +13,11 @@ import uvicorn
 from pydantic import TypeAdapter
 from torch import nn
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
+from sightline.data.structures import LabelMap
 from sightline.serve import Batching, Following, Limits, ServedModel, build_service
-from sightline.structures import LabelMap
 from sightline.tasks import build
 
 DIGITS = tuple("0123456789")

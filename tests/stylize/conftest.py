@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from sightline.stylize.networks import Backbone
+from sightline.labs.stylize.networks import Backbone
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.errors import UserError
-from sightline.stylize.dream import DreamSettings, class_answer, dream, layer_answer, normalised_gradient
-from sightline.stylize.jobs import make_dream
-from sightline.stylize.networks import Backbone
-from sightline.stylize.pictures import read_picture
+from sightline.labs.stylize.dream import DreamSettings, class_answer, dream, layer_answer, normalised_gradient
+from sightline.labs.stylize.jobs import make_dream
+from sightline.labs.stylize.networks import Backbone
+from sightline.labs.stylize.pictures import read_picture
+from sightline.system.errors import UserError
 
 SETTINGS = DreamSettings(steps=5, octaves=2, jitter=2, step_size=0.02)
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.cli import main
 from sightline.config.models import Input
 from sightline.config.styles import Style
 from sightline.config.tasks.classification import Classification as ClassificationConfig
-from sightline.errors import UserError
-from sightline.structures import LabelMap
-from sightline.stylize.jobs import Made, make_styled
+from sightline.data.structures import LabelMap
+from sightline.labs.stylize.jobs import Made, make_styled
+from sightline.system.errors import UserError
 from sightline.tasks import build
 
 

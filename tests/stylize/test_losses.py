@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from sightline.stylize.colour import (
+from sightline.labs.stylize.colour import (
     luminance,
     match_luminance,
     to_rgb,
@@ -13,7 +13,7 @@ from sightline.stylize.colour import (
     transfer_colours,
     with_luminance,
 )
-from sightline.stylize.losses import as_maps, gram, mixed_grams, relative_distance, total_variation
+from sightline.labs.stylize.losses import as_maps, gram, mixed_grams, relative_distance, total_variation
 
 
 def test_gram_is_the_mean_product_over_places() -> None:

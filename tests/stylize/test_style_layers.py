@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from sightline.errors import UserError
-from sightline.stylize.layers import LayerOutputs, default_layers, with_average_pooling
-from sightline.stylize.networks import Backbone
+from sightline.labs.stylize.layers import LayerOutputs, default_layers, with_average_pooling
+from sightline.labs.stylize.networks import Backbone
+from sightline.system.errors import UserError
 
 
 class Residual(nn.Module):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.stylize.colour import to_yiq
-from sightline.stylize.losses import as_maps, gram, relative_distance
-from sightline.stylize.networks import Backbone
-from sightline.stylize.pictures import read_picture
-from sightline.stylize.transfer import Losses, Optimizer, Start, StyleTransfer, minimise
+from sightline.labs.stylize.colour import to_yiq
+from sightline.labs.stylize.losses import as_maps, gram, relative_distance
+from sightline.labs.stylize.networks import Backbone
+from sightline.labs.stylize.pictures import read_picture
+from sightline.labs.stylize.transfer import Losses, Optimizer, Start, StyleTransfer, minimise
 
 STYLE = {"body.1": 1.0, "body.4": 1.0}
 

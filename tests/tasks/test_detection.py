@@ -14,13 +14,13 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input, Model
 from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import place
-from sightline.errors import UserError
-from sightline.evaluate import evaluate_model
+from sightline.data.structures import LabelMap
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.metrics.by_kind import resampled
-from sightline.models.anchors import StrideAnchors
-from sightline.models.detections import into_original, share_found
-from sightline.models.feature_pyramid import build_body
-from sightline.structures import LabelMap
+from sightline.models.detect.anchors import StrideAnchors
+from sightline.models.detect.detections import into_original, share_found
+from sightline.models.detect.feature_pyramid import build_body
+from sightline.system.errors import UserError
 from sightline.tasks.detection import Detection, build_detection
 from sightline.training import train
 

@@ -16,14 +16,14 @@ from sightline.config.tasks.instance_segmentation import InstanceSegmentation as
 from sightline.data.encoding import decode_rle, encode_rle
 from sightline.data.images import place
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.evaluate import evaluate_model
+from sightline.data.structures import LabelMap
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.metrics.by_kind import resampled
 from sightline.metrics.detection import truths_of
 from sightline.metrics.matching import match
-from sightline.models.detections import masks_into_original
-from sightline.models.second_stage import masked_losses
-from sightline.structures import LabelMap
+from sightline.models.detect.detections import masks_into_original
+from sightline.models.detect.second_stage import masked_losses
+from sightline.system.errors import UserError
 from sightline.tasks.instance_segmentation import InstanceSegmentation, build_instance_segmentation
 from sightline.training import train
 

@@ -14,13 +14,13 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input, Model
 from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import place
-from sightline.data.preparation import prepare
-from sightline.errors import UserError
-from sightline.evaluate import evaluate_model
+from sightline.data.raw.preparation import prepare
+from sightline.data.structures import LabelMap, Prediction
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.metrics.by_kind import resampled
 from sightline.metrics.resampling import resampled_counts
 from sightline.models.heatmaps import draw_heatmaps, read_heatmaps
-from sightline.structures import LabelMap, Prediction
+from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.base import Measurement
 from sightline.tasks.keypoints import Keypoints, largest_poses

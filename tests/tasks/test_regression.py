@@ -9,9 +9,9 @@ import torch
 from sklearn import metrics as oracle
 from torch import nn
 
+from sightline.data.structures import LabelMap, Prediction
 from sightline.metrics.by_kind import resampled
 from sightline.metrics.resampling import resampled_counts
-from sightline.structures import LabelMap, Prediction
 from sightline.tasks.base import Measurement
 from sightline.tasks.regression import Regression
 

@@ -14,12 +14,12 @@ from sightline.config.models import Input, Model
 from sightline.config.tasks.sliding_window import SlidingWindow as Config
 from sightline.data.images import place
 from sightline.data.store import load_labels
-from sightline.errors import UserError
-from sightline.evaluate import evaluate_model
-from sightline.models.sliding_window import WindowGrid, choose_windows, detect, window_scores
+from sightline.data.structures import LabelMap
+from sightline.evaluation.evaluate import evaluate_model
+from sightline.models.detect.sliding_window import WindowGrid, choose_windows, detect, window_scores
+from sightline.models.detect.window_network import WindowNetwork, add_background, hardest_loss, label_windows, squares
 from sightline.models.weights import read_weights
-from sightline.models.window_network import WindowNetwork, add_background, hardest_loss, label_windows, squares
-from sightline.structures import LabelMap
+from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.sliding_window import SlidingWindow
 from sightline.training import train

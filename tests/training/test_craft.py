@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Model
-from sightline.models.classifiers import build_classifier
+from sightline.models.classify.classifiers import build_classifier
 from sightline.training.optimizers import build_optimizer, learning_rate_factor
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign")
@@ -114,7 +114,7 @@ def test_losses_fall_for_two_and_for_many_classes(
     batch: tuple[torch.Tensor, torch.Tensor], classes: int, loss: str
 ) -> None:
     from sightline.config.models import Input
-    from sightline.structures import LabelMap
+    from sightline.data.structures import LabelMap
     from sightline.tasks import build
 
     names = tuple("0123456789")[:classes]

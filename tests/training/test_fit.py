@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.artifact import read_card, read_model
+from sightline.artifact.folder import read_card, read_model
 from sightline.config.models import Model
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 from sightline.tasks.classification import balanced_weights
 from sightline.training import Fitted, flat_settings, train
 from sightline.training.hardware import choose_numerics
@@ -122,7 +122,7 @@ def test_layers_thaw_from_the_top(digits: Path) -> None:
 
 def read_weights_after(digits: Path, freeze: int, epochs: int, stop: int, **settings: Any) -> dict[str, Any]:
     """Train from a file of weights and compare the weights kept from epoch `stop` with those of the file."""
-    from sightline.models.classifiers import build_classifier
+    from sightline.models.classify.classifiers import build_classifier
 
     folder = Path("weights")
     folder.mkdir(exist_ok=True)
@@ -196,7 +196,7 @@ def test_numerics_follow_a_rule() -> None:
 
 
 def test_folded_weights_need_their_statistics_kept(digits: Path) -> None:
-    from sightline.models.classifiers import build_classifier
+    from sightline.models.classify.classifiers import build_classifier
 
     Path("weights").mkdir()
     torch.save(build_classifier("timm:resnet10t", 1, 32, 10).network.state_dict(), "weights/folded.pth")

@@ -12,8 +12,8 @@ from test_task_contract import CONTRACT, Entry, made, some
 from torch import Tensor, nn
 
 from sightline.models import processes
+from sightline.models.detect.window_network import hardest_loss
 from sightline.models.processes import joint_mean
-from sightline.models.window_network import hardest_loss
 from sightline.tasks import classification
 
 PARTS = ([0, 1, 2, 3, 4], [5, 6, 7])  # of eight images, by process

@@ -13,12 +13,12 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from sightline.config.models import Model
-from sightline.data.batch import Batch
-from sightline.data.datamodule import PreparedData
 from sightline.data.store import load_labels
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.training import train
+from sightline.training.batch import Batch
+from sightline.training.datamodule import PreparedData
 from sightline.training.fit import _own_share, _settings
 from sightline.training.hardware import Numerics
 from sightline.training.module import Fit, accumulated_shares

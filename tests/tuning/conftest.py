@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sightline.config.models import Model
-from sightline.tuning.subject import Subject, open_subject
+from sightline.labs.tuning.subject import Subject, open_subject
 
 SETTINGS: dict[str, Any] = {
     "dataset": "digits",

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
-from sightline.tuning.batch_size import batch_speeds, largest_batch
-from sightline.tuning.memory import available_bytes, kept_bytes, largest_fitting, measure_batch, state_bytes
-from sightline.tuning.subject import Subject
+from sightline.labs.tuning.batch_size import batch_speeds, largest_batch
+from sightline.labs.tuning.memory import available_bytes, kept_bytes, largest_fitting, measure_batch, state_bytes
+from sightline.labs.tuning.subject import Subject
+from sightline.system.errors import UserError
 
 
 def test_kept_bytes_of_a_network_counted_by_hand() -> None:
@@ -82,9 +82,9 @@ def test_the_cpu_keeps_to_its_share(subject_of: Callable[..., Subject], monkeypa
     largest, told = largest_batch(subject)
     assert largest == subject.samples
     assert f"up to {largest:,} fit" in told
-    monkeypatch.setattr("sightline.tuning.batch_size.available_bytes", lambda: 2**20)
+    monkeypatch.setattr("sightline.labs.tuning.batch_size.available_bytes", lambda: 2**20)
     assert 2 < largest_batch(subject)[0] < subject.samples
-    monkeypatch.setattr("sightline.tuning.batch_size.available_bytes", lambda: 1000)
+    monkeypatch.setattr("sightline.labs.tuning.batch_size.available_bytes", lambda: 1000)
     with pytest.raises(UserError, match=r"input\.size: 8: not even one image fits"):
         largest_batch(subject)
 

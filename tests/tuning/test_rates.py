@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from sightline.tuning.learning_rate import measure, tune_learning_rate
-from sightline.tuning.rates import RangeTest, range_test, smoothed, suggested_rate
-from sightline.tuning.subject import Subject
+from sightline.labs.tuning.learning_rate import measure, tune_learning_rate
+from sightline.labs.tuning.rates import RangeTest, range_test, smoothed, suggested_rate
+from sightline.labs.tuning.subject import Subject
 
 MakeSubject = Callable[..., Subject]
 
@@ -97,8 +97,8 @@ def test_the_same_seed_gives_the_same_bytes(subject_of: MakeSubject) -> None:
 def test_a_rate_that_is_as_good_stays(
     subject_of: MakeSubject, monkeypatch: pytest.MonkeyPatch, written: float, suggested: float
 ) -> None:
-    monkeypatch.setattr("sightline.tuning.learning_rate.measure", lambda *_: range_test(valley))
-    monkeypatch.setattr("sightline.tuning.learning_rate.suggested_rate", lambda *_: 1e-3)
+    monkeypatch.setattr("sightline.labs.tuning.learning_rate.measure", lambda *_: range_test(valley))
+    monkeypatch.setattr("sightline.labs.tuning.learning_rate.suggested_rate", lambda *_: 1e-3)
     subject = subject_of(optimizer={"name": "adam", "lr": written})
     assert tune_learning_rate(subject, subject.now, 32, Path("out")).suggested == suggested
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from sightline.tuning.numerics import allowed_pairs, tune_numerics
-from sightline.tuning.speed import Burst, least_times, least_within, settled
-from sightline.tuning.subject import Subject
-from sightline.tuning.workers import tune_workers
+from sightline.labs.tuning.numerics import allowed_pairs, tune_numerics
+from sightline.labs.tuning.speed import Burst, least_times, least_within, settled
+from sightline.labs.tuning.subject import Subject
+from sightline.labs.tuning.workers import tune_workers
 
 
 class Machine:
@@ -94,7 +94,9 @@ def test_pairs_are_those_that_a_device_has() -> None:
 
 def test_settings_stay_when_timings_agree(subject_of: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch) -> None:
     made_up = {("32", False): 0.011, ("32", True): 0.03, ("bf16", False): 0.01, ("bf16", True): 0.02}
-    monkeypatch.setattr("sightline.tuning.numerics.least_times", lambda runs, seconds: {k: made_up[k] for k in runs})
+    monkeypatch.setattr(
+        "sightline.labs.tuning.numerics.least_times", lambda runs, seconds: {k: made_up[k] for k in runs}
+    )
     subject = subject_of(trainer={"precision": "auto", "layout": "auto", "accelerator": "cpu"})
     numerics, (precision, layout) = tune_numerics(subject, 32, 1.0)
     assert (numerics.precision, numerics.channels_last) == ("32", False)
@@ -112,7 +114,9 @@ def test_settings_stay_when_timings_agree(subject_of: Callable[..., Subject], mo
 def test_the_fewest_workers_are_suggested(subject_of: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch) -> None:
     made_up = {0: 0.0010, 1: 0.0006, 2: 0.00059}
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
-    monkeypatch.setattr("sightline.tuning.workers.least_times", lambda runs, seconds: {n: made_up[n] for n in runs})
+    monkeypatch.setattr(
+        "sightline.labs.tuning.workers.least_times", lambda runs, seconds: {n: made_up[n] for n in runs}
+    )
     subject = subject_of(trainer={"num_workers": 2, "accelerator": "cpu"})
     found = tune_workers(subject, subject.now, 32, 0.1)
     assert (found.now, found.suggested) == (2, 1)

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.artifact import read_model
+from sightline.artifact.folder import read_model
 from sightline.config.models import Model
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.labs.tuning.findings import Finding
+from sightline.labs.tuning.session import probe
+from sightline.labs.tuning.speed import other_work
+from sightline.labs.tuning.subject import Subject
+from sightline.system.errors import UserError
 from sightline.training import train
-from sightline.tuning.findings import Finding
-from sightline.tuning.session import probe
-from sightline.tuning.speed import other_work
-from sightline.tuning.subject import Subject
 
 MakeSubject = Callable[..., Subject]
 MakeModel = Callable[..., Model]
@@ -63,7 +63,7 @@ def test_a_rate_of_zero_leaves_the_weights(subject_of: MakeSubject) -> None:
 
 
 def test_statistics_are_kept_where_a_training_keeps_them(subject_of: MakeSubject, tmp_path: Path) -> None:
-    from sightline.models.classifiers import build_classifier
+    from sightline.models.classify.classifiers import build_classifier
 
     torch.save(build_classifier("timm:resnet10t", 1, 32, 10).network.state_dict(), tmp_path / "folded.pth")
     settings: dict[str, Any] = {
@@ -119,7 +119,7 @@ def test_the_batch_is_changed_if_it_must_or_was_asked_to(
 
         return found
 
-    module = "sightline.tuning.session."
+    module = "sightline.labs.tuning.session."
     monkeypatch.setattr(module + "largest_batch", lambda _: (largest, "room"))
     monkeypatch.setattr(module + "tune_numerics", lambda subject, *_: (subject.now, []))
     monkeypatch.setattr(module + "batch_speeds", lambda *_: {16: 50.0, 32: 90.0, 64: 96.0, 128: 100.0})

@@ -10,8 +10,8 @@ import pytest
 
 from sightline.cli import tune
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.tuning.findings import Finding
+from sightline.labs.tuning.findings import Finding
+from sightline.system.errors import UserError
 
 PARAMS = """\
 seed: 3 # any
@@ -104,7 +104,9 @@ def test_nothing_is_written_unasked(
     written: bool,
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("sightline.tuning.probe", lambda *_, **__: [Finding("optimizer.lr", 1e-7, found, "made up")])
+    monkeypatch.setattr(
+        "sightline.labs.tuning.probe", lambda *_, **__: [Finding("optimizer.lr", 1e-7, found, "made up")]
+    )
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr("typer.confirm", lambda question: asked.append(question) or answer)
     tune("small", yes=yes, dry_run=dry_run)

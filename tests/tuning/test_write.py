@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sightline.config import load_params
-from sightline.errors import UserError
-from sightline.tuning.findings import Value
-from sightline.tuning.write import changed_text, write_changes
+from sightline.labs.tuning.findings import Value
+from sightline.labs.tuning.write import changed_text, write_changes
+from sightline.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 HEAD = """\

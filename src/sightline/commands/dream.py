@@ -26,9 +26,9 @@ def dream(
     seed: Annotated[int, typer.Option(min=0, help="of shifts and noise")] = 0,
 ) -> None:
     """Let a network dream: a picture grows what a layer, a channel or a class of it answers to (DeepDream)."""
-    from sightline.stylize.dream import DreamSettings
-    from sightline.stylize.jobs import find_backbone, make_dream
-    from sightline.stylize.progress import progress_bar
+    from sightline.labs.stylize.dream import DreamSettings
+    from sightline.labs.stylize.jobs import find_backbone, make_dream
+    from sightline.labs.stylize.progress import progress_bar
 
     backbone = find_backbone(network, weights, Path("models"), seed)
     settings = DreamSettings(steps, octaves, octave_scale, step_size, jitter, seed)

@@ -33,7 +33,7 @@ def drift(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.monitoring import check_dataset
+    from sightline.retraining.monitoring import check_dataset
 
     params = load_params(Path("params.yaml"), policies=False)
     check = check_dataset(params, dataset, Path(), recent, model, record)

@@ -16,8 +16,8 @@ def history(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.history import history_table, plot_history
-    from sightline.ledger import Ledger
+    from sightline.registry.history import history_table, plot_history
+    from sightline.registry.ledger import Ledger
 
     params = load_params(Path("params.yaml"), policies=False)
     if name is not None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 _TOLD = 10  # names of files that are left alone
 
@@ -36,7 +36,7 @@ def predict(
 
     from sightline.predict import load_predictor
     from sightline.prediction_files import find_images, left_alone, open_writer, predict_files
-    from sightline.publish import resolve_model
+    from sightline.registry.resolving import resolve_model
 
     found = resolve_model(model, Path())
     given = (os.fsdecode(line) for line in sys.stdin.buffer) if "-" in paths else ()

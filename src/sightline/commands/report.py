@@ -18,7 +18,7 @@ def report(
     """Write reports/NAME/index.html for evaluated models, and the overview reports/index.html."""
     from sightline.config import load_params
     from sightline.pages import make_pages
-    from sightline.publish import last_outcomes
+    from sightline.registry.outcomes import last_outcomes
 
     root = Path()
     made = make_pages(load_params(root / "params.yaml"), root, last_outcomes(root), names or (), anew=anew)

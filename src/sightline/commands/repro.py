@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 def repro(
@@ -22,8 +22,8 @@ def repro(
     from rich.table import Table
 
     from sightline.config import load_params
-    from sightline.data.names import require_utf8
-    from sightline.reproduction import reproduce
+    from sightline.data.raw.names import require_utf8
+    from sightline.pipeline.reproduction import reproduce
 
     params = load_params(Path("params.yaml"))
     require_utf8(Path(dataset.root) for dataset in params.datasets.values())

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 _Layers = Annotated[list[str] | None, typer.Option(help="NAME or NAME=WEIGHT, may be repeated; default: by structure")]
 _Weight = Annotated[float | None, typer.Option(min=0, help="of this loss; default: see docs/style.md")]
@@ -39,8 +39,8 @@ def stylize(
     seed: Annotated[int, typer.Option(min=0, help="of the noise to start from")] = 0,
 ) -> None:
     """Draw a picture in the style of others (Gatys, Ecker and Bethge): result, losses and their curve in a folder."""
-    from sightline.stylize.jobs import make_styled
-    from sightline.stylize.progress import progress_bar
+    from sightline.labs.stylize.jobs import make_styled
+    from sightline.labs.stylize.progress import progress_bar
 
     of_library = network.partition(":")[0] in ("torchvision", "timm")
     file = Path(weights)

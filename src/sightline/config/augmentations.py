@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import Field
 
 from sightline.config.base import Fraction, Positive, Section
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 ReadyPolicy = Literal["none", "light", "medium", "heavy", "alexnet", "tencrop"]
 READY_POLICIES: tuple[ReadyPolicy, ...] = get_args(ReadyPolicy)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sightline.config.base import NAME_RULE
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 class ConfigError(UserError):

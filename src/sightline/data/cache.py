@@ -15,8 +15,8 @@ from rich.progress import Progress
 from sightline.data.cached_array import WriteRow, new_array, open_array
 from sightline.data.images import Placement, Resize, decode, fit, place
 from sightline.data.store import SplitStore
-from sightline.processors import usable_processors
-from sightline.structures import IGNORED, UINT8
+from sightline.data.structures import IGNORED, UINT8
+from sightline.system.processors import usable_processors
 
 CACHE = Path(".sightline/cache")
 _WORTH_A_THREAD = 5_000  # bytes; measured, PNG and JPEG alike

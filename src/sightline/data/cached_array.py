@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from sightline.disk import FULL
-from sightline.errors import UserError
-from sightline.files import new_file
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.system.disk import FULL
+from sightline.system.errors import UserError
+from sightline.system.files import new_file
 
 BOUND = "SIGHTLINE_CACHE_GIB"  # of the machine, not of the project: hence no value of params.yaml
 _DEFAULT_GIB = 50.0

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sightline.data.overlay import draw_truth
 from sightline.data.store import SplitStore
-from sightline.structures import LabelMap, Sample
+from sightline.data.structures import LabelMap, Sample
 
 _CELL = 96  # pixels, both sides
 _LARGE = 192  # of images on which something is drawn, where there are few classes

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_masks
 
 from sightline.data.image_formats import format_of, open_header
 from sightline.data.orientation import orientation, upright
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 
 def encode_png(image: UINT8) -> bytes:

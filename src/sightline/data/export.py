@@ -14,11 +14,11 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 
 from sightline.data.encoding import encode_rle
-from sightline.data.formats.source import is_image
+from sightline.data.raw.formats.source import is_image
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
-from sightline.files import new_folder
-from sightline.structures import IGNORED, LabelMap, Sample, SplitName
+from sightline.data.structures import IGNORED, LabelMap, Sample, SplitName
+from sightline.system.errors import UserError
+from sightline.system.files import new_folder
 
 _DECIMALS = 3  # of coordinates: the store holds float32, and thousandths of a pixel are exact enough
 

@@ -11,7 +11,7 @@ from io import BytesIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from sightline.errors import first_line
+from sightline.system.errors import first_line
 
 # As Pillow calls them, to be handed to `Image.open(..., formats=FORMATS)`; a phone's MPO is opened as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "JPEG2000", "PPM")

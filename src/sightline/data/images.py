@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sightline.data.image_formats import format_of
 from sightline.data.orientation import as_stored, orientation, upright
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
-from sightline.structures import FLOAT32, UINT8
 
 Resize = Literal["letterbox", "stretch", "crop"]
 PAD_VALUE = 114  # mid grey, as common in letterboxing, so that padding is no strong edge

@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.data.encoding import decode_rle
 from sightline.data.images import decode
-from sightline.structures import IGNORED, UINT8, Sample
+from sightline.data.structures import IGNORED, UINT8, Sample
 
 # Told apart by colour-blind eyes too (after Okabe and Ito 2008, brighter), the next ones by their names at least.
 _FIRST = ((240, 165, 0), (86, 190, 245), (0, 190, 135), (225, 130, 190), (245, 235, 70), (40, 110, 255), (235, 85, 10))

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sightline.data.encoding import encode_png
 from sightline.data.schema import SCHEMA
-from sightline.structures import Sample
+from sightline.data.structures import Sample
 
 _SHARD_SAMPLES = 2048
 _SHARD_BYTES = 64 * 2**20

@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sightline.data.schema import SCHEMA
-from sightline.errors import UserError
-from sightline.files import read_json
-from sightline.structures import LabelMap, Sample
+from sightline.data.structures import LabelMap, Sample
+from sightline.system.errors import UserError
+from sightline.system.files import read_json
 
 
 class SplitStore:

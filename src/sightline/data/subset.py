@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 def write_subset(prepared: Path, ids: Collection[str], folder: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sightline.data.structures import FLOAT32
 from sightline.drift.seen import Seen
 from sightline.drift.two_samples import FLOAT64, class_test, holm, ks_test, ks_tests, mmd_test, principal_components
-from sightline.structures import FLOAT32
 
 COMPONENTS = 32  # of the vectors, before they are compared
 _NEAREST = 5

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from numpy.random import Generator, Philox
 
-from sightline.data.formats.batches import BATCHES
-from sightline.data.formats.source import is_image
-from sightline.data.names import printable
+from sightline.data.raw.formats.batches import BATCHES
+from sightline.data.raw.formats.source import is_image
+from sightline.data.raw.names import printable
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from sightline.config.models import Input
 from sightline.data.images import Placement
-from sightline.errors import UserError
-from sightline.structures import FLOAT32, UINT8, Prediction
+from sightline.data.structures import FLOAT32, UINT8, Prediction
+from sightline.system.errors import UserError
 
 _SIDE = 64  # pixels, both sides, of what the filters see
 _COLOURS = 4  # cells along each side in which brightness and two opponent colours are averaged
@@ -90,8 +90,8 @@ class ModelObserver(Observer):
     """
 
     def __init__(self, folder: Path, title: str) -> None:
-        from sightline.device import chosen_device
         from sightline.predict import load_predictor
+        from sightline.system.device import chosen_device
 
         self._predictor = load_predictor(folder, chosen_device(), engine="torch")
         self.title, self.input = title, self._predictor.card.input

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sightline.data.structures import FLOAT32
 from sightline.drift.comparison import Comparison, Finding
 from sightline.drift.seen import Seen
 from sightline.drift.two_samples import FLOAT64
 from sightline.drift.verdicts import CheckRecord
-from sightline.report.figures import BLUE, FAINT, ORANGE, SMALL, new_figure
-from sightline.structures import FLOAT32
+from sightline.evaluation.report.figures import BLUE, FAINT, ORANGE, SMALL, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

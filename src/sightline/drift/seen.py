@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sightline.data.cache import counted
 from sightline.data.images import Placement, decode, fit, place
+from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.drift.images import Images
 from sightline.drift.observers import Observer
 from sightline.drift.statistics import STATISTICS, image_statistics
 from sightline.drift.two_samples import FLOAT64
-from sightline.structures import FLOAT32, UINT8, Prediction
 
 _BATCH = 32
 _THUMBNAIL = 96  # pixels, both sides

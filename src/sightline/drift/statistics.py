@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 # Each statistic with what it tells and its unit.
 STATISTICS = {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
-from sightline.structures import FLOAT32
+from sightline.data.structures import FLOAT32
 
 FLOAT64 = NDArray[np.float64]
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the median distance: fine differences, and coarse ones

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import UserError
-from sightline.files import new_file, read_json, write_json
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, read_json, write_json
 
 STATE = Path(".sightline/monitor.json")
 HISTORY = Path(".sightline/monitor_checks.jsonl")

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
+from sightline.data.structures import FLOAT32, UINT8
+from sightline.evaluation.report.figures import INK, SMALL, new_figure, plain
 from sightline.explain.layers import forward_layers, watched
 from sightline.explain.picture import Check, Picture, tell_checks
 from sightline.explain.responses import Responses
 from sightline.explain.tiling import coloured, tiled
-from sightline.report.figures import INK, SMALL, new_figure, plain
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 
 _MAPS, _COLUMNS, _SIDE = 24, 12, 56

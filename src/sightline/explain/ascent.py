@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 Objective = Callable[[Tensor], Tensor]
 _RATE = 0.03  # of Adam

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.targets import Target, target_chances
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 
 CELLS = 12  # cells along a side, which are taken away or put back one after another

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from sightline.data.structures import FLOAT32
+from sightline.evaluation.report.figures import new_figure
 from sightline.explain.layers import body_network
 from sightline.explain.picture import Check, Picture, tell_checks
 from sightline.explain.randomisation import with_random_weights
 from sightline.explain.tiling import stretched, tiled
-from sightline.report.figures import new_figure
-from sightline.structures import FLOAT32
 from sightline.tasks.base import Task, numbers
 
 MOST = 64

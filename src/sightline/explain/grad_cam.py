@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.layers import body_network, heat_layer, map_layers
 from sightline.explain.targets import Target, surest_targets, target_scores
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 from sightline.tasks.sliding_window import SlidingWindow
 

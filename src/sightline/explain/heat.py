@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, assert_never
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.grad_cam import grad_cam
 from sightline.explain.integrated_gradients import integrated_gradients
 from sightline.explain.layers import heat_layer, map_layers
 from sightline.explain.occlusion import occlusion_maps
 from sightline.explain.targets import Target
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task
 
 HeatMethod = Literal["grad_cam", "occlusion", "integrated_gradients"]

@@ -8,6 +8,7 @@ from typing import assert_never
 
 import numpy as np
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.faithfulness import Curves, area, curves, random_curves
 from sightline.explain.heat import HeatMethod, heat_maps
 from sightline.explain.heat_sheet import COLUMNS, HeatCell, draw_heat_sheet
@@ -15,7 +16,6 @@ from sightline.explain.layers import heat_layer, map_layers
 from sightline.explain.picture import Check, Picture
 from sightline.explain.randomisation import ALIKE, rank_correlation, structural_similarity, with_random_weights
 from sightline.explain.targets import Target, surest_targets
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task
 
 Advance = Callable[[], None]

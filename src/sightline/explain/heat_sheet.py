@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from sightline.data.overlay import scaled
+from sightline.data.structures import FLOAT32, UINT8
+from sightline.evaluation.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SMALL, new_figure, plain
 from sightline.explain.faithfulness import Curves
 from sightline.explain.picture import Check, tell_checks
 from sightline.explain.targets import Target
-from sightline.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SMALL, new_figure, plain
-from sightline.structures import FLOAT32, UINT8
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

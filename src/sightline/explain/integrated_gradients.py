@@ -10,8 +10,8 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.targets import Target, target_scores
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 
 STEPS = 8  # images between an empty one and the whole

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
-from sightline.models.hub import nearest
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.models.classify.hub import nearest
+from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.tasks.sliding_window import SlidingWindow
 

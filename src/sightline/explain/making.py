@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.artifact import read_model
+from sightline.artifact.folder import read_model
 from sightline.config.explanations import ExplainMethod, Explanation
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
-from sightline.device import chosen_device
-from sightline.errors import UserError
+from sightline.data.structures import UINT8
 from sightline.explain.activations import activations_picture
 from sightline.explain.filters import filters_picture
 from sightline.explain.heat import HeatMethod
@@ -29,7 +28,8 @@ from sightline.explain.randomisation import with_random_weights
 from sightline.explain.responses import responses
 from sightline.explain.targets import has_targets, require_targets, surest_targets
 from sightline.explain.visualisation import visualisation_picture
-from sightline.structures import UINT8
+from sightline.system.device import chosen_device
+from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.tasks.classification import Classification
 from sightline.tasks.sliding_window import SlidingWindow

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.data.structures import FLOAT32, UINT8
+from sightline.evaluation.report.embedding import draw_thumbnails
 from sightline.explain.layers import body_network, forward_layers, watched
 from sightline.explain.picture import Check, Picture, tell_checks
-from sightline.report.embedding import draw_thumbnails
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 from sightline.tasks.classification import Classification
 from sightline.tasks.localization import Localization

@@ -10,8 +10,8 @@ import torch
 from captum.attr import Occlusion
 from torch import Tensor
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.targets import Target, target_chances
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 
 SQUARES = 5  # squares that cover the image's side

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.artifact import read_model
+from sightline.artifact.folder import read_model
 from sightline.data.cache import counted, decoded
 from sightline.data.image_formats import require_whole
-from sightline.device import chosen_device
-from sightline.errors import UserError
 from sightline.explain.heat_pictures import Subject, heat_pictures
 from sightline.explain.layers import map_layers
 from sightline.explain.making import HEAT_METHODS, chosen_methods
 from sightline.explain.picture import Picture, write_pictures
 from sightline.explain.targets import require_targets
-from sightline.files import new_folder
 from sightline.heads.artifact import holds_head
+from sightline.system.device import chosen_device
+from sightline.system.errors import UserError
+from sightline.system.files import new_folder
 
 MOST = 64  # images on a sheet
 

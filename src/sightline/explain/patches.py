@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sightline.data.images import PAD_VALUE
+from sightline.data.structures import UINT8
+from sightline.evaluation.report.figures import FAINT, INK, SMALL, new_figure, plain
 from sightline.explain.layers import body_network, forward_layers
 from sightline.explain.picture import Check, Picture, tell_checks
 from sightline.explain.responses import Responses, choosy_channels
 from sightline.explain.tiling import tiled
-from sightline.models.operations import Call
-from sightline.models.receptive_field import ReceptiveFields
-from sightline.report.figures import FAINT, INK, SMALL, new_figure, plain
-from sightline.structures import UINT8
+from sightline.models.inspect.operations import Call
+from sightline.models.inspect.receptive_field import ReceptiveFields
 from sightline.tasks.base import Task
 
 CHANNELS, PATCHES = 6, 9

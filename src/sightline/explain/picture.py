@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from sightline.files import write_json
-from sightline.report.figures import GREY, INK, ORANGE, SMALL, plain, save_figure
+from sightline.evaluation.report.figures import GREY, INK, ORANGE, SMALL, plain, save_figure
+from sightline.system.files import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

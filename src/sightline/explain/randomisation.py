@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from sightline.structures import FLOAT32
+from sightline.data.structures import FLOAT32
 from sightline.tasks.base import Task
 
 ALIKE = 0.5  # mean rank correlation from which on maps count as the same; 0 are unrelated ones, 1 equal ones

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.explain.layers import forward_layers, watched
-from sightline.structures import FLOAT32, UINT8
 from sightline.tasks.base import Task, numbers
 
 _BATCH = 32

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.errors import UserError
-from sightline.models.dense_detector import DenseDetector
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
+from sightline.models.detect.dense_detector import DenseDetector
+from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.tasks.classification import Classification
 from sightline.tasks.detection import Detection

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from sightline.structures import FLOAT32, UINT8
+from sightline.data.structures import FLOAT32, UINT8
 
 GAP = 3  # pixels between tiles
 

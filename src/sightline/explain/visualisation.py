@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.data.structures import UINT8
+from sightline.evaluation.report.figures import INK, SMALL, new_figure, plain
 from sightline.explain.ascent import ascended
 from sightline.explain.layers import body_network, forward_layers
 from sightline.explain.picture import Check, Picture, tell_checks
 from sightline.explain.responses import Responses, choosy_channels, responses
 from sightline.explain.targets import has_targets
 from sightline.explain.tiling import tiled
-from sightline.report.figures import INK, SMALL, new_figure, plain
-from sightline.structures import UINT8
 from sightline.tasks.base import Task
 from sightline.tasks.detection import Detection
 from sightline.tasks.localization import Localization

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from sightline.structures import FLOAT32, UINT8
+from sightline.data.structures import FLOAT32, UINT8
 
 Vectors = dict[str, FLOAT32]  # by name of the layer, N x D
 

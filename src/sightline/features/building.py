@@ -9,7 +9,7 @@ from typing import assert_never
 import torch
 from torch import nn
 
-from sightline.artifact import read_model
+from sightline.artifact.folder import read_model
 from sightline.config.features import Extractor as ExtractorConfig
 from sightline.config.features import (
     Features,
@@ -21,15 +21,15 @@ from sightline.config.features import (
     VisualWordsExtractor,
 )
 from sightline.config.models import Input
+from sightline.data.structures import LabelMap
 from sightline.features import network
 from sightline.features.base import Extractor
 from sightline.features.feature_map import FeatureMap
 from sightline.features.handmade import Gabor, Hog, Pixels
 from sightline.features.settings import Settings, read_settings
 from sightline.features.visual_words import VisualWords
-from sightline.models.classifiers import build_classifier, outputs_of
+from sightline.models.classify.classifiers import build_classifier, outputs_of
 from sightline.models.weights import load_strictly, read_weights
-from sightline.structures import LabelMap
 from sightline.tasks import weights_source
 from sightline.tasks.base import Task, channel_statistics
 from sightline.tasks.classification import Classification

@@ -14,13 +14,13 @@ import pyarrow as pa
 from sightline.data.cache import counted, side_by_side
 from sightline.data.images import decode, fit
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32, SPLITS, UINT8
 from sightline.features.base import Vectors
 from sightline.features.feature_map import FeatureMap
 from sightline.features.store import EXTRACTOR, FeatureCard, rows_sha256
-from sightline.files import new_file, new_folder, write_json
-from sightline.processors import usable_processors
-from sightline.structures import FLOAT32, SPLITS, UINT8
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, new_folder, write_json
+from sightline.system.processors import usable_processors
 
 _BATCH_PIXELS = 2**20  # of one batch; few enough for the processor's caches, enough that overhead does not show
 _SMALLEST, _LARGEST = 16, 256

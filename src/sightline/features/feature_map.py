@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.features.base import Extractor, Vectors
 from sightline.features.pooling import normalised
 from sightline.features.settings import FORMAT_VERSION, SETTINGS, Settings
 from sightline.features.views import Viewer
-from sightline.files import write_json
-from sightline.structures import FLOAT32, UINT8
+from sightline.system.files import write_json
 
 
 class FeatureMap:

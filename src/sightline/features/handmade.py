@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.features.base import Extractor, Vectors
-from sightline.structures import FLOAT32, UINT8
 
 
 class Pixels(Extractor):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
+from sightline.data.structures import UINT8
 from sightline.features.base import Extractor, Vectors
 from sightline.features.pooling import Pooling, channels_first, pooled
 from sightline.models.fusing import fuse_batch_norms
-from sightline.structures import UINT8
+from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 
 _NAMES = 12  # of layers that an error lists

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sightline.structures import FLOAT32
+from sightline.data.structures import FLOAT32
 
 Pooling = Literal["avg", "max", "flatten"]
 Normalisation = Literal["l2", "signed_sqrt"]

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sightline.config.features import Extractor, Views
 from sightline.config.models import Input
-from sightline.errors import UserError
-from sightline.files import read_json
+from sightline.system.errors import UserError
+from sightline.system.files import read_json
 
 FORMAT_VERSION = 1
 SETTINGS = "extractor.json"

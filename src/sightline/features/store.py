@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sightline.config.errors import nearest
-from sightline.errors import UserError
-from sightline.files import read_json
-from sightline.structures import FLOAT32, LabelMap, SplitName
+from sightline.data.structures import FLOAT32, LabelMap, SplitName
+from sightline.system.errors import UserError
+from sightline.system.files import read_json
 
 FORMAT_VERSION = 1
 EXTRACTOR = "extractor"

@@ -9,7 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from sightline.config.features import Copies, Views
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 
 class Viewer:
@@ -24,7 +24,7 @@ class Viewer:
     def __init__(self, views: Views, seed: int) -> None:
         self.views = views
         if isinstance(views, Copies):
-            from sightline.data.augmentation import Augmenter
+            from sightline.data.vary.augmentation import Augmenter
 
             self._augment = Augmenter(views.policy, seed)
 
@@ -34,7 +34,7 @@ class Viewer:
             case "one":
                 yield images
             case "tencrop":
-                from sightline.data.policies import ten_crops
+                from sightline.data.vary.policies import ten_crops
 
                 crops = np.stack([ten_crops(image) for image in images], axis=1)
                 yield from (np.ascontiguousarray(view) for view in crops)

@@ -9,9 +9,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.features.base import Extractor, Vectors
-from sightline.structures import FLOAT32, UINT8
+from sightline.system.errors import UserError
 
 FILE = "vocabulary.safetensors"
 _LENGTH = 128  # numbers of a SIFT descriptor (Lowe 2004)

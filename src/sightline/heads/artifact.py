@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from sightline.config.models import Input
-from sightline.errors import UserError
+from sightline.data.structures import LabelMap
 from sightline.features.store import EXTRACTOR
-from sightline.files import new_folder, read_json, write_json
 from sightline.heads.skops_file import dump
-from sightline.structures import LabelMap
+from sightline.system.errors import UserError
+from sightline.system.files import new_folder, read_json, write_json
 
 FORMAT_VERSION = 1
 FILE = "head.skops"

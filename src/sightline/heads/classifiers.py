@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.config.heads import Head, Knn, LinearSvm, Logistic, NearestCentroid, Perceptron, RbfSvm
+from sightline.data.structures import FLOAT32
 from sightline.heads.dropout import FeatureDropout
-from sightline.structures import FLOAT32
 
 _STEP = "classifier"
 _MOST_STEPS = 10_000  # of solvers; what has not converged by then is told

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sightline.config.heads import Head
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32
 from sightline.heads.classifiers import build_pipeline
-from sightline.structures import FLOAT32
+from sightline.system.errors import UserError
 
 # One thread gives the same bytes on any number of cores; on products this small, several mostly wait for each other,
 # and beside other processes they are many times slower.

@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Any
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 # Beside what skops trusts by itself: scikit-learn's public classes, NumPy and plain values.
 TRUSTED = [

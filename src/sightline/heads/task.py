@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.data.structures import LabelMap
 from sightline.features.building import read_features
 from sightline.features.feature_map import FeatureMap
 from sightline.features.store import EXTRACTOR
 from sightline.heads.artifact import FILE, HeadCard, read_head_card
 from sightline.heads.classifiers import probabilities_of
 from sightline.heads.skops_file import load
-from sightline.structures import LabelMap
 from sightline.tasks.classification import Classification
 
 _LEAST = 1e-12  # probability whose logarithm is still taken

@@ -8,11 +8,11 @@ from typing import Any
 
 from sightline.config.heads import Head
 from sightline.data.store import load_labels
-from sightline.errors import UserError
 from sightline.features.settings import read_settings
 from sightline.features.store import EXTRACTOR, read_feature_card, read_table, rows_sha256
 from sightline.heads.artifact import HeadCard, write_head
 from sightline.heads.fitting import FittedHead, fit
+from sightline.system.errors import UserError
 
 _APART = {"dataset", "features", "layers", "seed", "kind"}  # of a section: what the card says elsewhere
 

@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sightline.config.datasets import Dataset, InstanceMasks, MaskFolder
-from sightline.data.checks import Record, inspect_all, truth_of
-from sightline.data.duplicates import PROTECTION, find_conflicts
-from sightline.data.findings import Finding
-from sightline.data.formats import Source, Unreadable, open_files
-from sightline.data.formats.batches import AddedBatch
-from sightline.data.names import printable
-from sightline.processors import usable_processors
+from sightline.data.raw.checks import Record, inspect_all, truth_of
+from sightline.data.raw.duplicates import PROTECTION, find_conflicts
+from sightline.data.raw.findings import Finding
+from sightline.data.raw.formats import Source, Unreadable, open_files
+from sightline.data.raw.formats.batches import AddedBatch
+from sightline.data.raw.names import printable
+from sightline.system.processors import usable_processors
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from sightline.data.formats.source import visible_files
-from sightline.files import read_json, write_json
+from sightline.data.raw.formats.source import visible_files
+from sightline.system.files import read_json, write_json
 
 INBOX = Path("data/inbox")
 QUARANTINE = INBOX / "quarantine"

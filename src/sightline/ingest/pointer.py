@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 
 def update_pointer(raw: Path, root: Path) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.config.datasets import Dataset
-from sightline.data.findings import KINDS, Finding
-from sightline.data.formats.source import is_image, visible_files
-from sightline.data.names import printable
-from sightline.files import new_folder
+from sightline.data.raw.findings import KINDS, Finding
+from sightline.data.raw.formats.source import is_image, visible_files
+from sightline.data.raw.names import printable
 from sightline.ingest.checking import Checked, belongings
+from sightline.system.files import new_folder
 
 
 def divide_files(dataset: Dataset, work: Path, checked: Checked) -> tuple[set[str], set[str], list[Finding]]:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sightline.errors import UserError
-from sightline.files import append_line, new_file
-from sightline.ledger import now
+from sightline.registry.ledger import now
+from sightline.system.errors import UserError
+from sightline.system.files import append_line, new_file
 
 _Text = Annotated[str, Field(min_length=1)]
 

@@ -18,17 +18,17 @@ from pathlib import Path
 from sightline.config import Params
 from sightline.config.datasets import Dataset, Digits, Figures, Idx, Scenes, Yolo
 from sightline.config.errors import nearest
-from sightline.data.findings import Finding
-from sightline.data.formats import open_files, open_whole
-from sightline.data.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
-from sightline.data.formats.source import visible_files
-from sightline.data.formats.yolo_names import is_described, names_only
-from sightline.errors import UserError
+from sightline.data.raw.findings import Finding
+from sightline.data.raw.formats import open_files, open_whole
+from sightline.data.raw.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
+from sightline.data.raw.formats.source import visible_files
+from sightline.data.raw.formats.yolo_names import is_described, names_only
 from sightline.ingest.checking import Checked, check_delivery
 from sightline.ingest.inbox import INBOX, QUARANTINE, complete_emptying, content_hash, copy_inbox, empty_inbox
 from sightline.ingest.pointer import update_pointer
 from sightline.ingest.quarantine import divide_files, quarantine_files
 from sightline.ingest.record import BatchRecord
+from sightline.system.errors import UserError
 
 Report = Callable[[str], None]
 _WORK = ".new"  # below the batches; hidden, so no batch
@@ -111,7 +111,7 @@ def heal(name: str, place: Path, root: Path, report: Report) -> None:
 
 def _clear(place: Path, quarantine: Path) -> None:
     """Remove what killed runs were writing."""
-    unfinished = [*quarantine.glob(".*"), *quarantine.glob("*/.*")]  # see `sightline.files`
+    unfinished = [*quarantine.glob(".*"), *quarantine.glob("*/.*")]  # see `sightline.system.files`
     folders = [path for path in unfinished if path.name.endswith((".new", ".old"))]
     for leftover in [*(place / BATCHES).glob(".*"), *folders]:
         shutil.rmtree(leftover, ignore_errors=True)

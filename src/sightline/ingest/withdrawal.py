@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.data.formats.batches import BATCHES, batch_folders, read_manifest
-from sightline.errors import UserError
-from sightline.files import new_file, new_folder
+from sightline.data.raw.formats.batches import BATCHES, batch_folders, read_manifest
 from sightline.ingest.inbox import QUARANTINE
 from sightline.ingest.pointer import update_pointer
 from sightline.ingest.record import BatchRecord
 from sightline.ingest.taking import alone, heal
-from sightline.ledger import Ledger
+from sightline.registry.ledger import Ledger
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, new_folder
 
 Report = Callable[[str], None]
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sightline.data.structures import FLOAT32
 from sightline.metrics.matching import Matches
 from sightline.metrics.resampling import Metric
-from sightline.structures import FLOAT32
 
 BOOL = NDArray[np.bool_]
 FLOAT64 = NDArray[np.float64]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.metrics import METRICS, OF_ONE
+from sightline.data.structures import FLOAT32, LabelMap
 from sightline.metrics.resampling import FLOAT64, Metric, mean_of
-from sightline.structures import FLOAT32, LabelMap
 
 
 def names_of(kind: str, labels: LabelMap) -> list[str]:

@@ -8,8 +8,8 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
+from sightline.data.structures import FLOAT32
 from sightline.metrics.resampling import FLOAT64, Metric, divided, indicator, mean_of, ratio_of
-from sightline.structures import FLOAT32
 
 _TOP = 5
 LEAST_PROBABILITY = 1e-12  # in a log loss

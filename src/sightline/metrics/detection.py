@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pycocotools import mask as coco_masks
 
+from sightline.data.structures import FLOAT32, Prediction
 from sightline.metrics.average_precision import (
     BOOL,
     FLOAT64,
@@ -27,7 +28,6 @@ from sightline.metrics.average_precision import (
 from sightline.metrics.detection_tables import f1_of_images, per_class, precision_recall, told
 from sightline.metrics.matching import OVERLAPS, SIZES, Matches, Shapes, Truth, areas_of, joined, match
 from sightline.metrics.resampling import Metric
-from sightline.structures import FLOAT32, Prediction
 
 Shape = Literal["boxes", "instances"]
 _AT_50, _AT_75 = 0, 5  # places in OVERLAPS

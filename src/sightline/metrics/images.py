@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from sightline.structures import UINT8
+from sightline.data.structures import UINT8
 
 WHITE = 255
 MOST_DECIBEL = 60.0  # of equal images, whose ratio is infinite; an error of a quarter of a grey level

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_masks
 
-from sightline.structures import FLOAT32
+from sightline.data.structures import FLOAT32
 
 BOOL = NDArray[np.bool_]
 FLOAT64 = NDArray[np.float64]

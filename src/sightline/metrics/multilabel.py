@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sightline.data.structures import FLOAT32
 from sightline.metrics.resampling import FLOAT64, Metric, divided, mean_of, ratio_of
-from sightline.structures import FLOAT32
 
 BOOL = NDArray[np.bool_]
 

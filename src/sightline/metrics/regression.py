@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from sightline.data.structures import FLOAT32
 from sightline.metrics.resampling import FLOAT64, Metric
-from sightline.structures import FLOAT32
 
 _CONSTANT = 1e-12  # variance, relative to the squared values, below which all values of a draw are equal
 

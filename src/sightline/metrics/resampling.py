@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from sightline.structures import FLOAT32
+from sightline.data.structures import FLOAT32
 
 FLOAT64 = NDArray[np.float64]
 # R x N, how often each of N rows is drawn -> R values, NaN where a draw has nothing to measure.

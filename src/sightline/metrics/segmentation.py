@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sightline.data.structures import IGNORED, UINT8
 from sightline.metrics.resampling import Metric, ratio_of
-from sightline.structures import IGNORED, UINT8
 
 COUNTS = NDArray[np.int64]
 FLOAT64 = NDArray[np.float64]

@@ -10,10 +10,10 @@ from typing import Literal, assert_never
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
-from sightline.models.dense_networks import convolutions
-from sightline.models.hub import Weights
+from sightline.models.classify.hub import Weights
+from sightline.models.segment.dense_networks import convolutions
 from sightline.models.weights import load_strictly, read_weights
+from sightline.system.errors import UserError
 
 Architecture = Literal["conv_autoencoder", "dense_autoencoder"]
 

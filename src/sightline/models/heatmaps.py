@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from sightline.models.feature_pyramid import Body
+from sightline.models.detect.feature_pyramid import Body
 
 _LEAST = 1e-10  # below it a map's logarithm would have no end
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import UserError
+from sightline.system.errors import UserError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 TASK_BUFFERS = "task."  # in a model directory: before the names of what is the task's own, not the network's

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SERIES
+from sightline.evaluation.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.findings import KINDS
-from sightline.files import read_json
+from sightline.data.raw.findings import KINDS
+from sightline.data.structures import SPLITS
 from sightline.pages.pictures import Picture, picture
 from sightline.pages.tables import Cell, Table, figure_cell, text_cell
-from sightline.structures import SPLITS
+from sightline.system.files import read_json
 
 MOST_ROWS = 50  # of the quarantine
 

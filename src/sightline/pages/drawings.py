@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from sightline.evaluation.report import TABLES, read_table
+from sightline.evaluation.report.classes import average_precisions
+from sightline.evaluation.report.curves import training_panels
+from sightline.evaluation.report.quality import Quality, Worst, quality_of, worst_first
+from sightline.evaluation.report.values import distribution
 from sightline.pages.charts import Chart, chart, page_style
 from sightline.pages.words import number
-from sightline.report import TABLES, read_table
-from sightline.report.classes import average_precisions
-from sightline.report.curves import training_panels
-from sightline.report.quality import Quality, Worst, quality_of, worst_first
-from sightline.report.values import distribution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

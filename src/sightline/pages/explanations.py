@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import UserError
-from sightline.files import read_json
 from sightline.pages.pictures import Picture, picture
 from sightline.pages.words import number
+from sightline.system.errors import UserError
+from sightline.system.files import read_json
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sightline.config import Params
-from sightline.errors import UserError
-from sightline.files import new_file, read_json, write_json
-from sightline.ledger import Ledger
 from sightline.pages.sources import Sources, code_digest, model_sources
-from sightline.publish import Outcome
+from sightline.registry.ledger import Ledger
+from sightline.registry.outcomes import Outcome
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, read_json, write_json
 
 
 def make_pages(

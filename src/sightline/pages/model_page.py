@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
+from sightline.evaluation.report import read_table
 from sightline.pages.charts import Chart
 from sightline.pages.datasets import DataCard, data_card
 from sightline.pages.drawings import (
@@ -40,7 +41,6 @@ from sightline.pages.tables import (
     text_cell,
 )
 from sightline.pages.words import interval, metric_title, metric_words, number, task_words
-from sightline.report import read_table
 
 _WORST_TOLD = 12  # samples
 _NAMED = {"per_class": "class", "per_joint": "joint", "per_value": "value", "per_size": "size"}

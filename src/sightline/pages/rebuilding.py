@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.pages.sources import Sources
-from sightline.release import Release
+from sightline.registry.release import Release
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sightline.files import read_json
-from sightline.ledger import Entry, Ledger
-from sightline.publish import Outcome
-from sightline.release import Release, read_release
+from sightline.registry.ledger import Entry, Ledger
+from sightline.registry.outcomes import Outcome
+from sightline.registry.release import Release, read_release
+from sightline.system.files import read_json
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def model_sources(name: str, dataset: str, stage: str, root: Path, outcomes: lis
 
 def code_digest() -> str:
     """Return the hash of the code and the templates that make pages."""
-    parts = [files("sightline") / package for package in ("pages", "pages/templates", "report")]
+    parts = [files("sightline") / package for package in ("pages", "pages/templates", "evaluation/report")]
     found = sorted(
         (str(place), place)
         for part in parts

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sightline.ledger import Entry
 from sightline.pages.sources import Sources
 from sightline.pages.tables import Cell, Table, figure_cell, text_cell
-from sightline.release import Release, headline_text
+from sightline.registry.ledger import Entry
+from sightline.registry.release import Release, headline_text
 
 _DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}
 _TONES = {"promote": "good", "refuse": "bad", "rollback": "bad"}

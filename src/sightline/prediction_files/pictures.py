@@ -9,8 +9,8 @@ import numpy as np
 
 from sightline.data.images import decode
 from sightline.data.overlay import class_colour, draw_truth, keypoint_colour
+from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 from sightline.prediction_files.words import counted, told
-from sightline.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 
 _LEAST_SIDE, _MOST_SIDE = 384, 2048  # pixels of a picture's longer side: words need room, and disks are finite
 _BAR = 24  # pixels of the line of words below

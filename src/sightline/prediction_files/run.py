@@ -11,9 +11,9 @@ import numpy as np
 
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement, decode, fit, place
+from sightline.data.structures import UINT8
 from sightline.prediction_files.sources import ImageFile
-from sightline.processors import usable_processors
-from sightline.structures import UINT8
+from sightline.system.processors import usable_processors
 
 if TYPE_CHECKING:
     from sightline.config.models import Input

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.data.formats.source import is_image
-from sightline.data.names import printable
+from sightline.data.raw.formats.source import is_image
+from sightline.data.raw.names import printable
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from sightline.structures import IGNORED, LabelMap, Prediction
+from sightline.data.structures import IGNORED, LabelMap, Prediction
 
 
 def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> str:

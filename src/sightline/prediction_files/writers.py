@@ -14,12 +14,12 @@ import numpy as np
 
 from sightline.data.encoding import encode_rle
 from sightline.data.export import categories, category_ids
-from sightline.errors import UserError
-from sightline.files import new_file, new_folder, write_json
+from sightline.data.structures import IGNORED, LabelMap, Prediction
 from sightline.prediction_files.pictures import draw_prediction
 from sightline.prediction_files.sources import ImageFile
 from sightline.prediction_files.words import told
-from sightline.structures import IGNORED, LabelMap, Prediction
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, new_folder, write_json
 
 Form = Literal["table", "jsonl", "coco", "pictures"]
 _TOP = 3  # classes in a line of the table

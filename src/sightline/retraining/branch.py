@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.dvc_store import DvcStore
-from sightline.errors import UserError
+from sightline.pipeline.store import DvcStore
+from sightline.system.errors import UserError
 
 _AUTHOR = "Sightline retrain"
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from sightline.files import append_line
-from sightline.ledger import Ledger, now
+from sightline.registry.ledger import Ledger, now
+from sightline.system.files import append_line
 
 Kind = Literal["new data", "changed", "drift", "age", "forced"]
 _NAMES_SHOWN = 6

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sightline.errors import UserError
 from sightline.retraining.guard import PATIENCE, end_group
+from sightline.system.errors import UserError
 
 HOST = "127.0.0.1"
 Report = Callable[[str], None]

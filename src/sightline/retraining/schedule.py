@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.errors import UserError
 from sightline.retraining.programs import HOST, Background, Report, answers, server_command, wait_until_it_answers
+from sightline.system.errors import UserError
 
 POOL = "local"
 

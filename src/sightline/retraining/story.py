@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sightline.publish import Outcome
+from sightline.registry.outcomes import Outcome
 from sightline.retraining.decision import Decision
 
 _WIDTH = 560  # pixels of a picture at most; Prefect keeps the page in its database

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from sightline.processors import usable_processors
 from sightline.serve.limits import MEGABYTE, Limits, Refusal, Upload
 from sightline.serve.served_model import Input, Options, ServedModel
+from sightline.system.processors import usable_processors
 
 Answer = dict[str, Any]
 _log = logging.getLogger("sightline.serve")

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from sightline.errors import first_line
 from sightline.serve.served_model import ServedModel
+from sightline.system.errors import first_line
 
 _RETRY = 60.0  # seconds until a version that could not be loaded is tried again
 _log = logging.getLogger("sightline.serve")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.errors import UserError
 from sightline.explain import heat_map, surest_targets
 from sightline.serve.limits import Refusal, Upload
 from sightline.serve.served_model import ServedModel
+from sightline.system.errors import UserError
 
 
 def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:

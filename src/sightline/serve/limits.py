@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from sightline.data.image_formats import format_of, open_header, require_whole
-from sightline.errors import first_line
+from sightline.system.errors import first_line
 
 MEGABYTE = 1_000_000
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of its own, beside that of the server

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from sightline.artifact import read_model
+from sightline.artifact.folder import read_model
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, decode, fit, place
 from sightline.data.overlay import class_colour, keypoint_colour
-from sightline.errors import UserError
+from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.explain.targets import has_targets
 from sightline.heads.artifact import holds_head
 from sightline.predict import Predictor, load_predictor
-from sightline.processors import usable_processors
 from sightline.serve.limits import Upload, check_whole, unreadable
-from sightline.structures import UINT8, LabelMap, Prediction
+from sightline.system.errors import UserError
+from sightline.system.processors import usable_processors
 from sightline.tasks.base import Task
 
 Input = tuple[UINT8, Placement]

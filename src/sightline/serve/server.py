@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.applications import Starlette
 
-from sightline.errors import UserError
 from sightline.serve.app import build_app
 from sightline.serve.batching import Batcher
 from sightline.serve.champion import Follower, Holder
 from sightline.serve.limits import Limits
 from sightline.serve.monitoring import Monitoring
 from sightline.serve.served_model import ServedModel
+from sightline.system.errors import UserError
 
 _GRACE = 30  # seconds for requests under way when the server is stopped
 

@@ -20,8 +20,8 @@ from sightline.config.tasks import (
 )
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import SplitStore
-from sightline.models.classifiers import Weights
-from sightline.structures import LabelMap
+from sightline.data.structures import LabelMap
+from sightline.models.classify.classifiers import Weights
 
 if TYPE_CHECKING:
     from sightline.tasks.base import Task

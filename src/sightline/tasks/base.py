@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.data.images import Placement
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.data.structures import FLOAT32, LabelMap, Prediction
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

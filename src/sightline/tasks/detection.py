@@ -12,15 +12,15 @@ from sightline.config.models import Input
 from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.data.structures import LabelMap, Prediction
 from sightline.metrics import detection as metrics
-from sightline.models.dense_detector import DenseDetector
-from sightline.models.detections import into_original, share_found
-from sightline.models.fcos import build_fcos
-from sightline.models.hub import Weights
-from sightline.models.retinanet import build_retinanet
-from sightline.models.two_stage import TwoStageDetector, build_faster_rcnn
-from sightline.structures import LabelMap, Prediction
+from sightline.models.classify.hub import Weights
+from sightline.models.detect.dense_detector import DenseDetector
+from sightline.models.detect.detections import into_original, share_found
+from sightline.models.detect.fcos import build_fcos
+from sightline.models.detect.retinanet import build_retinanet
+from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
+from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Detector = DenseDetector | TwoStageDetector

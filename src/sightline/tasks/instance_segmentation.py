@@ -12,12 +12,12 @@ from sightline.config.models import Input
 from sightline.config.tasks.instance_segmentation import InstanceSegmentation as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.data.structures import LabelMap, Prediction
 from sightline.metrics import detection as metrics
-from sightline.models.detections import into_original, masks_into_original, share_found
-from sightline.models.hub import Weights
-from sightline.models.two_stage import TwoStageDetector, build_faster_rcnn
-from sightline.structures import LabelMap, Prediction
+from sightline.models.classify.hub import Weights
+from sightline.models.detect.detections import into_original, masks_into_original, share_found
+from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
+from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 _SHAPES: dict[str, metrics.Shape] = {

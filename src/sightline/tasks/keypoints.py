@@ -16,7 +16,7 @@ from sightline.config.models import Input
 from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32, LabelMap, Prediction
 from sightline.metrics.average_precision import curves
 from sightline.metrics.boxes import largest_object
 from sightline.metrics.keypoints import (
@@ -28,11 +28,11 @@ from sightline.metrics.keypoints import (
     reference_lengths,
     similarities,
 )
-from sightline.models.classifiers import Weights
-from sightline.models.feature_pyramid import build_body
+from sightline.models.classify.classifiers import Weights
+from sightline.models.detect.feature_pyramid import build_body
 from sightline.models.heatmaps import HeatmapNetwork, draw_heatmaps, read_heatmaps
 from sightline.models.processes import joint_mean
-from sightline.structures import FLOAT32, LabelMap, Prediction
+from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 _LEAST_CELLS = 4  # of a heat map's side

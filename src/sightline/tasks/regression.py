@@ -16,10 +16,10 @@ from sightline.config.models import Input
 from sightline.config.tasks.regression import Regression as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
-from sightline.models.classifiers import Weights, build_classifier
+from sightline.data.structures import LabelMap, Prediction
+from sightline.models.classify.classifiers import Weights, build_classifier
 from sightline.models.processes import joint_mean
-from sightline.structures import LabelMap, Prediction
+from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["mse", "mae", "huber"]

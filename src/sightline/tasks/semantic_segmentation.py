@@ -16,12 +16,12 @@ from sightline.config.models import Input
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as Config
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
-from sightline.errors import UserError
+from sightline.data.structures import FLOAT32, IGNORED, UINT8, LabelMap, Prediction
 from sightline.metrics.segmentation import Overlap, confusion, overlap_of, stacked
-from sightline.models.hub import Weights
+from sightline.models.classify.hub import Weights
 from sightline.models.processes import joint_mean, joint_sum
-from sightline.models.segmenters import build_segmenter
-from sightline.structures import FLOAT32, IGNORED, UINT8, LabelMap, Prediction
+from sightline.models.segment.segmenters import build_segmenter
+from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sightline.disk import disk_error, told_as
-from sightline.errors import UserError
-from sightline.files import work_folder
+from sightline.system.disk import disk_error, told_as
+from sightline.system.errors import UserError
+from sightline.system.files import work_folder
 
 EXPERIMENT = "sightline"
 

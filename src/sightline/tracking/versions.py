@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from sightline.disk import DiskError
+from sightline.system.disk import DiskError
 from sightline.tracking.connection import Connection
 from sightline.tracking.limits import TAG_LENGTH
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from sightline.files import new_file
+from sightline.system.files import new_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -18,19 +18,19 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from sightline.artifact import ModelCard, write_model
+from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.augmentations import Augmentation, Policy, chosen_policy, copies_folder
 from sightline.config.models import Model
 from sightline.config.trainer import Trainer as TrainerConfig
-from sightline.data.datamodule import PreparedData, training_split
 from sightline.data.store import SplitStore, load_labels
-from sightline.errors import UserError
+from sightline.data.structures import LabelMap
 from sightline.models.weights import is_folded
-from sightline.structures import LabelMap
+from sightline.system.errors import UserError
 from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
 from sightline.training.callbacks import build_callbacks
 from sightline.training.checkpoint_file import WholeCheckpoints
+from sightline.training.datamodule import PreparedData, training_split
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.module import Fit
 from sightline.training.resume import RESUME, file_hash, resume_folder, usable_checkpoint

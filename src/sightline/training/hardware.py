@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from sightline.errors import UserError
-from sightline.processors import usable_processors
+from sightline.system.errors import UserError
+from sightline.system.processors import usable_processors
 
 Precision = Literal["32", "bf16", "16"]
 

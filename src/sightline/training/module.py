@@ -13,9 +13,9 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from sightline.config.optimizers import Optimizer, Schedule
-from sightline.data.augmentation import key
-from sightline.data.batch import Batch
+from sightline.data.vary.augmentation import key
 from sightline.tasks.base import Task
+from sightline.training.batch import Batch
 from sightline.training.optimizers import build_optimizer, learning_rate_factor
 
 

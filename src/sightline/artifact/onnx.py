@@ -1,0 +1,151 @@
+"""A task's network as an ONNX graph: uint8 images in, raw outputs by name out; and that graph run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.data.structures import UINT8, LabelMap
+from sightline.system.disk import disk_error
+from sightline.system.errors import UserError
+from sightline.system.files import new_file
+from sightline.tasks.base import Task
+
+SINGLE = "outputs"  # the name of an output that is a tensor, not tensors by name
+INPUT = "images"
+LABELS = "sightline.labels"
+
+
+class _Named(nn.Module):
+    """Returns a task's outputs as a tuple, in the order of their names."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.task(images)
+        return tuple(outputs.values()) if isinstance(outputs, Mapping) else (outputs,)
+
+
+def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
+    """Write a task's network, its normalisation included, for N x size x size x channels uint8 with any N.
+
+    The label map goes into the file's metadata. The file holds no time and no path of this machine: the same weights
+    give the same bytes.
+
+    Raises:
+        UserError: the network cannot be written as a graph.
+    """
+    import onnx
+
+    network, images, names = _prepared(task, size, channels)
+    with new_file(path) as work:
+        try:
+            _export(network, images, names, work)
+        except Exception as error:  # each operator that an exporter lacks raises its own type
+            told = f"{task.kind}: {type(task.network).__name__}: no ONNX: {_first_line(error)}"
+            raise disk_error(error, path) or UserError(told) from None
+        model = onnx.load(str(work))
+        _strip(model.graph)
+        for function in model.functions:
+            _strip(function)
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, {LABELS: json.dumps(task.labels.to_json())})
+        work.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None:
+    """Write the same graph as a `.pt2` file of torch.export, the label map beside it in the file as `labels.json`.
+
+    Raises:
+        UserError: the network cannot be written as a graph.
+    """
+    network, images, _ = _prepared(task, size, channels)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    except Exception as error:
+        raise UserError(
+            f"{task.kind}: {type(task.network).__name__}: torch.export fails: {_first_line(error)}"
+        ) from None
+    with new_file(path) as work:
+        torch.export.save(program, work, extra_files={"labels.json": json.dumps(task.labels.to_json())})
+
+
+def _prepared(task: Task, size: int, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
+    """Return a copy of the network as it is exported, images for it, and the names of its outputs."""
+    if not task.exports:
+        raise UserError(f"{task.kind}: {type(task.network).__name__} decides by its content what to compute; no graph")
+    network = _Named(copy.deepcopy(task).cpu().float()).eval()
+    images = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+    with torch.no_grad():
+        outputs = network.task(images)
+    return network, images, list(outputs) if isinstance(outputs, Mapping) else [SINGLE]
+
+
+def _export(network: nn.Module, images: Tensor, names: list[str], path: Path) -> None:
+    """Trace the network, which takes a tenth of the time; what tracing cannot write, torch's new exporter may."""
+    common: dict[str, Any] = {"input_names": [INPUT], "output_names": names, "external_data": False, "verbose": False}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of a tracer on every shape that it takes for fixed, as sizes are
+        try:
+            axes = {name: {0: "n"} for name in (INPUT, *names)}
+            torch._C._jit_set_onnx_log_enabled(False)  # else it prints its whole graph when it fails
+            torch.onnx.export(network, (images,), str(path), dynamo=False, dynamic_axes=axes, **common)
+        except Exception:  # RuntimeError, TypeError, OnnxExporterError, ...
+            shapes = ({0: torch.export.Dim.DYNAMIC},)
+            torch.onnx.export(network, (images,), str(path), dynamo=True, dynamic_shapes=shapes, **common)
+
+
+def _strip(graph: Any) -> None:
+    """Remove what exporters write down of the source: files, lines, and names of modules."""
+    graph.doc_string = ""
+    parts = [graph.node, graph.value_info]
+    parts += [graph.input, graph.output, graph.initializer] if hasattr(graph, "initializer") else []
+    for part in (one for some in parts for one in some):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for attribute in (one for node in graph.node for one in node.attribute):
+        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            _strip(inner)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+class OnnxNetwork:
+    """An exported network, run on the CPU.
+
+    Args:
+        path: the file.
+        threads: for each call, which then sleep while they wait, so that the processor can be shared; None: one per
+            core, which spin.
+
+    Attributes:
+        labels: the label map in the file.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._names = [output.name for output in self._session.get_outputs()]
+        self.labels = LabelMap.from_json(json.loads(self._session.get_modelmeta().custom_metadata_map[LABELS]))
+
+    def __call__(self, images: UINT8) -> Any:
+        """N x S x S x C uint8 -> what the task's `forward` returns."""
+        values = [torch.from_numpy(value) for value in self._session.run(self._names, {INPUT: images})]
+        return values[0] if self._names == [SINGLE] else dict(zip(self._names, values, strict=True))

@@ -1,0 +1,150 @@
+"""Embedded data: coloured digits on crops of two photographs, with every label known by construction.
+
+The 1,797 scans are shared by all splits: the same scan may appear, turned and coloured otherwise, in train and in test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from sightline.data.encoding import encode_png, encode_rle
+from sightline.data.raw.annotations import map_names
+from sightline.data.raw.builtin import DIGITS, scanned_digits
+from sightline.data.raw.formats.source import Source
+from sightline.data.structures import FLOAT32, UINT8, Sample
+
+# Values: number of objects, and mean grey level 0..1.
+SCENES = replace(DIGITS, values=("objects", "brightness"), semantic=map_names(DIGITS.classes))
+PHOTOGRAPHS = ("china", "flower")
+MASK = NDArray[np.bool_]
+_SIDES = (20, 40)  # pixels of a scan's side
+_TURN = 20.0  # degrees
+_INK = 145  # of 255: ink from here on belongs to the object
+_HIDDEN = 0.25  # share of an object that others may cover
+_CONTRAST = 70  # grey levels
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image H x W x 3 and its objects: classes and visible masks, which never overlap."""
+
+    image: UINT8
+    classes: tuple[int, ...]
+    masks: tuple[MASK, ...]
+    photograph: str
+
+
+class ScenesSource(Source):
+    """Scenes 0..count-1; each depends only on the seed and its number."""
+
+    def __init__(self, count: int, size: int, max_objects: int, seed: int) -> None:
+        self.count, self.size, self.max_objects, self.seed = count, size, max_objects, seed
+        self.labels, self.ignored = SCENES, []
+        photographs(), scanned_digits()  # loaded once, before threads ask for samples
+
+    def __len__(self) -> int:
+        return self.count
+
+    def sample(self, index: int) -> Sample:
+        """Return one scene with all that is known of it; its label is the largest object's class."""
+        rng = Generator(Philox(key=np.array([self.seed, index], np.uint64)))
+        scene = draw_scene(rng, self.size, self.max_objects)
+        areas = [int(mask.sum()) for mask in scene.masks]
+        semantic = np.zeros((self.size, self.size), np.uint8)
+        for mask, digit in zip(scene.masks, scene.classes, strict=True):
+            semantic[mask] = digit + 1
+        return Sample(
+            f"scene/{index:05}",
+            encode_png(scene.image),
+            label=scene.classes[int(np.argmax(areas))],
+            labels=sorted(set(scene.classes)),
+            boxes=np.stack([box_of(mask) for mask in scene.masks]),
+            box_labels=list(scene.classes),
+            iscrowd=[False] * len(areas),
+            area=[float(area) for area in areas],
+            instances=[encode_rle(mask) for mask in scene.masks],
+            semantic=semantic,
+            values=[float(len(areas)), float(cv2.cvtColor(scene.image, cv2.COLOR_RGB2GRAY).mean() / 255)],
+            attributes={"photograph": scene.photograph, "objects": len(areas)},
+        )
+
+
+def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
+    """Return a crop of a photograph with 1..max_objects digits on it."""
+    number = int(rng.integers(len(PHOTOGRAPHS)))
+    photograph = photographs()[number]
+    top, left = (int(rng.integers(0, side - size + 1)) for side in photograph.shape[:2])
+    image = photograph[top : top + size, left : left + size].copy()
+    scans, targets = scanned_digits()
+    classes: list[int] = []
+    masks: list[MASK] = []
+    inks: list[MASK] = []  # whole objects, also where later ones cover them
+    for _ in range(int(rng.integers(1, max_objects + 1))):
+        scan = int(rng.integers(len(scans)))
+        placed = _place(rng, scans[scan], inks, masks, size)
+        if placed is None:
+            continue
+        ink, alpha = placed
+        image = paint(image, alpha, _contrasting(rng, image[ink]))
+        masks = [mask & ~ink for mask in masks] + [ink]
+        inks.append(ink)
+        classes.append(int(targets[scan]))
+    return Scene(image, tuple(classes), tuple(masks), PHOTOGRAPHS[number])
+
+
+def box_of(mask: MASK) -> FLOAT32:
+    """Return the tight xyxy box of a mask; its right and lower edges lie behind the last pixel."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+
+
+@cache
+def photographs() -> tuple[UINT8, UINT8]:
+    """Return scikit-learn's two photographs, in the order of `PHOTOGRAPHS`."""
+    from sklearn.datasets import load_sample_images
+
+    china, flower = load_sample_images().images  # 427 x 640 x 3 each
+    return china, flower
+
+
+def _place(rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int) -> tuple[MASK, FLOAT32] | None:
+    """Return mask and opacity 0..1, size x size, of an object that covers no other much; None if it has no place."""
+    side = rng.uniform(*_SIDES)
+    angle = rng.uniform(-_TURN, _TURN)
+    for _ in range(_TRIES):
+        centre = rng.uniform(side / 2, size - side / 2, 2)
+        turn = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
+        turn[:, 2] += centre - 3.5
+        grey = cv2.warpAffine(scan, turn, (size, size), flags=cv2.INTER_CUBIC)
+        ink = grey >= _INK
+        framed = not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
+        left = [(mask & ~ink).sum() / whole.sum() for mask, whole in zip(masks, inks, strict=True)]
+        touched = [(whole & ink).sum() / ink.sum() for whole in inks]
+        if framed and min(left, default=1) >= 1 - _HIDDEN and max(touched, default=0) <= _HIDDEN:
+            return ink, np.clip((grey.astype(np.float32) - _INK + 40) / 80, 0, 1)  # edges 80 grey levels wide
+    return None
+
+
+def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:
+    """Return a colour whose brightness is far from that of nine in ten of the N x 3 pixels it will cover."""
+    colours = rng.uniform(0, 255, (_TRIES, 3))
+    apart = np.abs((colours @ LUMA)[:, None] - covered @ LUMA)
+    distances = np.quantile(apart, 0.1, axis=1)
+    enough = np.flatnonzero(distances >= _CONTRAST)
+    chosen = enough[0] if enough.size else int(distances.argmax())
+    colour: FLOAT32 = colours[chosen].astype(np.float32)
+    return colour
+
+
+def paint(image: UINT8, alpha: FLOAT32, colour: FLOAT32) -> UINT8:
+    """Return H x W x 3 with a colour laid over it, H x W opacities 0..1."""
+    mixed = image + alpha[..., None] * (colour - image)
+    return np.rint(mixed).astype(np.uint8)

@@ -1,0 +1,169 @@
+"""Preflight of single images: every one is opened and decoded in full before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.data.images import read
+from sightline.data.raw.findings import Finding
+from sightline.data.raw.formats.source import Source, Unreadable
+from sightline.data.raw.image_checks import hints, read_to_its_end
+from sightline.data.raw.names import is_utf8
+from sightline.data.raw.signature import Signature, sign
+from sightline.data.structures import Sample, SplitName
+from sightline.system.errors import first_line
+from sightline.system.processors import usable_processors
+
+_CHUNK = 64  # samples per piece of work, so that threads cost little for tiny images
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of a sample after its image is let go.
+
+    Attributes:
+        index: its number in the source.
+        size: bytes of the encoded image.
+        height, width: pixels of the upright image.
+        channels: 1 for grey, 3 for colour.
+        sha256: hash of the encoded bytes, hexadecimal.
+        signature: by which nearly equal images are found.
+        label: class of the whole image, -1 for none.
+        present: classes that are in the image in any way, ascending.
+        objects: class of each box.
+        crowds: class of each box that is a crowd, which is neither learnt nor scored.
+        pixels: pixels of each class, where the sample has a semantic mask and no boxes.
+        ignored: pixels of no class, where it has such a mask.
+        values: regression targets.
+        truth: hash of all that is known beside the label; empty where that is nothing.
+        batch: the batch that brought it, "" for the first data.
+        white: of 16-bit images the stored value that becomes 255, else 0.
+    """
+
+    index: int
+    source: str
+    size: int
+    height: int
+    width: int
+    channels: int
+    sha256: str
+    signature: Signature
+    label: int
+    split: SplitName | None
+    group: str | None
+    present: tuple[int, ...] = ()
+    objects: tuple[int, ...] = ()
+    crowds: tuple[int, ...] = ()
+    pixels: tuple[int, ...] = ()
+    ignored: int = 0
+    values: tuple[float, ...] = ()
+    truth: str = ""
+    batch: str = ""
+    white: int = 0
+
+
+def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None, list[Finding]]]:
+    """Yield the record (none where the sample is bad) and the findings of each sample, in order."""
+
+    def inspect_chunk(start: int) -> list[tuple[Record | None, list[Finding]]]:
+        return [inspect(source, index, max_pixels) for index in range(start, min(start + _CHUNK, len(source)))]
+
+    pool = ThreadPoolExecutor(usable_processors())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's hints on single files; what matters becomes a finding
+        try:
+            for chunk in pool.map(inspect_chunk, range(0, len(source), _CHUNK)):
+                yield from chunk
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None, list[Finding]]:
+    """Return the record of one sample (none where it is bad) and what is to be said of it."""
+    try:
+        sample, found = source.examined(index)
+    except Unreadable as error:
+        return None, [Finding(error.code, error.source, error.reason)]
+    if any(finding.bad for finding in found):
+        return None, found
+    try:
+        if not is_utf8(sample.source):
+            raise Unreadable(sample.source, "its name is not UTF-8", "bad_name")
+        stored = read_to_its_end(sample, max_pixels)
+        colour, grey = (read(sample.image, channels) for channels in (3, 1))  # a model may want either
+    except Unreadable as error:
+        return None, [Finding(error.code, error.source, error.reason)]
+    except (ValueError, MemoryError) as error:
+        return None, [Finding("undecodable", sample.source, first_line(error))]
+    height, width = grey.pixels.shape[:2]
+    if sample.semantic is not None and sample.semantic.shape != (height, width):
+        rows, columns = sample.semantic.shape
+        told = f"its mask is {columns} x {rows}, the upright image {width} x {height}"
+        return None, [Finding("size_differs", sample.source, told)]
+    pixels = _pixels(sample, len(source.labels))
+    record = Record(
+        index=index,
+        source=sample.source,
+        size=len(sample.image),
+        height=height,
+        width=width,
+        channels=stored.channels,
+        white=0 if colour.highest is None else colour.white,
+        sha256=hashlib.sha256(sample.image).hexdigest(),
+        signature=sign(np.ascontiguousarray(grey.pixels[..., 0])),
+        label=sample.label,
+        split=sample.split,
+        group=sample.group,
+        present=_present(sample, pixels),
+        objects=tuple(sample.box_labels),
+        crowds=tuple(label for label, crowd in zip(sample.box_labels, sample.iscrowd, strict=False) if crowd),
+        pixels=pixels,
+        ignored=0 if sample.semantic is None or not pixels else sample.semantic.size - sum(pixels),
+        values=tuple(sample.values),
+        truth=truth_of(sample),
+        batch=sample.batch,
+    )
+    return record, hints(sample.source, stored, colour) + found
+
+
+def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:
+    if sample.semantic is None or sample.boxes is not None:
+        return ()
+    counted: list[int] = np.bincount(sample.semantic.ravel(), minlength=256)[:classes].tolist()
+    return tuple(counted)
+
+
+def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
+    told = {sample.label, *sample.labels, *sample.box_labels, *(label for label, count in enumerate(pixels) if count)}
+    return tuple(sorted(told - {-1}))
+
+
+def truth_of(sample: Sample) -> str:
+    """Return a hash by which copies of an image with other annotations are told apart."""
+    plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
+    arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
+    if not any(plain) and not arrays:
+        return ""
+    joined = hashlib.sha256(json.dumps(plain).encode())
+    for array in arrays:
+        joined.update(array.tobytes())
+    return joined.hexdigest()
+
+
+def find_other_ranges(records: Sequence[Record]) -> list[Finding]:
+    """Return a finding where 16-bit images of one data set are not brought to 8 bits by the same scale."""
+    ranges: dict[int, list[str]] = {}
+    for record in records:
+        if record.white:
+            ranges.setdefault(record.white, []).append(record.source)
+    if len(ranges) < 2:
+        return []
+    told = ", ".join(f"0 to {white} in {len(sources)} (as {sources[0]})" for white, sources in sorted(ranges.items()))
+    return [Finding("other_ranges", "16-bit images", f"taken as {told}: their brightness cannot be compared")]

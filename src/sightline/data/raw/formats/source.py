@@ -1,0 +1,273 @@
+"""What every format offers: its classes, and its samples one at a time."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sightline.data.raw.findings import Code, Finding
+from sightline.data.structures import LabelMap, Sample, SplitName
+from sightline.system.errors import UserError
+
+# What cameras, scanners and data sets call the formats that are read; the bytes decide which of them it is.
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".avif",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".jp2",
+        ".j2k",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+    ]
+)
+
+# What operating systems, archives and tools leave behind, in lower case; hidden files are left out anyway.
+_LEFT_BEHIND = frozenset(
+    {
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "__pycache__",
+    }
+)
+
+_MISSING = frozenset({"nan", "na", "n/a", "null", "<na>", "#n/a", "~"})  # as tables tell them; "none" may be a class
+
+_TOLD = 10  # lines of an error; more would hide the first
+
+
+class Unreadable(Exception):  # noqa: N818 - the finding is named so
+    """A sample that cannot be had; `code` tells of what kind of finding that is."""
+
+    def __init__(self, source: str, reason: str, code: Code = "unreadable") -> None:
+        self.source, self.reason, self.code = source, reason, code
+        super().__init__(f"{source}: {reason}")
+
+
+class Source(ABC):
+    """Samples in an order that is the same on every machine; only the image asked for is in memory.
+
+    Attributes:
+        labels: the classes.
+        ignored: files below the root that are no images; hidden ones are left out.
+        findings: what was found when the source was opened.
+        sample_labels: the class of each sample where that is all that is known of it, else None.
+    """
+
+    labels: LabelMap
+    ignored: list[str]
+    findings: Sequence[Finding] = ()
+    sample_labels: Sequence[int] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample:
+        """Return one sample; it may be asked for from several threads, and again.
+
+        Raises:
+            Unreadable: the image or its annotation cannot be used.
+        """
+
+    def examined(self, index: int) -> tuple[Sample, list[Finding]]:
+        """Return one sample with what was found in its annotations.
+
+        Raises:
+            Unreadable: the image or its annotation cannot be used.
+        """
+        return self.sample(index), []
+
+
+class FolderSource(Source):
+    """Samples that are image files below a root, each known by its path before it is opened."""
+
+    @abstractmethod
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+
+
+class Entry(NamedTuple):
+    """What is known of an image file before it is opened."""
+
+    path: str  # below the root, /-separated
+    label: int
+    split: SplitName | None = None
+    group: str | None = None
+    attributes: dict[str, Any] | None = None
+    labels: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+class FileSource(FolderSource):
+    """Image files below a root, in the order of their paths."""
+
+    def __init__(
+        self,
+        root: Path,
+        labels: LabelMap,
+        entries: Sequence[Entry],
+        ignored: Sequence[str] = (),
+        findings: Sequence[Finding] = (),
+    ) -> None:
+        self.root, self.labels, self.ignored, self.findings = root, labels, sorted(ignored), findings
+        self.entries = sorted(entries, key=lambda entry: entry.path)
+        plain = not any(entry.labels or entry.values for entry in self.entries)
+        self.sample_labels = [entry.label for entry in self.entries] if plain and labels.classes else None
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def path(self, index: int) -> str:
+        """Return the path of an image below the root, /-separated."""
+        return self.entries[index].path
+
+    def sample(self, index: int) -> Sample:
+        """Return one sample with the bytes of its file."""
+        entry = self.entries[index]
+        return Sample(
+            entry.path,
+            read_image(self.root, entry.path),
+            split=entry.split,
+            group=entry.group,
+            label=entry.label,
+            labels=list(entry.labels),
+            values=list(entry.values),
+            attributes=entry.attributes or {},
+        )
+
+
+def read_image(root: Path, path: str) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        Unreadable: it cannot be opened.
+    """
+    try:
+        return (root / path).read_bytes()
+    except OSError as error:
+        raise Unreadable(path, f"cannot be opened: {error.strerror}") from None
+
+
+def require_root(root: Path) -> None:
+    """Check that the folder of raw files is there.
+
+    Raises:
+        UserError: it is missing or no folder.
+    """
+    if not root.is_dir() and root.parts[:1] and root.parts[0].startswith("~"):
+        whole = f", e.g. {root.expanduser()}" if root.parts[0] == "~" else ""
+        raise UserError(f"{root}: ~ does not stand for a home folder here; write the whole path as `root`{whole}")
+    if not root.is_dir():
+        problem = "is a file, not a folder" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {problem}; put the raw files there, or correct `root` in params.yaml")
+
+
+def refuse(place: object, mistakes: Sequence[str]) -> None:
+    """Stop where there are mistakes, with the first of them.
+
+    Raises:
+        UserError: with one line per mistake, ten at most.
+    """
+    if mistakes:
+        more = [f"{place}: and {len(mistakes) - _TOLD} more mistakes"] if len(mistakes) > _TOLD else []
+        raise UserError([*mistakes[:_TOLD], *more])
+
+
+def require_two_classes(place: object, labels: LabelMap) -> None:
+    """Check that there is something to tell apart.
+
+    Raises:
+        UserError: fewer than two classes.
+    """
+    if len(labels) < 2:
+        only = f"only the class {labels.classes[0]!r}" if labels.classes else "no class"
+        raise UserError(
+            f"{place}: {only}; a classifier needs images of at least two classes, add some or correct `root`"
+        )
+
+
+def name_of(text: str) -> str:
+    """Return a name as it is compared: macOS takes accents apart (NFD) where others keep them together (NFC)."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def find_doubtful_names(classes: Sequence[str]) -> list[Finding]:
+    """Return a finding for each class that differs from another by case only, or that reads like a missing value."""
+    same: dict[str, list[str]] = {}
+    for name in classes:
+        same.setdefault(name.casefold(), []).append(name)
+    findings = [
+        Finding("doubtful_class", f"class {own[0]}", f"differs from {', '.join(own[1:])} in upper and lower case only")
+        for own in same.values()
+        if len(own) > 1
+    ]
+    missing = [name for name in classes if name.casefold() in _MISSING]
+    return findings + [Finding("doubtful_class", f"class {name}", "reads like a missing value") for name in missing]
+
+
+def visible_folders(folder: Path) -> list[str]:
+    """Return the names of the folders directly in `folder`, sorted, without hidden ones."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not _is_nothing(path.name))
+    except OSError as error:
+        raise _closed(error) from None
+
+
+def _is_nothing(name: str) -> bool:
+    """Tell whether a file or folder is no part of any data set: hidden, or left behind by a system or a tool."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def _closed(error: OSError) -> UserError:
+    return UserError(f"{error.filename}: cannot be listed: {error.strerror}; correct its permissions")
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Yield every file below `folder` as a /-separated path relative to it, without hidden ones; follows links.
+
+    What systems and tools leave behind counts as hidden.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise _closed(error)
+
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_nothing(name))
+        above = Path(parent).relative_to(folder)
+        yield from ((above / name).as_posix() for name in sorted(names) if not _is_nothing(name))
+
+
+def is_image(path: str) -> bool:
+    """Tell by its suffix whether a file claims to be an image."""
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - a Path per file costs 3x as much

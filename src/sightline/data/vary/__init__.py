@@ -1,0 +1,1 @@
+"""Variants of training images: policies, their geometry, copies."""

@@ -1,0 +1,1 @@
+"""Measures trained models on the test split: metrics with intervals, slices, parity, pictures."""

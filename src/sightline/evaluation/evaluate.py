@@ -1,0 +1,165 @@
+"""Measures a model on the test split: metrics, bootstrap intervals, one row per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightline.artifact.folder import read_onnx
+from sightline.config.evaluation import Evaluation
+from sightline.config.metrics import unknown_metric
+from sightline.data.cache import counted, decoded
+from sightline.data.store import SplitStore, load_labels
+from sightline.data.structures import Prediction
+from sightline.evaluation.parity import Batch, compare_engines, headline_value
+from sightline.heads.artifact import HeadCard
+from sightline.metrics.by_kind import metrics_of, names_of, whole
+from sightline.metrics.resampling import FLOAT64, resampled_counts
+from sightline.metrics.truth import truth_hashes
+from sightline.predict import Predictor, load_predictor
+from sightline.system.device import chosen_device
+from sightline.system.errors import UserError
+from sightline.system.files import write_json
+from sightline.tasks.base import Measurement, Task
+
+
+def evaluate_model(
+    model: Path, prepared: Path, settings: Evaluation, folder: Path, headline: str | None = None
+) -> dict[str, Any]:
+    """Measure a model directory on the test split of a prepared data set.
+
+    Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample, with the hash of its `truth`) and a
+    CSV per table. It is torch's network that is measured; `onnx` in `metrics.json` tells how the exported one compares,
+    see `parity`.
+
+    Args:
+        model: the model directory.
+        prepared: folder of the prepared data set.
+        settings: resamples, confidence, calibration bins, batch size.
+        folder: an existing folder.
+        headline: the metric by which the model is judged; None: that of its kind of task.
+
+    Returns:
+        The values of `metrics.json`.
+
+    Raises:
+        UserError: the model's classes are not those of the data, or the headline metric is unknown or not measurable.
+    """
+    predictor = load_predictor(model, chosen_device(), engine="torch")
+    check_labels(predictor, prepared, model)
+    known = names_of(predictor.task.kind, predictor.task.labels)
+    if headline is not None and headline not in known:
+        raise UserError(f"evaluation.headline.{model.name}: {unknown_metric(headline, known)}")
+    store = SplitStore(prepared / "test")
+    truth, bins = _truth(store, predictor.task), settings.calibration_bins
+    measured = predictor.task.measure(_predict(predictor, store, settings.batch_size), truth, bins)
+    measured = replace(measured, headline=headline or measured.headline)
+    metrics = with_intervals(predictor.task, measured, settings)
+    onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
+    if onnx is not None:
+        batches = _batches(predictor, store, settings.batch_size)
+        metrics["onnx"] = compare_engines(predictor.task.cpu(), onnx, batches, truth, bins, measured)
+    write_json(folder / "metrics.json", metrics)
+    rows = measured.rows.assign(truth=truth_hashes(truth, [*predictor.task.targets, *predictor.task.truth_fields]))
+    rows.to_parquet(folder / "predictions.parquet", index=False)
+    for name, table in measured.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    return metrics
+
+
+def read_settings(path: Path) -> Evaluation:
+    """Read what the stage `settings` wrote.
+
+    Raises:
+        UserError: it did not.
+    """
+    try:
+        return Evaluation.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not the settings of an evaluation: {error}; delete it and run `dvc repro`") from None
+
+
+def comparable_numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """Return the metrics that `dvc metrics` should compare: plain numbers, and the headline's interval."""
+    headline = metrics["headline"]
+    settings = ("samples", "confidence")
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, float) and name not in settings}
+    return numbers | {f"{headline['name']}_{bound}": headline[bound] for bound in ("low", "high")}
+
+
+def check_labels(predictor: Predictor, prepared: Path, model: Path) -> None:
+    """Refuse a model whose label map is not that of the data.
+
+    Raises:
+        UserError: showing both maps.
+    """
+    theirs, ours = load_labels(prepared), predictor.card.labels
+    if theirs.sha256 != ours.sha256:
+        raise UserError(
+            f"{model}: its classes are {list(ours.classes)}, those of {prepared} are {list(theirs.classes)}; "
+            "train again with dvc repro"
+        )
+
+
+def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> dict[str, Any]:
+    """Add percentile bootstrap intervals (Efron and Tibshirani 1993, section 13.3) to the metrics.
+
+    Args:
+        task: of the model.
+        measured: on N samples.
+        settings: number of resamples and confidence.
+
+    Raises:
+        UserError: the headline metric has nothing to measure, as precision of a class that is never predicted.
+    """
+    draws: dict[str, list[FLOAT64]] = {}
+    every = metrics_of(task.kind, measured.rows, task.labels)
+    metrics = whole(every) | {measured.headline: every[measured.headline]}
+    value = headline_value(task, measured, measured.headline)
+    if not np.isfinite(value):
+        raise UserError(f"evaluation.headline: {measured.headline}: nothing to measure on the test split")
+    for counts in resampled_counts(len(measured.rows), settings.resamples):
+        for name, metric in metrics.items():
+            draws.setdefault(name, []).append(metric(counts))
+    tail = (1 - settings.confidence) / 2
+    intervals = {
+        name: [float(edge) for edge in np.nanquantile(np.concatenate(values), [tail, 1 - tail])]
+        for name, values in draws.items()
+    }
+    low, high = intervals[measured.headline]
+    headline = {"name": measured.headline, "value": value, "low": low, "high": high}
+    return {
+        "task": task.kind,
+        "headline": headline,
+        "samples": len(measured.rows),
+        "confidence": settings.confidence,
+        **measured.values,
+        measured.headline: value,
+        "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
+    }
+
+
+def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:
+    for pixels, placements in _batches(predictor, store, batch_size):
+        yield from predictor.predict_pixels(pixels, placements)
+
+
+def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Batch]:
+    image = predictor.card.input
+    with counted(len(store), "predicting") as advance:
+        for start in range(0, len(store), batch_size):
+            images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
+            yield decoded(images, image.size, image.channels, image.resize)
+            advance(len(images))
+
+
+def _truth(store: SplitStore, task: Task) -> pd.DataFrame:
+    always = ("id", "source", "height", "width")
+    return pd.DataFrame({name: store.column(name) for name in (*always, *task.targets, *task.truth_fields)})

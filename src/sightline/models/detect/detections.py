@@ -1,0 +1,70 @@
+"""Detected objects on their way from a network's input to the original image, and how many of them were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from sightline.data.encoding import encode_rle
+from sightline.data.images import Placement
+from sightline.data.structures import FLOAT32
+
+_ENOUGH = 0.5  # overlap of an object that is found
+_LIKELY = 0.5  # chance from which on a pixel belongs to an object
+
+
+def into_original(boxes: FLOAT32, placement: Placement) -> FLOAT32:
+    """N x 4 xyxy boxes of the input -> of the original image, clipped to it."""
+    moved = placement.into_original(boxes)
+    moved[:, 0::2] = moved[:, 0::2].clip(0, placement.width)
+    moved[:, 1::2] = moved[:, 1::2].clip(0, placement.height)
+    return moved
+
+
+def masks_into_original(masks: FLOAT32, boxes: FLOAT32, placement: Placement) -> list[dict[str, Any]]:
+    """Draw masks that are relative to their boxes into the original image.
+
+    Args:
+        masks: N x M x M, the chance that a part of the box belongs to the object.
+        boxes: N x 4 xyxy in pixels of the input.
+        placement: of the original in the input.
+
+    Returns:
+        N run-length encodings of the original's size; a pixel belongs to the object where its chance is above one half.
+    """
+    drawn = []
+    for mask, (x1, y1, x2, y2) in zip(masks, placement.into_original(boxes), strict=True):
+        # torchvision's own way rounds boxes to whole pixels, by which small objects would move.
+        padded = np.pad(mask, 1)
+        scale_x, scale_y = (x2 - x1) / len(mask), (y2 - y1) / len(mask)
+        matrix = np.array([[scale_x, 0, x1 - 0.5 * scale_x - 0.5], [0, scale_y, y1 - 0.5 * scale_y - 0.5]])
+        whole = cv2.warpAffine(padded, matrix, (placement.width, placement.height), flags=cv2.INTER_LINEAR)
+        drawn.append(encode_rle(whole > _LIKELY))
+    return drawn
+
+
+def share_found(found: Sequence[dict[str, Tensor]], boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
+    """Return the share of true objects that are found, with as many guesses as there are objects: a scalar in 0..1.
+
+    An object is found if one of its image's G surest predictions, G being the number of objects there, has its class
+    and overlaps it by half. Without any object the share is 1.
+
+    Args:
+        found: for each image `boxes`, `labels` and `scores`, the surest first.
+        boxes: for each image G x 4 true boxes.
+        labels: for each image G class ids.
+    """
+    hits, total = 0, 0
+    for said, own, label in zip(found, boxes, labels, strict=True):
+        count = len(own)
+        near = box_iou(own, said["boxes"][:count]) >= _ENOUGH
+        same = label[:, None] == said["labels"][None, :count]
+        hits += int((near & same).any(1).sum())
+        total += count
+    return torch.tensor(hits / total if total else 1.0, device=boxes[0].device)

@@ -1,0 +1,1 @@
+"""What DVC runs: the processes of stages, its store, and reproduction side by side."""

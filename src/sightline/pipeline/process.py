@@ -1,0 +1,84 @@
+"""How a pipeline script starts: quiet libraries, checked params, errors as lines with exit code 2."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sightline.system.disk import disk_error
+from sightline.system.errors import UserError
+
+# Telemetry and update checks are off unless the user has set the variable.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+# OpenMP's threads spin for milliseconds at each barrier. Alone that saves a small network a tenth to a fifth of its
+# time; beside another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly.
+SHARING = {"GOMP_SPINCOUNT": "1000"}
+
+
+# glibc gives large blocks back to the kernel as soon as they are free, and a network's next batch takes them again, a
+# page fault for every 4 KiB: more than half of the time at 224 px (docs/performance.md). So they are kept.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 1 << 30
+
+
+def set_up_process() -> None:
+    """Switch off every library's telemetry, share the processor, keep memory; to be called before torch is imported."""
+    for name, value in (QUIET | SHARING).items():
+        os.environ.setdefault(name, value)
+    if sys.platform == "linux" and not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        with suppress(AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def fail(error: Exception) -> int:
+    """Print the lines of what a user can mend, bad input or a full disk, and return its exit code; raise others again.
+
+    It is the one place where programs end; what they write themselves is undone where it is written.
+    """
+    told = error if isinstance(error, UserError) else disk_error(error)
+    if told is None:
+        raise error
+    for line in told.lines:
+        print(line, file=sys.stderr)
+    return 2
+
+
+def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = True) -> None:
+    """Run `stage(params, *arguments)` with the checked params of `root/params.yaml`, and exit.
+
+    Stages that augment nothing leave `policies` out of the check and save the import of Albumentations.
+
+    DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache.
+    """
+    set_up_process()
+    from sightline.config import load_params
+
+    try:
+        stage(load_params(root / "params.yaml", policies), *sys.argv[1:])
+    except Exception as error:
+        code = fail(error)
+        _restore_outputs()
+        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _restore_outputs() -> None:
+    name = os.environ.get("DVC_STAGE")
+    if name:
+        command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", name]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # the first run has nothing to restore

@@ -1,0 +1,1 @@
+"""What the machine gives: files, disks, devices, processors, and errors for users."""

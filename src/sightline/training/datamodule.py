@@ -1,0 +1,228 @@
+"""The one LightningDataModule: the raw cache of a prepared data set as batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.nn.functional import one_hot
+from torch.utils.data import DataLoader, Dataset
+
+from sightline.config.augmentations import Policy, divide_policy
+from sightline.data.cache import raw_pixels
+from sightline.data.images import Resize
+from sightline.data.store import SplitStore, load_labels
+from sightline.data.structures import UINT8
+from sightline.data.vary.augmentation import Augmenter, key
+from sightline.data.vary.geometry import SPATIAL, Annotations, Geometry, as_tensors
+from sightline.training.batch import Batch
+from sightline.training.mixing import Mixer
+from sightline.training.sampling import EpochSampler
+
+Loader = DataLoader[Batch]
+WHOLE = ("label", "labels", "values")  # fields that tell of a whole image
+
+
+class Batches(Dataset[Batch]):
+    """Makes whole batches at a time, which costs far less than joining single samples.
+
+    Args:
+        pixels: N x H x W x C uint8.
+        targets: arrays of length N, by name.
+        ids: N sample ids, the source of each sample's randomness.
+        augment: changes an image for (epoch, id); None leaves images as they are.
+        annotations: what lies on the images, changed together with them; None for tasks that look at whole images.
+        fields: names of the annotations that are targets.
+        mixer: mixes the images of a batch; None leaves them apart.
+        classes: how many there are, into which mixed labels are divided.
+    """
+
+    def __init__(
+        self,
+        pixels: UINT8,
+        targets: dict[str, Tensor],
+        ids: Sequence[str],
+        augment: Augmenter | None = None,
+        annotations: Annotations | None = None,
+        fields: Sequence[str] = (),
+        mixer: Mixer | None = None,
+        classes: int = 0,
+    ) -> None:
+        self.pixels, self.targets, self.ids, self.augment = pixels, targets, ids, augment
+        self.annotations, self.fields = annotations, fields
+        self.mixer, self.classes = mixer, classes
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitems__(self, drawn: list[tuple[int, int]]) -> Batch:
+        """Return the batch of (epoch, index) pairs."""
+        chosen = np.array([index for _, index in drawn])
+        images = self.pixels[chosen]
+        rows = torch.from_numpy(chosen)
+        targets: dict[str, Any] = {name: values[rows] for name, values in self.targets.items()}
+        if self.annotations is not None:
+            geometries = self._with_geometry(images, drawn)
+            if self.mixer is not None:
+                images, geometries = self.mixer.drawn(images, geometries, drawn[0][0], self.ids[drawn[0][1]])
+            targets |= as_tensors(geometries, self.fields)
+        else:
+            if self.augment is not None:
+                for place, (epoch, index) in enumerate(drawn):
+                    images[place] = self.augment(images[place], epoch, self.ids[index])
+            if self.mixer is not None:
+                images, targets = self._mixed(self.mixer, images, targets, drawn)
+        return Batch(torch.from_numpy(images), targets, drawn[0][0])
+
+    def _mixed(
+        self, mixer: Mixer, images: UINT8, targets: dict[str, Tensor], drawn: list[tuple[int, int]]
+    ) -> tuple[UINT8, dict[str, Tensor]]:
+        """Return mixed images with N x K float32 labels, whichever of `label` and `labels` there is."""
+        [name] = [name for name in ("label", "labels") if name in targets]
+        own = targets[name]
+        whole = own.float() if own.ndim == 2 else one_hot(own, self.classes).float()
+        epoch, first = drawn[0]
+        images, labels = mixer.labelled(images, whole.numpy(), epoch, self.ids[first])
+        return images, {**targets, name: torch.from_numpy(labels)}
+
+    def _with_geometry(self, images: UINT8, drawn: list[tuple[int, int]]) -> list[Geometry]:
+        """Return the geometry of each image, both changed together."""
+        assert self.annotations is not None
+        geometries = []
+        for place, (epoch, index) in enumerate(drawn):
+            geometry = self.annotations[index]
+            if self.augment is not None:
+                images[place], geometry = self.augment.with_geometry(images[place], geometry, epoch, self.ids[index])
+            geometries.append(geometry)
+        return geometries
+
+
+class PreparedData(LightningDataModule):
+    """Training and validation batches of a prepared data set; it never opens the test split.
+
+    Args:
+        folder: `data/prepared/NAME`.
+        targets: the fields of a sample that the task reads.
+        size, channels, resize: the network's input.
+        augment: the policy for training images.
+        copies: a folder with variants of the training samples. They are taken as they are, beside the originals, and
+            the policy draws no others; None where there are none.
+        batch_size: per process.
+        num_workers: loader processes.
+        seed: of order and augmentation.
+        balanced: whether each class is equally frequent in training batches.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        targets: Sequence[str],
+        *,
+        size: int,
+        channels: int,
+        resize: Resize,
+        augment: Policy,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        balanced: bool = False,
+        copies: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.data: dict[str, Batches] = {}
+        labels = load_labels(folder)
+        stores = {"train": training_split(folder, copies), "val": SplitStore(folder / "val")}
+        self.classes = stores["train"].labels if balanced else None
+        transforms, mixing = divide_policy(augment)
+        varies = transforms not in ("none", []) and copies is None
+        spatial = any(name in SPATIAL for name in targets)
+        for split, store in stores.items():
+            learned = split == "train"
+            self.data[split] = Batches(
+                raw_pixels(store, size, channels, resize),
+                {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
+                store.ids,
+                Augmenter(transforms, seed, labels.mirrored) if learned and varies else None,
+                Annotations(store, targets, size, resize) if spatial else None,
+                targets,
+                Mixer(mixing, seed) if learned and mixing else None,
+                len(labels),
+            )
+
+    def training_batch_sizes(self, world: int) -> list[int]:
+        """Return, for each training batch of an epoch, the number of its samples on all processes together."""
+        return EpochSampler(len(self.data["train"]), self.batch_size, self.seed, lambda: 0, 0, world).joint_sizes()
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """Yield all validation samples, in order, whatever the number of processes."""
+        data = self.data["val"]
+        for start in range(0, len(data), self.batch_size):
+            yield data.__getitems__([(-1, index) for index in range(start, min(start + self.batch_size, len(data)))])
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled batches; the sampler asks Lightning for the epoch at each start, also after a resume."""
+        assert self.trainer is not None
+        progress: Any = self.trainer.fit_loop.epoch_progress.current  # `current_epoch` is one too low after a resume
+        return self._loader("train", self._sampler("train", lambda: int(progress.processed)))
+
+    def val_dataloader(self) -> Loader:
+        """All validation samples, in order."""
+        assert self.trainer is not None
+        count, rank, world = len(self.data["val"]), self.trainer.global_rank, self.trainer.world_size
+        mine = [(-1, index) for index in range(rank, count, world)]
+        batches = [mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size)]
+        return self._loader("val", batches)
+
+    def _sampler(self, split: str, epoch: Callable[[], int]) -> EpochSampler:
+        assert self.trainer is not None
+        count, rank, world = len(self.data[split]), self.trainer.global_rank, self.trainer.world_size
+        return EpochSampler(count, self.batch_size, self.seed, epoch, rank, world, self.classes)
+
+    def _loader(self, split: str, batches: Any) -> Loader:
+        return DataLoader(
+            self.data[split],
+            batch_sampler=batches,
+            num_workers=self.num_workers,
+            collate_fn=_as_made,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # Without its own generator the loader would draw from torch's, once per epoch if workers persist.
+            generator=torch.Generator().manual_seed(key(self.seed, "loader") >> 1),
+            worker_init_fn=_single_threaded if self.num_workers else None,
+        )
+
+
+def training_split(folder: Path, copies: Path | None) -> SplitStore:
+    """Return the training samples of `data/prepared/NAME`, with their copies where there are some."""
+    return SplitStore(folder / "train", [] if copies is None else [copies])
+
+
+def target_column(store: SplitStore, name: str, classes: int) -> Tensor:
+    """Return one field of every sample of a split: `label` N int64, `labels` N x K 0/1, `values` N x K float32."""
+    match name:
+        case "label":
+            return torch.from_numpy(store.labels)
+        case "labels":
+            present = torch.zeros(len(store), classes)
+            for row, own in zip(present, store.column(name), strict=True):
+                row[list(own or ())] = 1
+            return present
+        case _:
+            return torch.tensor(store.column(name), dtype=torch.float32)
+
+
+def _as_made(batch: Any) -> Any:
+    return batch  # `Batches.__getitems__` has joined it
+
+
+def _single_threaded(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
