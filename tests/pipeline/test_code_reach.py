@@ -9,7 +9,9 @@ from sightline.pipeline.code_reach import Library, reached
 FILES = {
     "__init__.py": "",
     "config/__init__.py": "from pkg.config.nets import Big, Net, Small\n",
-    "config/nets.py": "class Base:\n    pass\n\nclass Small(Base):\n    pass\n\nclass Big(Base):\n    pass\n\nNet = Small | Big\n",
+    "config/nets.py": (
+        "class Base:\n    pass\n\nclass Small(Base):\n    pass\n\nclass Big(Base):\n    pass\n\nNet = Small | Big\n"
+    ),
     "build.py": (
         "from pkg.config import Big, Net, Small\n"
         "def build(net):\n"

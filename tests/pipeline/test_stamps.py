@@ -209,9 +209,9 @@ class Watched:
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
-        if event == "call" and code.co_flags & inspect.CO_OPTIMIZED and code not in self.codes:  # no body of a class
-            if not self._reports(frame):
-                self.codes.add(code)
+        is_function = code.co_flags & inspect.CO_OPTIMIZED  # and no body of a class
+        if event == "call" and is_function and code not in self.codes and not self._reports(frame):
+            self.codes.add(code)
 
     def _reports(self, frame: FrameType | None) -> bool:
         """Return whether MLflow's side calls: it changes no output."""
