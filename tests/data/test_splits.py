@@ -14,7 +14,15 @@ from raw_folders import record
 from sightline.config.datasets import Split
 from sightline.data.raw.checks import Record
 from sightline.data.raw.division import Division, known_parts, last_division, make_division, read_division, rule_of
-from sightline.data.raw.splits import Rule, carved, divide, find_divided_groups, key, require_parts
+from sightline.data.raw.splits import (
+    Rule,
+    carved,
+    divide,
+    find_divided_groups,
+    find_given_parts,
+    key,
+    require_parts,
+)
 from sightline.data.structures import SPLITS, SplitName
 from sightline.system.errors import UserError
 
@@ -185,6 +193,14 @@ def test_given_parts_count_for_nothing_and_stay() -> None:
     for label in range(4):
         own = [split for one, split in zip(records, splits, strict=True) if one.label == label and split != "test"]
         assert own.count("val") == 16  # a fifth of 80
+
+
+def test_what_the_fractions_do_beside_given_parts_is_told() -> None:
+    given = [record(number, split=split) for number, split in enumerate(SPLITS)]
+    (alone,) = find_given_parts(given, THIRDS, wanted=True)
+    assert alone.reason.endswith("the fractions of split are not used")
+    (mixed,) = find_given_parts([*given, record(7), record(8)], THIRDS, wanted=True)
+    assert mixed.reason.endswith("the fractions of split only divide the 2 other samples")
 
 
 def test_what_is_remembered_depends_on_rule_fractions_and_salt() -> None:

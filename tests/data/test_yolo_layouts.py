@@ -305,6 +305,11 @@ def test_two_files_of_names_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["annotations", "labels_of", "Labels/deeper"])
 def test_text_files_that_no_image_uses_stop(tmp_path: Path, out: Path, place: str) -> None:
     dataset = _renamed({"labels/*.txt": place + "/{stem}.txt"})(tmp_path / "raw")
+    told = rf"raw: \d+ text files, {place}/00\d.txt first, have the names of images, .* what is in {place}/ into"
+    with pytest.raises(UserError, match=told):
+        prepare("tiny", dataset, out)
+    (tmp_path / "raw/labels").mkdir(exist_ok=True)
+    (tmp_path / f"raw/{place}/001.txt").rename(tmp_path / "raw/labels/001.txt")
     with pytest.raises(UserError, match=r"annotation files belong to no image; the first: .*/00\d.txt"):
         prepare("tiny", dataset, out)
     (tmp_path / "raw/README.txt").write_text("5 lines on this 1 2 3")

@@ -220,7 +220,11 @@ KINDS: dict[Code, Kind] = {
     "empty_split": Kind(
         "kept", "split without an object, which says nothing of a model", "annotate more images, or divide otherwise"
     ),
-    "ignored": Kind("kept", "file that is not used", "nothing, or name it like an image in a class folder"),
+    "ignored": Kind(
+        "kept",
+        "file that is not used",
+        "nothing; to use it, save it as PNG or JPEG among the other images, annotated as they are",
+    ),
 }
 
 

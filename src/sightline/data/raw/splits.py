@@ -155,7 +155,9 @@ def find_given_parts(records: Sequence[Record], shares: Mapping[SplitName, float
     if not given or (not carved and not wanted):
         return []
     told = f"{' and '.join(given)} as the data set itself defines; the fractions of split "
-    told += f"only take {' and '.join(carved)} out of the rest" if carved else "are not used"
+    rest = sum(record.split is None for record in records)
+    unused = f"only divide the {rest} other samples" if rest else "are not used"
+    told += f"only take {' and '.join(carved)} out of the rest" if carved else unused
     return [Finding("given_split", "split", told)]
 
 

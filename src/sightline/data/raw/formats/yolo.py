@@ -41,6 +41,7 @@ def open_yolo(root: Path, batch: bool = False) -> AnnotatedSource:
         raise UserError(f"{root}: no images; put them into {root}/images and their text files into {root}/labels")
     texts = [path for path in paths if path.lower().endswith(".txt") and not is_name_list(path)]
     pairing = Pairing(images, texts, ("images",), ("labels",))
+    _require_place(root, images, pairing)
     split = read_split(root, told, paths, pairing.unused, batch)
     used, unlisted = split.divided(images, batch)
     reader = _Reader(root, told)
@@ -92,6 +93,22 @@ def _shared(path: str, pairing: Pairing, used: Mapping[str, SplitName | None]) -
         return None
     told = f"{pairing.files[path]} is that of {', '.join(others)} too"
     return Annotated(path, [], used[path], problem=told, code="shared_file")
+
+
+def _require_place(root: Path, images: Collection[str], pairing: Pairing) -> None:
+    """Check that text files with the names of the images do not all lie where none is looked for.
+
+    Raises:
+        UserError: they do.
+    """
+    stems = {PurePosixPath(path).stem for path in images}
+    astray = [text for text in pairing.unused if PurePosixPath(text).stem in stems and _holds_rows(root / text)]
+    if astray and not pairing.files:
+        folder = PurePosixPath(astray[0]).parent.as_posix()
+        raise UserError(
+            f"{root}: {len(astray)} text files, {astray[0]} first, have the names of images, but lie where none is "
+            f"looked for; move what is in {folder}/ into a folder `labels` with the same folders in it as `images` has"
+        )
 
 
 def _lost(root: Path, unused: Collection[str]) -> list[Finding]:
