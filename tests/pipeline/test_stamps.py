@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -151,6 +152,28 @@ def test_old_stamps_are_kept_for_comparison_as_long_as_a_stage_ran_with_them(par
     assert not (tmp_path / STAMPS / "fit_head").exists() or not list((tmp_path / STAMPS / "fit_head").iterdir())
     assert archived_stamp(tmp_path, ran) is not None
     assert len({path.stem for path in archive.iterdir()} & kept) < len(kept)
+
+
+def test_a_name_that_dvc_cannot_hash_stops_before_dvc_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["code.py"])
+    params = {
+        **SMALL,
+        "datasets": {**SMALL["datasets"], "photos": {"format": "image_folder", "root": "data/raw/photos"}},
+    }
+    YAML(typ="safe").dump(json.loads(json.dumps(params)), tmp_path / "params.yaml")
+    folder = tmp_path / "data/raw/photos/cat"
+    folder.mkdir(parents=True)
+    (Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))).write_bytes(b"")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "pipelines/code.py"), run_name="__main__")
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "data/raw/photos/cat/caf\\xe9.png: the name is not UTF-8, which DVC cannot take; "
+        "rename it (`convmv -f latin1 -t utf8`)\n"
+    )
 
 
 SMALL: dict[str, Any] = {
