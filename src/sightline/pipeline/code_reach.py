@@ -17,7 +17,8 @@ from typing import Any
 from sightline.pipeline.code_units import EFFECTS, Module, Unit, read_module
 from sightline.system.files import write_json
 
-_FORMAT = 2  # of the cache
+_FORMAT = 3  # of the cache
+_NOTHING = read_module("", "").units[EFFECTS]
 
 
 @dataclass
@@ -135,6 +136,7 @@ class _Search:
     def __init__(self, library: Library, idle: tuple[str, ...]) -> None:
         self.library, self.idle = library, idle
         self.found: dict[str, str] = {}
+        self.silent: set[str] = set()
         self.waiting: list[tuple[str, str]] = []
         self.undecided: list[tuple[str, str, Unit]] = []
 
@@ -146,7 +148,7 @@ class _Search:
             undecided, self.undecided = self.undecided, []
             for module, name, case in undecided:
                 self._decide(module, name, case)
-        return dict(sorted(self.found.items()))
+        return {key: self.found[key] for key in sorted(self.found.keys() - self.silent)}
 
     def _reach(self, module: str, name: str) -> None:
         own = self.library.module(module)
@@ -155,6 +157,8 @@ class _Search:
             return
         unit = own.units[name]
         self.found[key] = unit.digest
+        if name == EFFECTS and unit == _NOTHING:
+            self.silent.add(key)
         if f"{module}.{EFFECTS}" not in self.found:
             self.waiting += [(package, EFFECTS) for package in _around(module)]
             self.waiting += self._imported(own)
