@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from sightline.config import Params, load_params
 from sightline.data.raw.names import require_utf8
 from sightline.pipeline.process import fail, set_up_process
+from sightline.pipeline.stamps import refresh_stamps
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore, git_dirty
 from sightline.registry.history import plot_history
 from sightline.registry.ledger import Ledger, now
@@ -162,6 +163,7 @@ def run_groups(params: Params, root: str, lock: int, force: bool, story: Story) 
     if params.retrain.remote:
         transfer.with_options(name="pull")("pull", params.retrain.remote, root, lock)
     batches = ingest(params, root)
+    refresh_stamps(Path(root))
     story.decision = find_reasons(params, root, batches, force)
     store = DvcStore(Path(root))
     groups, publishing = store.stage_groups(), store.always_run()

@@ -172,6 +172,7 @@ def test_a_model_trained_elsewhere_comes_back(project: Project) -> None:
     )
     assert done.returncode == 0, done.stderr
     trained = project.files("models/small")
+    assert project.dvc("repro", "--single-item", "code").returncode == 0  # what the code and settings were
     assert project.dvc("commit", "--force", "train@small").returncode == 0
     assert project.repro() == ["evaluate@small", "release@small", "register"]
     assert project.files("models/small") == trained

@@ -20,6 +20,7 @@ from sightline.commands.repro import repro
 from sightline.commands.schedule import schedule
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
+from sightline.commands.why import why
 from sightline.pipeline.process import fail, set_up_process
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -203,6 +204,7 @@ for command in (
     schedule,
     serve,
     stylize,
+    why,
 ):
     app.command()(command)
 

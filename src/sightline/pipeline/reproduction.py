@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sightline.pipeline.stamps import CODE, refresh_stamps
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore
 
 Report = Callable[[str, str], None]  # stage, a line that it printed
@@ -40,10 +41,11 @@ def reproduce(root: Path, jobs: int, report: Report) -> list[Result]:
     is finished and nothing new is begun.
 
     Raises:
-        UserError: no DVC repository.
+        UserError: no DVC repository, or `params.yaml` is not as it should be.
     """
+    refresh_stamps(root)
     store = DvcStore(root)
-    needs = store.stage_needs()
+    needs = {stage: others - {CODE} for stage, others in store.stage_needs().items() if stage != CODE}
     pending = _affected(needs, store.stages_to_run())
     urgency = _chain_lengths(needs)
     done: set[str] = set(needs) - pending

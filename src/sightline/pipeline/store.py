@@ -177,6 +177,20 @@ class DvcStore:
         status = self._repo.status()  # by address, which depends on the present folder
         return {stage.name for stage in stages if stage.always_changed or stage.addressing in status}
 
+    def changes(self, stage: str) -> list[tuple[str, str, str]]:
+        """Return what of one stage is not as in dvc.lock: the kind of change, a path or key, and how it differs."""
+        found: list[tuple[str, str, str]] = []
+        for change in self._repo.status(targets=[stage], recursive=False).get(stage, []):
+            if isinstance(change, str):
+                found.append((change, "", ""))
+                continue
+            for kind, differences in change.items():
+                for path, state in differences.items():
+                    inner = isinstance(state, dict)  # keys of params.yaml
+                    states = state.items() if inner else [(path, state)]
+                    found += [("changed params" if inner else kind, str(name), str(word)) for name, word in states]
+        return found
+
     def changed_stages(self) -> list[str]:
         """Return what `dvc repro` would look into: stages and pointers that differ from `dvc.lock`, sorted.
 
@@ -197,7 +211,7 @@ class DvcStore:
         return sorted(Path(stage.path) for stage in self._repo.index.stages if stage.path.endswith(".dvc"))
 
     def always_run(self) -> set[str]:
-        """Return the groups that DVC runs even when nothing changed: those with an outside effect."""
+        """Return the groups that DVC runs even when nothing changed: those with an outside effect, and the stamps'."""
         return {_group(stage) for stage in self._repo.index.stages if getattr(stage, "always_changed", False)}
 
 

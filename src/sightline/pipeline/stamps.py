@@ -1,0 +1,237 @@
+"""The stamps of the stages: a file per stage and name with hashes of the code and the settings that can change it.
+
+`dvc.yaml` names one such file as a dependency of each stage in place of source files, and its first stage, `code`,
+writes them all. What is the same is not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+import sightline
+from sightline.config import Params, load_params
+from sightline.pipeline.code_reach import Library, reached
+from sightline.system.errors import UserError
+from sightline.system.files import new_file, read_json
+
+CODE = "code"  # the stage that writes them
+STAMPS = Path(".sightline/code")
+_ARCHIVE = Path(".sightline/stamps")  # by hash, so that `sightline why` can compare; may be deleted at any time
+# Why what a stage imports is not looked into.
+HARMLESS = {
+    "sightline.config.errors": "words of errors",
+    "sightline.config.params": "finds sections; their values are recorded",
+    "sightline.config.reader": "reads YAML; the values are recorded",
+    "sightline.pipeline.process": "starts a stage",
+    "sightline.pipeline.store": "asks DVC for what was there before",
+    "sightline.system.disk": "words of errors",
+    "sightline.system.errors": "words of errors",
+    "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
+    "sightline.tracking": "reports to MLflow, changes no output",
+}
+_MEASURES = "sightline.metrics"  # a training takes loss and scores; it measures nothing
+Sections = Callable[[Params, str], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of `dvc.yaml`.
+
+    Attributes:
+        names: the section of `params.yaml` that it is repeated for.
+        values: what it reads of the settings and no stage before it.
+        live: other sections of settings that exist when it runs.
+        idle: packages that it imports and does not run.
+    """
+
+    names: Callable[[Params], Mapping[str, Any]]
+    values: Sections
+    live: Sections = lambda params, name: ()
+    idle: tuple[str, ...] = ()
+
+
+def _of_model(params: Params, name: str) -> list[Any]:
+    return [params.model(name)]
+
+
+def _of_features(params: Params, name: str) -> list[Any]:
+    """Return an entry of features, and the model whose layers they are."""
+    features = params.features_of(name)
+    parts = features.weights.split("/")
+    own = features.extractor.kind == "model" and parts[-2] in params.models
+    return [features, *([params.models[parts[-2]]] if own else [])]
+
+
+def _of_head(params: Params, name: str) -> list[Any]:
+    head = params.head(name)
+    return [head, *_of_features(params, head.features)]
+
+
+def _training(params: Params, name: str) -> list[Any]:
+    model = params.model(name)
+    return [model, params.augmentations.get(model.augment), params.seed_of(name)]
+
+
+def _models(params: Params) -> Mapping[str, Any]:
+    return params.models
+
+
+def _heads(params: Params) -> Mapping[str, Any]:
+    return params.heads
+
+
+def _settings(params: Params, name: str) -> list[Any]:
+    return [params.evaluation.of(name)]
+
+
+def _nothing(params: Params, name: str) -> list[Any]:
+    return []
+
+
+STAGES = {
+    "prepare": Stage(lambda params: params.datasets, lambda params, name: [params.dataset(name)]),
+    "augment": Stage(
+        lambda params: params.augmentations, lambda params, name: [params.augmentation(name), params.seed]
+    ),
+    "train": Stage(_models, _training, _of_model, (_MEASURES,)),
+    "embed": Stage(
+        lambda params: params.features,
+        lambda params, name: [params.features_of(name), params.seed],
+        _of_features,
+        (_MEASURES,),
+    ),
+    "fit_head": Stage(
+        _heads, lambda params, name: [params.head(name), params.features_of(params.head(name).features), params.seed]
+    ),
+    "settings": Stage(_models, _settings),
+    "settings_head": Stage(_heads, _settings),
+    "evaluate": Stage(_models, _nothing, lambda params, name: [*_of_model(params, name), *_settings(params, name)]),
+    "evaluate_head": Stage(_heads, _nothing, lambda params, name: [*_of_head(params, name), *_settings(params, name)]),
+    "stylize": Stage(
+        lambda params: params.styles, lambda params, name: [params.style(name), params.seed], idle=(_MEASURES,)
+    ),
+    "explain": Stage(
+        lambda params: params.explanations,
+        lambda params, name: [params.explanation(name), params.seed_of(name)],
+        _of_model,
+        (_MEASURES,),
+    ),
+    "release": Stage(_models, _nothing, _of_model),
+    "release_head": Stage(_heads, _nothing, _of_head),
+}
+
+
+def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield each stamp and its path below `STAMPS`.
+
+    Args:
+        params: checked.
+        root: of the project; its `pipelines` hold the scripts.
+        package: the folder `sightline`; the one that runs unless given.
+    """
+    package = package or Path(sightline.__file__).parent
+    library = Library(
+        {"sightline": package, "pipelines": root / "pipelines"}, "sightline.config", root / STAMPS.with_suffix(".json")
+    )
+    for name, stage in STAGES.items():
+        for key in stage.names(params):
+            values = stage.values(params, key)
+            live = {found for part in [*values, *stage.live(params, key)] for found in _sections(part)}
+            module = library.module(script(name))
+            if module is None:
+                raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; get it back")
+            start = [(script(name), unit) for unit in module.units]
+            code = reached(library, start, sorted(live), [*HARMLESS, *stage.idle])
+            yield Path(name, f"{key}.json"), {"values": [_plain(value) for value in values], "code": code}
+    library.save()
+
+
+def script(stage: str) -> str:
+    """Return the module that a stage runs: heads share some with networks."""
+    shared = stage.removesuffix("_head")
+    return f"pipelines.{shared if shared in STAGES else stage}"
+
+
+def _sections(value: Any) -> Iterator[str]:
+    """Yield the dotted names of the sections in a value."""
+    match value:
+        case BaseModel():
+            yield f"{type(value).__module__}.{type(value).__qualname__}"
+            for name in type(value).model_fields:
+                yield from _sections(getattr(value, name))
+        case dict():
+            for inner in value.values():
+                yield from _sections(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _sections(inner)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def write_stamps(root: Path, params: Params) -> list[str]:
+    """Write the stamps of a project that changed, delete those of stages that are no more; return what was written.
+
+    Args:
+        root: of the project.
+        params: of its `params.yaml`, checked.
+    """
+    folder, written, kept = root / STAMPS, [], set()
+    for path, stamp in stamps(params, root):
+        text = json.dumps(stamp, indent=1, sort_keys=True) + "\n"
+        target = folder / path
+        kept.add(target)
+        changed = not target.is_file() or target.read_text(encoding="utf-8") != text
+        written += [f"{path.parent}@{path.stem}"] * changed
+        for copy in (_archived(root, text.encode()), target):
+            if not copy.is_file() or (changed and copy == target):
+                with new_file(copy) as work:
+                    work.write_text(text, encoding="utf-8")
+    for old in set(folder.rglob("*.json")) - kept:
+        old.unlink()
+    if written:
+        _forget(root, kept)
+    return written
+
+
+def refresh_stamps(root: Path) -> list[str]:
+    """Write the stamps of a project whose `dvc.yaml` has the stage `code`, as it would; return what was written.
+
+    Raises:
+        ConfigError: `params.yaml` is not as it should be.
+    """
+    path = root / "dvc.yaml"
+    stages = YAML(typ="safe").load(path).get("stages") if path.is_file() else None
+    if CODE not in (stages or {}):
+        return []
+    return write_stamps(root, load_params(root / "params.yaml", policies=False))
+
+
+def archived_stamp(root: Path, md5: str) -> dict[str, Any] | None:
+    """Return a stamp as it was by the hash that `dvc.lock` has of it, None where it is not kept here."""
+    path = root / _ARCHIVE / f"{md5}.json"
+    return dict(read_json(path)) if path.is_file() else None
+
+
+def _archived(root: Path, text: bytes) -> Path:
+    return root / _ARCHIVE / f"{hashlib.md5(text, usedforsecurity=False).hexdigest()}.json"
+
+
+def _forget(root: Path, present: set[Path]) -> None:
+    """Delete the old stamps that no stage ran with last."""
+    lock = root / "dvc.lock"
+    last = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    used = {_archived(root, path.read_bytes()) for path in present}
+    for path in set((root / _ARCHIVE).glob("*.json")) - used:
+        if path.stem not in last:
+            path.unlink()
