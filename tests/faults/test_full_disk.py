@@ -66,6 +66,7 @@ PARAMS: dict[str, Any] = {
 }
 # A stage with its argument, and where its outputs lie; in the order of dvc.yaml.
 STAGES = {
+    ("code",): [".sightline/code"],
     ("prepare", "shapes"): ["data/prepared/shapes"],
     ("augment", "varied"): ["data/augmented/varied", "reports/augment/varied"],
     ("train", "net"): ["models/net", "reports/net/training", "reports/net/plots/curves.csv"],
@@ -93,7 +94,7 @@ def draw(random: np.random.Generator, path: Path) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project on a disk of its own, which holds all that it makes and the folder of temporary files too."""
     with small_disk(tmp_path_factory.mktemp("disk") / "disk", "64m") as root, pytest.MonkeyPatch.context() as patch:
-        for name in ("data/embedded", "data/weights", "data/augmented", "data/slices"):
+        for name in ("pipelines", "data/embedded", "data/weights", "data/augmented", "data/slices"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pth"))
         YAML(typ="safe").dump(json.loads(json.dumps(PARAMS)), root / "params.yaml")
         random = np.random.default_rng(0)

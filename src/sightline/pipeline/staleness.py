@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.pipeline.stamps import STAMPS, archived_stamp, refresh_stamps
-from sightline.pipeline.store import DvcStore
+from sightline.pipeline.store import DvcStore, last_inputs
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
 
@@ -42,21 +42,13 @@ def _lines(root: Path, stage: str, change: str, path: str, state: str) -> Iterat
         yield "it runs every time"
     elif not path.startswith(f"{STAMPS.as_posix()}/"):
         yield f"{_KINDS.get(change, change)} {path}: {state}"
-    elif state == "new" or (old := archived_stamp(root, last_md5(root, stage, path))) is None:
+    elif state == "new" or (old := archived_stamp(root, (last_inputs(root, stage) or {}).get(path, ""))) is None:
         yield "code or settings: it never ran here, so what has changed since is not known"
     else:
         yield from compare(old, read_json(root / path))
 
 
 _KINDS = {"changed deps": "file", "changed outs": "output", "changed params": "section"}
-
-
-def last_md5(root: Path, stage: str, path: str) -> str:
-    """Return the hash of a dependency when a stage ran last, "" where dvc.lock does not know it."""
-    from ruamel.yaml import YAML
-
-    stages = (YAML(typ="safe").load(root / "dvc.lock") or {}).get("stages", {})
-    return next((dep["md5"] for dep in stages.get(stage, {}).get("deps", []) if dep["path"] == path), "")
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -246,12 +246,25 @@ def last_outputs(root: Path, stage: str) -> dict[str, str] | None:
     Raises:
         UserError: dvc.lock cannot be read.
     """
+    return _last_files(root, stage, "outs")
+
+
+def last_inputs(root: Path, stage: str) -> dict[str, str] | None:
+    """Return the hashes of what a stage read last, by path, as dvc.lock has them; None where it does not know it.
+
+    Raises:
+        UserError: dvc.lock cannot be read.
+    """
+    return _last_files(root, stage, "deps")
+
+
+def _last_files(root: Path, stage: str, kind: str) -> dict[str, str] | None:
     path = root / "dvc.lock"
     if not path.is_file():
         return None
     try:
         stages = YAML(typ="safe").load(path).get("stages", {})  # none before the first one has run
-        return {out["path"]: out["md5"] for out in stages[stage].get("outs", [])} if stage in stages else None
+        return {file["path"]: file["md5"] for file in stages[stage].get(kind, [])} if stage in stages else None
     except (YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError):
         raise UserError(f"{path}: damaged; get it back with `git checkout dvc.lock`") from None
 
