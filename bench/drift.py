@@ -22,11 +22,11 @@ from sightline.data.cache import counted
 from sightline.data.encoding import encode_png
 from sightline.data.raw.builtin_scenes import draw_scene, photographs
 from sightline.data.structures import UINT8
-from sightline.drift.comparison import compare
-from sightline.drift.images import Images
-from sightline.drift.observers import HandmadeObserver, Observer
-from sightline.drift.seen import Seen, look
 from sightline.evaluation.report.figures import SERIES, new_figure, save_figure
+from sightline.operations.drift.comparison import compare
+from sightline.operations.drift.images import Images
+from sightline.operations.drift.observers import HandmadeObserver, Observer
+from sightline.operations.drift.seen import Seen, look
 from sightline.pipeline.process import set_up_process
 
 SIZE = 64  # pixels, both sides

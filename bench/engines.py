@@ -13,10 +13,10 @@ from time import perf_counter
 
 import numpy as np
 
-from sightline.artifact.folder import read_card
 from sightline.data.structures import UINT8
+from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.pipeline.process import set_up_process
-from sightline.predict import Predictor, load_predictor
+from sightline.training.artifact.folder import read_card
 
 ROUNDS, BATCHES = 15, (1, 32)
 

@@ -30,12 +30,12 @@ from sightline.config.features import Features
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.data.structures import UINT8
-from sightline.features.building import build_features
-from sightline.features.embedding import batches, embed_split
-from sightline.features.feature_map import FeatureMap
 from sightline.models.classify.classifiers import build_classifier
 from sightline.pipeline.process import set_up_process
 from sightline.system.processors import usable_processors
+from sightline.training.features.building import build_features
+from sightline.training.features.embedding import batches, embed_split
+from sightline.training.features.feature_map import FeatureMap
 
 MEMORY, PLAIN = "--memory", "--plain"
 

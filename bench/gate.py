@@ -21,9 +21,9 @@ from rich.table import Table
 
 from sightline.config.evaluation import Gate
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of
-from sightline.metrics.matching import OVERLAPS
 from sightline.registry.gate import Decision, decide
+from sightline.tasks.metrics.by_kind import metrics_of
+from sightline.tasks.metrics.matching import OVERLAPS
 
 FLOAT64 = NDArray[np.float64]
 ALL_FOUND = (1 << len(OVERLAPS)) - 1

@@ -28,8 +28,8 @@ from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.evaluation.evaluate import evaluate_model
 from sightline.evaluation.parity import is_same
+from sightline.evaluation.predictor import load_predictor
 from sightline.pipeline.process import set_up_process
-from sightline.predict import load_predictor
 from sightline.system.device import VARIABLE
 from sightline.system.files import new_file
 from sightline.training import train

@@ -35,11 +35,11 @@ BARE = [(1, True), (1, False), (8, True), (8, False)]  # images of a batch, whet
 
 def write_mobilenet(folder: Path) -> None:
     """Write the directory of a MobileNetV2 with random weights for 1000 classes, and its ONNX file."""
-    from sightline.artifact.folder import ModelCard, write_model
     from sightline.config.models import Input
     from sightline.config.tasks.classification import Classification
     from sightline.data.structures import LabelMap
     from sightline.tasks import build
+    from sightline.training.artifact.folder import ModelCard, write_model
 
     names = tuple(f"class {number}" for number in range(1000))
     labels = LabelMap(names, names)

@@ -8,9 +8,9 @@ from sightline.pipeline.process import run_stage
 
 def stage(params: Params, name: str) -> None:
     """Embed one data set."""
-    from sightline.features.building import build_features
-    from sightline.features.embedding import embed
     from sightline.system.device import chosen_device
+    from sightline.training.features.building import build_features
+    from sightline.training.features.embedding import embed
 
     section = params.features_of(name)
     features = build_features(section, params.seed)

@@ -13,9 +13,9 @@ from sightline.system.files import new_folder, write_json
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
     from sightline.evaluation.evaluate import comparable_numbers, evaluate_model, read_settings
+    from sightline.evaluation.predictor import load_predictor
     from sightline.evaluation.report import draw_evaluation
     from sightline.evaluation.slices import chosen_columns, measure_slices, read_columns
-    from sightline.predict import load_predictor
     from sightline.system.device import chosen_device
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)

@@ -9,7 +9,7 @@ from sightline.system.files import new_folder
 
 def stage(params: Params, name: str) -> None:
     """Explain one model."""
-    from sightline.explain.making import explain_model
+    from sightline.evaluation.explain.making import explain_model
 
     section = params.explanation(name)
     prepared = Path("data/prepared", section.dataset)

@@ -9,7 +9,7 @@ from sightline.system.files import new_folder, write_json
 
 def stage(params: Params, name: str) -> None:
     """Fit one head."""
-    from sightline.heads.training import fit_head, flat_settings
+    from sightline.training.heads.training import fit_head, flat_settings
 
     head = params.head(name)
     layers = head.layers or params.features_of(head.features).layers()

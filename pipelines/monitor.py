@@ -13,8 +13,8 @@ from typing import Any
 
 from sightline.config import Params, load_params
 from sightline.config.errors import nearest
+from sightline.operations.retraining.monitoring import DriftCheck, TooFewImages, check_dataset
 from sightline.pipeline.process import fail, set_up_process
-from sightline.retraining.monitoring import DriftCheck, TooFewImages, check_dataset
 from sightline.system.errors import UserError
 
 set_up_process()  # Prefect reads its settings when it is imported
@@ -60,7 +60,7 @@ def check(dataset: str, root: str) -> dict[str, Any]:
 
 def report(found: DriftCheck) -> None:
     """Record the tests and pictures of a check as an artifact that needs no other file."""
-    from sightline.drift.comparison import p_text
+    from sightline.operations.drift.comparison import p_text
 
     own = found.comparison
     word = "drift" if own.drifting else "no drift"
@@ -77,7 +77,7 @@ def report(found: DriftCheck) -> None:
 
 def log_pictures(found: DriftCheck, root: Path) -> None:
     """Record the pictures as a run of MLflow, where it is installed."""
-    from sightline.tracking import log_pictures as log
+    from sightline.registry.tracking import log_pictures as log
 
     params = {**found.settings, "drifting": found.comparison.drifting, "p": f"{found.comparison.p:.2g}"}
     log(f"drift {found.dataset}", params, [*found.pictures, found.folder / "index.html"], root)
@@ -88,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 def _inline(path: Path) -> str:
-    from sightline.pages.pictures import picture
+    from sightline.operations.pages.pictures import picture
 
     return picture(path, path.stem, _WIDEST).uri
 

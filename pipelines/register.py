@@ -7,7 +7,7 @@ from rich.console import Console
 
 from sightline.config import Params
 from sightline.config.evaluation import Evaluation
-from sightline.pages import make_pages
+from sightline.operations.pages import make_pages
 from sightline.pipeline.process import run_stage
 from sightline.registry.outcome_table import registry_table
 from sightline.registry.registration import log_pages, register

@@ -17,17 +17,17 @@ from typing import Any, TextIO
 
 from sightline.config import Params, load_params
 from sightline.data.raw.names import require_utf8
+from sightline.operations.retraining.branch import commit_on_branch, records
+from sightline.operations.retraining.decision import Decision, decide, old_champions, record, today_utc
+from sightline.operations.retraining.programs import guarded, temporary_server
+from sightline.operations.retraining.schedule import scheduled_server
+from sightline.operations.retraining.story import Story, decision_table, models_text, report_text
 from sightline.pipeline.process import fail, set_up_process
 from sightline.pipeline.stamps import refresh_stamps
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore, git_dirty
 from sightline.registry.history import plot_history
 from sightline.registry.ledger import Ledger, now
 from sightline.registry.outcomes import last_outcomes
-from sightline.retraining.branch import commit_on_branch, records
-from sightline.retraining.decision import Decision, decide, old_champions, record, today_utc
-from sightline.retraining.programs import guarded, temporary_server
-from sightline.retraining.schedule import scheduled_server
-from sightline.retraining.story import Story, decision_table, models_text, report_text
 
 set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:
@@ -86,7 +86,7 @@ def run_dvc(arguments: list[str], root: str, lock: int) -> list[str]:
 @task  # type: ignore[untyped-decorator]
 def ingest(params: Params, root: str) -> list[str]:
     """Take in the batches of data/inbox and return a line for each."""
-    from sightline.ingest import ingest as take_in
+    from sightline.operations.ingest import ingest as take_in
 
     batches = take_in(params, Path(root), get_run_logger().info)
     return [f"{b.dataset}/{b.name}: {b.samples} samples, {b.quarantined} quarantined" for b in batches]
@@ -95,7 +95,7 @@ def ingest(params: Params, root: str) -> list[str]:
 @task(name="decide")  # type: ignore[untyped-decorator]
 def find_reasons(params: Params, root: str, batches: list[str], force: bool) -> Decision:
     """Look for what speaks for a retraining, and record it."""
-    from sightline.drift import last_verdicts
+    from sightline.operations.drift import last_verdicts
 
     place = Path(root)
     drifting = {name: verdict.reason for name, verdict in last_verdicts(place).items() if verdict.drifting}
@@ -111,7 +111,7 @@ def find_reasons(params: Params, root: str, batches: list[str], force: bool) -> 
 @task  # type: ignore[untyped-decorator]
 def withdraw(params: Params, root: str) -> list[str]:
     """Take the batches out of the data whose models the gate refused; return a line for each."""
-    from sightline.ingest import withdraw_refused
+    from sightline.operations.ingest import withdraw_refused
 
     return withdraw_refused(params, Path(root), get_run_logger().info)
 

@@ -10,7 +10,7 @@ def stage(params: Params, name: str) -> None:
     """Draw one picture."""
     from sightline.labs.stylize.jobs import make_styled
     from sightline.labs.stylize.progress import progress_bar
-    from sightline.tracking import log_pictures
+    from sightline.registry.tracking import log_pictures
 
     section = params.style(name)
     seed = params.seed if section.seed is None else section.seed

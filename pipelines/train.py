@@ -12,7 +12,7 @@ from sightline.system.files import new_file, new_folder, write_json
 
 def stage(params: Params, name: str) -> None:
     """Train one model."""
-    from sightline.tracking import mark_trained, training_logger
+    from sightline.registry.tracking import mark_trained, training_logger
     from sightline.training import flat_settings, train
 
     model = params.model(name)

@@ -15,12 +15,12 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.data.structures import LabelMap, Prediction
 from sightline.evaluation.evaluate import comparable_numbers, evaluate_model, with_intervals
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.resampling import resampled_counts
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
 from sightline.tasks.base import Measurement
 from sightline.tasks.classification import Classification, reliability
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.training import train
 
 CLASSES = 7

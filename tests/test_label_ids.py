@@ -22,7 +22,6 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from sightline.artifact.onnx import OnnxNetwork, write_onnx
 from sightline.config.datasets import Dataset
 from sightline.config.models import Model
 from sightline.config.tasks import Task as TaskConfig
@@ -31,11 +30,12 @@ from sightline.data.encoding import decode_rle, encode_png
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import SPLITS, UINT8, LabelMap, Prediction, Sample
-from sightline.predict import load_predictor
+from sightline.evaluation.predictor import load_predictor
+from sightline.registry.tracking import Connection, Runs, Versions, mark_trained, training_logger
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
-from sightline.tracking import Connection, Runs, Versions, mark_trained, training_logger
 from sightline.training import train
+from sightline.training.artifact.onnx import OnnxNetwork, write_onnx
 
 WIDTH, HEIGHT = 64, 48
 COUNT = 72  # pictures of a data set

@@ -16,7 +16,6 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from test_task_contract import CONTRACT, SLOW, Entry, made, plain, some
 from torch import Tensor, nn
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.evaluation import Evaluation
 from sightline.config.explanations import Explanation
 from sightline.config.models import Input
@@ -24,21 +23,22 @@ from sightline.config.optimizers import AdamW, Constant
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.images import place
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.explain.faithfulness import chance_curve, order_of
-from sightline.explain.heat import HeatMethod, heat_maps
-from sightline.explain.layers import map_layers, shown_layers
-from sightline.explain.making import explain_model
-from sightline.explain.neighbours import image_features
-from sightline.explain.patches import seen_areas
-from sightline.explain.randomisation import with_random_weights
-from sightline.explain.responses import responses
-from sightline.explain.targets import has_targets, surest_targets
-from sightline.explain.visualisation import channel_images, class_images
-from sightline.features.network import NetworkExtractor
-from sightline.predict import Predictor
+from sightline.evaluation.explain.faithfulness import chance_curve, order_of
+from sightline.evaluation.explain.heat import HeatMethod, heat_maps
+from sightline.evaluation.explain.layers import map_layers, shown_layers
+from sightline.evaluation.explain.making import explain_model
+from sightline.evaluation.explain.neighbours import image_features
+from sightline.evaluation.explain.patches import seen_areas
+from sightline.evaluation.explain.randomisation import with_random_weights
+from sightline.evaluation.explain.responses import responses
+from sightline.evaluation.explain.targets import has_targets, surest_targets
+from sightline.evaluation.explain.visualisation import channel_images, class_images
+from sightline.evaluation.predictor import Predictor
 from sightline.tasks.base import Task
 from sightline.tasks.classification import Classification
+from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.datamodule import PreparedData
+from sightline.training.features.network import NetworkExtractor
 from sightline.training.module import Fit
 
 TWO = [0, 1]

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torchvision.ops import box_convert, box_iou
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.datasets import Dataset
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input
@@ -32,6 +31,7 @@ from sightline.models.detect.fcos import Fcos
 from sightline.models.heatmaps import draw_heatmaps
 from sightline.tasks import build
 from sightline.tasks.base import Task
+from sightline.training.artifact.folder import ModelCard, write_model
 
 INPUTS: tuple[tuple[int, Resize], ...] = ((96, "letterbox"), (131, "stretch"), (200, "letterbox"), (64, "crop"))
 WHOLE = INPUTS[:3]  # those that show the whole image

@@ -13,18 +13,18 @@ import torch
 from onnx import numpy_helper
 from scipy import stats
 
-from sightline.artifact.folder import ONNX, read_card, read_model, read_onnx, write_model
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.data.structures import LabelMap, Prediction
 from sightline.evaluation.evaluate import comparable_numbers, evaluate_model
 from sightline.evaluation.parity import allowed_mismatches, compare_engines, is_same, output_difference
-from sightline.predict import load_predictor
+from sightline.evaluation.predictor import load_predictor
 from sightline.registry.release import refuse_other_onnx
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 from sightline.tasks.classification import Classification
 from sightline.training import train
+from sightline.training.artifact.folder import ONNX, read_card, read_model, read_onnx, write_model
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from torch import nn
 
-from sightline.cli import main
+from sightline.commands.cli import main
 from sightline.commands.layer_table import Subject, layer_table
 from sightline.data.structures import LabelMap
 from sightline.models.inspect.inspection import inspect_network
@@ -157,7 +157,7 @@ def test_windows_that_are_not_square_are_written_out() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    program = "import sys; from sightline.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    program = "import sys; from sightline.commands.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     help_text, modules = ran.stdout[: ran.stdout.rindex("\n", 0, -1)], ran.stdout.splitlines()[-1].split()
     assert "summary" in help_text

@@ -13,17 +13,17 @@ from pydantic import TypeAdapter
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from sightline.artifact.folder import ModelCard, read_model, write_model
-from sightline.artifact.onnx import OnnxNetwork
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
 from sightline.evaluation.evaluate import _truth
-from sightline.metrics.by_kind import metrics_of, names_of, resampled
 from sightline.tasks import build
 from sightline.tasks.base import Task
+from sightline.tasks.metrics.by_kind import metrics_of, names_of, resampled
+from sightline.training.artifact.folder import ModelCard, read_model, write_model
+from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.batch import Batch
 from sightline.training.datamodule import PreparedData
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from sightline.config.features import Features
-from sightline.features.building import build_features
-from sightline.features.embedding import embed
 from sightline.labs.transfer_study import (
     chosen_rows,
     compare,
@@ -18,6 +16,8 @@ from sightline.labs.transfer_study import (
     summarised,
 )
 from sightline.system.errors import UserError
+from sightline.training.features.building import build_features
+from sightline.training.features.embedding import embed
 
 LABELS = np.repeat([0, 1, 2], [40, 30, 20])
 NAMES = ("a", "b", "c")

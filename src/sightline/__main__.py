@@ -1,5 +1,5 @@
 """`python -m sightline` is the command line."""
 
-from sightline.cli import main
+from sightline.commands.cli import main
 
 main()

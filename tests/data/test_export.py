@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from raw_folders import config
 from typer.testing import CliRunner
 
-from sightline.cli import app
+from sightline.commands.cli import app
 from sightline.data.export import category_ids, export_coco
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore

@@ -10,7 +10,7 @@ import pytest
 from raw_folders import config, png, write_folder
 from typer.testing import CliRunner
 
-from sightline.cli import app
+from sightline.commands.cli import app
 from sightline.data.raw.names import is_utf8, names_not_utf8, printable, require_utf8
 from sightline.data.raw.preparation import prepare
 from sightline.system.errors import UserError

@@ -9,9 +9,9 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
-from sightline.cli import app
-from sightline.drift.images import image_files, recent_folder, recent_images
-from sightline.drift.verdicts import past_checks
+from sightline.commands.cli import app
+from sightline.operations.drift.images import image_files, recent_folder, recent_images
+from sightline.operations.drift.verdicts import past_checks
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bench.drift import KINDS, QUIET, RECENT, REQUIRED, blurred, brighter, flagged, measure
-from sightline.drift.images import Images
-from sightline.drift.observers import HandmadeObserver
-from sightline.drift.seen import Seen, look
+from sightline.operations.drift.images import Images
+from sightline.operations.drift.observers import HandmadeObserver
+from sightline.operations.drift.seen import Seen, look
 
 FLOWERS = Path(__file__).parents[3] / "shared/data/flowers12"
 

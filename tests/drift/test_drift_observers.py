@@ -7,17 +7,17 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.features import Features
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import load_labels
-from sightline.drift.images import reference_images
-from sightline.drift.observers import FeaturesObserver, HandmadeObserver, ModelObserver
-from sightline.drift.seen import look
-from sightline.features.building import build_features
-from sightline.features.embedding import embed
+from sightline.operations.drift.images import reference_images
+from sightline.operations.drift.observers import FeaturesObserver, HandmadeObserver, ModelObserver
+from sightline.operations.drift.seen import look
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
+from sightline.training.features.building import build_features
+from sightline.training.features.embedding import embed
 
 BODY = {"backbone": "timm:test_resnet", "strides": [4, 8, 16], "width": 32}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.drift import Verdict, last_verdicts
-from sightline.drift.verdicts import CheckRecord, past_checks, record_check
+from sightline.operations.drift import Verdict, last_verdicts
+from sightline.operations.drift.verdicts import CheckRecord, past_checks, record_check
 from sightline.system.errors import UserError
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.drift.statistics import STATISTICS, image_statistics
+from sightline.operations.drift.statistics import STATISTICS, image_statistics
 
 
 def noise(deviation: float, height: int = 60, width: int = 90) -> np.ndarray:

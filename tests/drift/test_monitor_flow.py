@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sightline.drift import last_verdicts
-from sightline.drift.verdicts import past_checks
+from sightline.operations.drift import last_verdicts
+from sightline.operations.drift.verdicts import past_checks
 
 FLOW = Path(__file__).parents[2] / "pipelines/monitor.py"
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from sightline.drift.two_samples import (
+from sightline.operations.drift.two_samples import (
     class_test,
     holm,
     ks_test,

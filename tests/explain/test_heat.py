@@ -12,14 +12,14 @@ from torch import nn
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.structures import FLOAT32, LabelMap
-from sightline.explain import heat_map, surest_targets
-from sightline.explain.faithfulness import area, chance_curve, curves, order_of, random_curves
-from sightline.explain.heat import HeatMethod, heat_maps
-from sightline.explain.heat_pictures import curve_checks, similarity_checks
-from sightline.explain.integrated_gradients import pixel_parts
-from sightline.explain.layers import heat_layer, map_layers, shown_layers
-from sightline.explain.randomisation import rank_correlation, with_random_weights
-from sightline.explain.targets import target_chances, target_scores
+from sightline.evaluation.explain import heat_map, surest_targets
+from sightline.evaluation.explain.faithfulness import area, chance_curve, curves, order_of, random_curves
+from sightline.evaluation.explain.heat import HeatMethod, heat_maps
+from sightline.evaluation.explain.heat_pictures import curve_checks, similarity_checks
+from sightline.evaluation.explain.integrated_gradients import pixel_parts
+from sightline.evaluation.explain.layers import heat_layer, map_layers, shown_layers
+from sightline.evaluation.explain.randomisation import rank_correlation, with_random_weights
+from sightline.evaluation.explain.targets import target_chances, target_scores
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.base import Task

@@ -12,21 +12,21 @@ import torch
 from known_networks import LABELS, colour_finder, coloured_squares
 from pydantic import TypeAdapter
 
-from sightline.artifact.folder import ModelCard, write_model
-from sightline.cli import main
+from sightline.commands.cli import main
 from sightline.config.explanations import Explanation
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import load_labels
-from sightline.explain.ascent import ascended
-from sightline.explain.filters import smoothness
-from sightline.explain.making import by_class, explain_model
-from sightline.explain.neighbours import share_of_like_neighbours
-from sightline.explain.patches import seen_areas
-from sightline.explain.responses import choosy_channels, responses
-from sightline.explain.visualisation import channel_images
+from sightline.evaluation.explain.ascent import ascended
+from sightline.evaluation.explain.filters import smoothness
+from sightline.evaluation.explain.making import by_class, explain_model
+from sightline.evaluation.explain.neighbours import share_of_like_neighbours
+from sightline.evaluation.explain.patches import seen_areas
+from sightline.evaluation.explain.responses import choosy_channels, responses
+from sightline.evaluation.explain.visualisation import channel_images
 from sightline.system.errors import UserError
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
 
 
 def model_directory(folder: Path, prepared: Path, architecture: str = "mnist_cnn") -> Path:

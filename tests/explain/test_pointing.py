@@ -13,9 +13,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from sightline.data.raw.builtin_scenes import draw_scene
 from sightline.data.structures import FLOAT32, UINT8, LabelMap
-from sightline.explain.heat import HeatMethod, heat_maps
-from sightline.explain.randomisation import with_random_weights
-from sightline.explain.targets import surest_targets
+from sightline.evaluation.explain.heat import HeatMethod, heat_maps
+from sightline.evaluation.explain.randomisation import with_random_weights
+from sightline.evaluation.explain.targets import surest_targets
 from sightline.tasks.classification import Classification
 
 SIZE, BATCH, EPOCHS = 64, 64, 9

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.cli import main
+from sightline.commands.cli import main
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 

@@ -72,8 +72,8 @@ from sightline.training.datamodule import PreparedData
 from sightline.training.hardware import choose_numerics
 from sightline.labs.tuning.memory import available_bytes
 from sightline.labs.tuning.speed import other_work
-from sightline.serve import Batching
-from sightline.cli import app
+from sightline.operations.serve import Batching
+from sightline.commands.cli import app
 from pathlib import Path
 
 assert choose_numerics(torch.nn.Linear(1, 1), "cpu", "auto", "auto", None).threads == os.cpu_count()

@@ -12,14 +12,14 @@ from sightline.config.features import Features
 from sightline.data.cache import decoded
 from sightline.data.store import SplitStore
 from sightline.data.structures import UINT8
-from sightline.features import embedding
-from sightline.features.base import Extractor, Vectors
-from sightline.features.building import build_features, read_features
-from sightline.features.embedding import embed, embed_split
-from sightline.features.feature_map import FeatureMap
-from sightline.features.settings import Settings
-from sightline.features.store import read_feature_card, read_table, rows_sha256
 from sightline.system.errors import UserError
+from sightline.training.features import embedding
+from sightline.training.features.base import Extractor, Vectors
+from sightline.training.features.building import build_features, read_features
+from sightline.training.features.embedding import embed, embed_split
+from sightline.training.features.feature_map import FeatureMap
+from sightline.training.features.settings import Settings
+from sightline.training.features.store import read_feature_card, read_table, rows_sha256
 
 HANDMADE: dict[str, dict[str, Any]] = {
     "pixels": {},

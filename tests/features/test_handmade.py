@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sightline.data.structures import UINT8
-from sightline.features.handmade import Gabor, Hog, Pixels
-from sightline.features.visual_words import VisualWords
+from sightline.training.features.handmade import Gabor, Hog, Pixels
+from sightline.training.features.visual_words import VisualWords
 
 
 def digits(count: int, size: int = 28) -> UINT8:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.data.structures import LabelMap
-from sightline.features.network import NetworkExtractor
-from sightline.features.pooling import normalised, pooled
 from sightline.system.errors import UserError
 from sightline.tasks.classification import Classification
+from sightline.training.features.network import NetworkExtractor
+from sightline.training.features.pooling import normalised, pooled
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 1), dtype=np.uint8)
 
@@ -181,7 +181,7 @@ def test_normalisation_goes_in_the_given_order() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_library_network_comes_back_with_its_weights(tmp_path: Path, channels: int) -> None:
     from sightline.config.features import Features
-    from sightline.features.building import build_features, read_features
+    from sightline.training.features.building import build_features, read_features
 
     section = Features.model_validate(
         {
@@ -210,8 +210,8 @@ def test_the_last_layer_of_a_file_is_kept_whatever_its_classes(tmp_path: Path) -
     from safetensors.torch import save_file
 
     from sightline.config.features import Features
-    from sightline.features.building import build_features
     from sightline.models.classify.classifiers import build_classifier
+    from sightline.training.features.building import build_features
 
     torch.manual_seed(0)
     network = build_classifier("torchvision:squeezenet1_1", 3, 64, 7).network.eval()

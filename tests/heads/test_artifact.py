@@ -14,12 +14,12 @@ from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.data.store import SplitStore
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.features.building import build_features
-from sightline.features.embedding import embed
-from sightline.heads.artifact import holds_head
-from sightline.heads.training import fit_head
-from sightline.predict import load_predictor
+from sightline.evaluation.predictor import load_predictor
 from sightline.system.errors import UserError
+from sightline.training.features.building import build_features
+from sightline.training.features.embedding import embed
+from sightline.training.heads.artifact import holds_head
+from sightline.training.heads.training import fit_head
 
 
 def section(**options: Any) -> Head:

@@ -12,11 +12,11 @@ from sklearn.svm import LinearSVC
 
 from sightline.config.heads import Head
 from sightline.data.structures import FLOAT32
-from sightline.heads.classifiers import build_pipeline, probabilities_of
-from sightline.heads.dropout import FeatureDropout
-from sightline.heads.fitting import drawn_by_class, fit
-from sightline.heads.skops_file import dump, load
 from sightline.system.errors import UserError
+from sightline.training.heads.classifiers import build_pipeline, probabilities_of
+from sightline.training.heads.dropout import FeatureDropout
+from sightline.training.heads.fitting import drawn_by_class, fit
+from sightline.training.heads.skops_file import dump, load
 
 CLASSES = [str(digit) for digit in range(10)]
 KINDS: dict[str, dict[str, Any]] = {
@@ -198,7 +198,7 @@ def test_what_is_wrong_with_the_samples_is_told() -> None:
 
 
 def test_a_solver_that_stops_early_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sightline.heads import classifiers
+    from sightline.training.heads import classifiers
 
     monkeypatch.setattr(classifiers, "_MOST_STEPS", 1)
     vectors, labels = digits()

@@ -11,8 +11,8 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sightline.heads.skops_file import dump, load
 from sightline.system.errors import UserError
+from sightline.training.heads.skops_file import dump, load
 
 SCRIPT = """
 import hashlib
@@ -22,8 +22,8 @@ from sklearn.datasets import load_digits
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sightline.heads.dropout import FeatureDropout
-from sightline.heads.skops_file import dump
+from sightline.training.heads.dropout import FeatureDropout
+from sightline.training.heads.skops_file import dump
 x, y = load_digits(return_X_y=True)
 for own in (LinearSVC(), SVC(), FeatureDropout(LinearSVC(), 0.5, 2, 0)):
     pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", own)])

@@ -12,7 +12,7 @@ from raw_folders import png, write_folder
 
 from sightline.config import Params
 from sightline.data.raw.formats import open_source
-from sightline.ingest import Batch, ingest
+from sightline.operations.ingest import Batch, ingest
 
 MODEL = {
     "task": {"kind": "classification", "architecture": "mlp"},

@@ -17,7 +17,7 @@ import cv2
 cv2.setNumThreads(0)
 from delivery import Site
 import sightline.data.raw.checks, sightline.data.raw.formats.image_folder  # once, not in every child
-from sightline.ingest import withdraw
+from sightline.operations.ingest import withdraw
 
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.copyfile"}
 

@@ -11,8 +11,8 @@ from sklearn.datasets import load_digits
 
 from sightline.config import load_params
 from sightline.data.encoding import encode_png
-from sightline.ingest import Batch, ingest, withdraw_refused
-from sightline.predict import load_predictor
+from sightline.evaluation.predictor import load_predictor
+from sightline.operations.ingest import Batch, ingest, withdraw_refused
 from sightline.registry.resolving import resolve_model
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]

@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sightline.data.encoding import encode_rle
-from sightline.metrics import detection, detection_tables
-from sightline.metrics.by_kind import whole
-from sightline.metrics.matching import Matches, joined, match
-from sightline.metrics.resampling import resampled_counts
+from sightline.tasks.metrics import detection, detection_tables
+from sightline.tasks.metrics.by_kind import whole
+from sightline.tasks.metrics.matching import Matches, joined, match
+from sightline.tasks.metrics.resampling import resampled_counts
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 NEVER_TRUE, NEVER_PREDICTED = 4, 3

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from sightline.metrics.boxes import largest_object, overlap_curve, paired_overlaps
+from sightline.tasks.metrics.boxes import largest_object, overlap_curve, paired_overlaps
 
 
 def test_overlaps_are_those_of_torchvision() -> None:

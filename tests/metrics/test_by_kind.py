@@ -13,8 +13,8 @@ from sklearn import metrics as oracle
 from bench.gate import SETTINGS, drawn
 from sightline.config.metrics import smaller_is_better
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of, resampled, whole
-from sightline.metrics.resampling import resampled_counts
+from sightline.tasks.metrics.by_kind import metrics_of, resampled, whole
+from sightline.tasks.metrics.resampling import resampled_counts
 
 NAMES = ("a", "b", "c")
 LABELS = LabelMap(NAMES, NAMES, values=("x", "y"))
@@ -113,7 +113,7 @@ def test_errors_are_better_when_smaller() -> None:
 
 
 def test_the_gate_needs_no_torch() -> None:
-    code = "import sys, sightline.registry.gate, sightline.metrics.by_kind as b; print('torch' in sys.modules)"
+    code = "import sys, sightline.registry.gate, sightline.tasks.metrics.by_kind as b; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

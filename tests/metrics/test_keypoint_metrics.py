@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from sightline.metrics.average_precision import curves
-from sightline.metrics.keypoints import (
+from sightline.tasks.metrics.average_precision import curves
+from sightline.tasks.metrics.keypoints import (
     distances,
     near_curve,
     near_points,

@@ -8,7 +8,7 @@ import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 from torchmetrics.functional.segmentation import dice_score
 
-from sightline.metrics.segmentation import Overlap, confusion, overlap_of, stacked
+from sightline.tasks.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 
 CLASSES = 5
 Array = np.ndarray[Any, Any]

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from sightline.data.encoding import encode_png
-from sightline.metrics.truth import truth_hashes
 from sightline.tasks.base import Task
+from sightline.tasks.metrics.truth import truth_hashes
 
 MAP = np.arange(12, dtype=np.uint8).reshape(3, 4)
 TRUTH: dict[str, Any] = {

@@ -12,19 +12,19 @@ from PIL import Image
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config import Params, load_params
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.store import load_labels
 from sightline.evaluation.evaluate import evaluate_model
+from sightline.evaluation.predictor import load_predictor
 from sightline.evaluation.slices import chosen_columns, measure_slices, read_columns
-from sightline.predict import load_predictor
 from sightline.registry.ledger import Entry
 from sightline.registry.outcomes import Outcome
 from sightline.system.files import write_json
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
 
 SETTINGS = Evaluation(resamples=100)
 CURVES = "epoch,lr,train_loss,val_accuracy,val_loss\n0,0.01,2,0.5,1.5\n1,0.001,1,0.75,1.25\n"

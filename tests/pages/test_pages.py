@@ -15,8 +15,8 @@ from PIL import Image
 
 from sightline.config import Params, load_params
 from sightline.config.errors import ConfigError
-from sightline.pages import make_pages
-from sightline.pages.pictures import picture
+from sightline.operations.pages import make_pages
+from sightline.operations.pages.pictures import picture
 from sightline.registry.grounds import GuardCheck
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json

@@ -10,7 +10,7 @@ import pytest
 from page_project import entry, make_project, outcome, write_ledger
 from test_browser import CHROMIUM, OPTIONS
 
-from sightline.pages import make_pages
+from sightline.operations.pages import make_pages
 
 pytestmark = [
     pytest.mark.browser,

@@ -16,20 +16,20 @@ from pycocotools.coco import COCO
 from pydantic import TypeAdapter
 from typer.testing import CliRunner, Result
 
-from sightline.artifact.folder import ModelCard, write_model
-from sightline.artifact.onnx import OnnxNetwork
-from sightline.cli import app
+from sightline.commands.cli import app
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap, Prediction
-from sightline.predict import load_predictor
-from sightline.prediction_files import Form, find_images, open_writer
-from sightline.prediction_files.sources import ImageFile
-from sightline.prediction_files.words import told
+from sightline.evaluation.predictor import load_predictor
+from sightline.operations.prediction_files import Form, find_images, open_writer
+from sightline.operations.prediction_files.sources import ImageFile
+from sightline.operations.prediction_files.words import told
 from sightline.system.errors import UserError
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
+from sightline.training.artifact.onnx import OnnxNetwork
 
 LABELS = LabelMap(("cat", "dog"), ("7", "9"), keypoints=("nose", "tail"), mirrored=(0, 1))
 MAPS = LabelMap(("cat", "dog"), ("7", "9"), semantic=("background", "cat", "dog"))

@@ -13,9 +13,9 @@ import pytest
 
 from sightline.config.evaluation import Gate
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of
 from sightline.registry.comparison import shared_samples
 from sightline.registry.gate import decide
+from sightline.tasks.metrics.by_kind import metrics_of
 
 COUNT = 100
 FOUND = (1 << 10) - 1

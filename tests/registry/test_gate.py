@@ -9,8 +9,6 @@ from scipy import stats
 
 from sightline.config.evaluation import Gate
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of
-from sightline.metrics.resampling import mean_of
 from sightline.registry.gate import (
     Decision,
     class_changes,
@@ -21,6 +19,8 @@ from sightline.registry.gate import (
     holm,
     sign_test,
 )
+from sightline.tasks.metrics.by_kind import metrics_of
+from sightline.tasks.metrics.resampling import mean_of
 
 LABELS = LabelMap(tuple("abcd"), tuple("abcd"))
 
@@ -73,7 +73,7 @@ def test_fewer_samples_cut_off_less() -> None:
 def test_interval_is_the_same_whatever_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (mean_of(own) for own in np.random.default_rng(1).normal(0, 1, (2, 101)))
     whole = gain_interval(old, new, 101, 300, 0.95)
-    monkeypatch.setattr("sightline.metrics.resampling._NUMBERS_AT_ONCE", 101 * 7)
+    monkeypatch.setattr("sightline.tasks.metrics.resampling._NUMBERS_AT_ONCE", 101 * 7)
     assert gain_interval(old, new, 101, 300, 0.95) == pytest.approx(whole, abs=1e-12)
 
 

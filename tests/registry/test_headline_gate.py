@@ -14,13 +14,13 @@ from rich.console import Console
 
 from sightline.config.evaluation import Gate
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of
 from sightline.registry.gate import decide, guard_checks
 from sightline.registry.grounds import GuardCheck, broken
 from sightline.registry.history import history_table
 from sightline.registry.ledger import Ledger
 from sightline.registry.outcome_table import registry_table
 from sightline.system.errors import UserError
+from sightline.tasks.metrics.by_kind import metrics_of
 
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)  # of 100 samples of class 0 60 and 20 are missed
 LABELS = LabelMap(tuple("0123"), tuple("0123"))

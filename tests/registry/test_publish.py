@@ -150,7 +150,7 @@ def test_a_crash_after_the_decision_is_healed(project: Project, monkeypatch: pyt
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.tracking.Versions.set_alias", crash)
+        patch.setattr("sightline.registry.tracking.Versions.set_alias", crash)
         with pytest.raises(KeyboardInterrupt):
             project.register()
     assert project.aliases() == {"champion": "1"}
@@ -256,9 +256,9 @@ def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pyte
             assert all(image == png() for image in images)
             return [{"label": "7", "label_id": 7, "confidence": 0.9, "probabilities": {"7": 0.9}} for _ in images]
 
-    module = types.ModuleType("sightline.predict")
+    module = types.ModuleType("sightline.evaluation.predictor")
     module.load_predictor = Predictor  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sightline.predict", module)
+    monkeypatch.setitem(sys.modules, "sightline.evaluation.predictor", module)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     project.make("one", GOOD)
     project.register()

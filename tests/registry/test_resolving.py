@@ -7,8 +7,7 @@ from pydantic import TypeAdapter
 from registry_project import Project
 from typer.testing import CliRunner
 
-from sightline.artifact.folder import ModelCard, write_model
-from sightline.cli import app
+from sightline.commands.cli import app
 from sightline.config import load_params
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
@@ -20,6 +19,7 @@ from sightline.registry.resolving import champion_version, resolve_model
 from sightline.system.errors import UserError
 from sightline.system.files import write_json
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
 
 GOOD, WORSE = range(0, 40, 4), range(0, 240, 4)
 

@@ -11,8 +11,8 @@ from registry_project import Project
 
 from sightline.config import load_params
 from sightline.registry.registration import promote
+from sightline.registry.tracking import versions
 from sightline.system.errors import UserError
-from sightline.tracking import versions
 
 GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)
 

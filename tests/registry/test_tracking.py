@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from registry_project import Project, png, write_evaluation, write_model, write_training
 
-from sightline.tracking import (
+from sightline.registry.tracking import (
     Connection,
     DataSource,
     Runs,
@@ -73,7 +73,7 @@ def test_a_replayed_run_has_everything_within_limits(project: Project, runs: Run
 def test_a_run_cut_short_is_not_found(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_training(tmp_path / "training", "w")
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.tracking.runs._curves", lambda path: 1 / 0)
+        patch.setattr("sightline.registry.tracking.runs._curves", lambda path: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             runs.replay("digit", WEIGHTS, tmp_path / "training")
     assert runs.find("digit", WEIGHTS) is None
@@ -154,18 +154,18 @@ def test_a_remembered_run_that_is_lost_is_begun_anew(
 
 
 def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sightline.tracking.live.find_spec", lambda name: None)
+    monkeypatch.setattr("sightline.registry.tracking.live.find_spec", lambda name: None)
     assert training_logger("digit", {}, tmp_path) is None
 
 
 STUB = """
 import sys, types
-module = types.ModuleType("sightline.predict")
+module = types.ModuleType("sightline.evaluation.predictor")
 class Predictor:
     def predict(self, images):
         return [{"label": str(len(image)), "label_id": 1, "confidence": 0.5, "probabilities": {}} for image in images]
 module.load_predictor = lambda folder: Predictor()
-sys.modules["sightline.predict"] = module
+sys.modules["sightline.evaluation.predictor"] = module
 """
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
 from sightline.evaluation.report import draw_evaluation, read_table
-from sightline.metrics import detection
 from sightline.system.files import write_json
+from sightline.tasks.metrics import detection
 
 CURVES = pd.DataFrame({"epoch": [0, 1], "lr": 0.1, "train_loss": [2, 1], "val_loss": [2, 1.5], "val_found": [0, 0.5]})
 

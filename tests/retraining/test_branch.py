@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sightline.operations.retraining.branch import commit_on_branch, records
 from sightline.pipeline.store import DvcStore
-from sightline.retraining.branch import commit_on_branch, records
 from sightline.system.errors import UserError
 
 

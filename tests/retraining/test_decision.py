@@ -5,8 +5,8 @@ import pytest
 from entries import entry
 
 from sightline.config.retrain import Retrain
+from sightline.operations.retraining.decision import decide, old_champions, record
 from sightline.registry.ledger import Ledger
-from sightline.retraining.decision import decide, old_champions, record
 
 
 def test_nothing_speaks_for_it() -> None:

@@ -9,12 +9,12 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sightline.cli import app
+from sightline.commands.cli import app
+from sightline.operations.retraining.decision import decide
+from sightline.operations.retraining.story import Story, report_text
 from sightline.registry.history import history_table, plot_history
 from sightline.registry.ledger import Ledger
 from sightline.registry.outcomes import Outcome
-from sightline.retraining.decision import decide
-from sightline.retraining.story import Story, report_text
 from sightline.system.errors import UserError
 
 ENTRIES = [

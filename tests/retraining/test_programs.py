@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.retraining.programs import Background, guarded
-from sightline.retraining.schedule import start, stop, tell
+from sightline.operations.retraining.programs import Background, guarded
+from sightline.operations.retraining.schedule import start, stop, tell
 from sightline.system.errors import UserError
 
 # A shell whose child ignores SIGTERM, as a training that does not listen.
@@ -18,7 +18,7 @@ STUBBORN = "trap '' TERM; echo $$ > stage; sleep 60 & echo $! > child; wait; sle
 STARTER = f"""\
 import sys
 from pathlib import Path
-from sightline.retraining.programs import guarded
+from sightline.operations.retraining.programs import guarded
 lock = open("lock", "a")
 import fcntl
 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from served import Running, Start, write_random_model
 
-from sightline.serve import Batching, Following, Limits, ServedModel, load_served
+from sightline.operations.serve import Batching, Following, Limits, ServedModel, load_served
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ import uvicorn
 from pydantic import TypeAdapter
 from torch import nn
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.structures import LabelMap
-from sightline.serve import Batching, Following, Limits, ServedModel, build_service
+from sightline.operations.serve import Batching, Following, Limits, ServedModel, build_service
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
 
 DIGITS = tuple("0123456789")
 

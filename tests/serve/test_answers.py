@@ -17,8 +17,8 @@ import pytest
 from served import Running, Start, encoded, photograph, write_random_model
 from torch import nn
 
-from sightline.predict import load_predictor
-from sightline.serve import Batching, Limits, ServedModel, load_served
+from sightline.evaluation.predictor import load_predictor
+from sightline.operations.serve import Batching, Limits, ServedModel, load_served
 
 
 def png_header(width: int, height: int) -> bytes:

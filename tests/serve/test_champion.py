@@ -18,7 +18,7 @@ import torch
 from registry_project import CLASSES, Project
 from served import Running, Start, encoded, photograph, write_random_model
 
-from sightline.serve import Batching, Following, load_served
+from sightline.operations.serve import Batching, Following, load_served
 
 Model = dict[str, Any]
 TASK = {"kind": "classification", "architecture": "mnist_cnn"}

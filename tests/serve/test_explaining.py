@@ -8,7 +8,7 @@ from typing import Any
 
 from served import Running, Start, encoded, photograph
 
-from sightline.serve import Limits, ServedModel, load_served
+from sightline.operations.serve import Limits, ServedModel, load_served
 
 
 class Slow(ServedModel):

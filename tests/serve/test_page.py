@@ -10,7 +10,7 @@ import pytest
 import torch
 from served import DIGITS, Start, encoded, photograph, write_random_model
 
-from sightline.serve import load_served
+from sightline.operations.serve import load_served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

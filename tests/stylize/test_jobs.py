@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sightline.artifact.folder import ModelCard, write_model
-from sightline.cli import main
+from sightline.commands.cli import main
 from sightline.config.models import Input
 from sightline.config.styles import Style
 from sightline.config.tasks.classification import Classification as ClassificationConfig
@@ -19,6 +18,7 @@ from sightline.data.structures import LabelMap
 from sightline.labs.stylize.jobs import Made, make_styled
 from sightline.system.errors import UserError
 from sightline.tasks import build
+from sightline.training.artifact.folder import ModelCard, write_model
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_mistakes_on_the_command_line(
 def test_runs_keep_pictures(pictures: Path) -> None:
     from mlflow import MlflowClient
 
-    from sightline.tracking import log_pictures
+    from sightline.registry.tracking import log_pictures
 
     run_id = log_pictures("china", {"steps": 3}, [pictures / "content.png"], pictures)
     client = MlflowClient(f"sqlite:///{pictures / 'mlflow.db'}")

@@ -15,14 +15,14 @@ from sightline.config.tasks.autoencoder import Autoencoder as Config
 from sightline.data.images import place
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.images import mean_squared_error, peak_signal_to_noise, structural_similarity
-from sightline.metrics.resampling import resampled_counts
+from sightline.evaluation.predictor import load_predictor
 from sightline.models.autoencoders import autoencoder_network
-from sightline.predict import load_predictor
 from sightline.system.errors import UserError
 from sightline.tasks.autoencoder import Autoencoder
 from sightline.tasks.base import Measurement
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.images import mean_squared_error, peak_signal_to_noise, structural_similarity
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.training import train
 
 Array = np.ndarray[Any, Any]
@@ -202,7 +202,7 @@ def test_a_training_learns_to_give_back(digits: Path, tmp_path: Path, monkeypatc
 def test_the_network_becomes_a_graph(tmp_path: Path) -> None:
     import onnxruntime
 
-    from sightline.artifact.onnx import write_onnx
+    from sightline.training.artifact.onnx import write_onnx
 
     own = task(3, 13).eval()
     write_onnx(own, 13, 3, tmp_path / "model.onnx")

@@ -16,12 +16,12 @@ from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import place
 from sightline.data.structures import LabelMap
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.metrics.by_kind import resampled
 from sightline.models.detect.anchors import StrideAnchors
 from sightline.models.detect.detections import into_original, share_found
 from sightline.models.detect.feature_pyramid import build_body
 from sightline.system.errors import UserError
 from sightline.tasks.detection import Detection, build_detection
+from sightline.tasks.metrics.by_kind import resampled
 from sightline.training import train
 
 NAMES = tuple("abc")

@@ -18,13 +18,13 @@ from sightline.data.images import place
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.detection import truths_of
-from sightline.metrics.matching import match
 from sightline.models.detect.detections import masks_into_original
 from sightline.models.detect.second_stage import masked_losses
 from sightline.system.errors import UserError
 from sightline.tasks.instance_segmentation import InstanceSegmentation, build_instance_segmentation
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.detection import truths_of
+from sightline.tasks.metrics.matching import match
 from sightline.training import train
 
 LABELS = LabelMap(("a", "b"), ("a", "b"))

@@ -17,13 +17,13 @@ from sightline.data.images import place
 from sightline.data.raw.preparation import prepare
 from sightline.data.structures import LabelMap, Prediction
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.resampling import resampled_counts
 from sightline.models.heatmaps import draw_heatmaps, read_heatmaps
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.base import Measurement
 from sightline.tasks.keypoints import Keypoints, largest_poses
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.training import train
 
 NAMES = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "nose")

@@ -16,12 +16,12 @@ from sightline.config.tasks.localization import Localization as Config
 from sightline.data.images import place
 from sightline.data.structures import LabelMap, Prediction
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.resampling import resampled_counts
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.base import Measurement
 from sightline.tasks.localization import Localization, largest_boxes
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.training import train
 
 LABELS = LabelMap(("cat", "dog", "owl"), ("1", "2", "3"))

@@ -10,9 +10,9 @@ from sklearn import metrics as oracle
 from torch import nn
 
 from sightline.data.structures import LabelMap, Prediction
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.resampling import resampled_counts
 from sightline.tasks.base import Measurement
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.tasks.multilabel import Multilabel, best_threshold
 
 CLASSES = 5

@@ -19,14 +19,14 @@ from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap
 from sightline.evaluation.evaluate import evaluate_model
-from sightline.metrics.by_kind import resampled
-from sightline.metrics.resampling import resampled_counts
+from sightline.evaluation.predictor import load_predictor
 from sightline.models.detect.fcos import build_fcos
 from sightline.models.segment.dense_networks import pool_with_places, unpool
 from sightline.models.segment.segmenters import build_segmenter
-from sightline.predict import load_predictor
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement
+from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.tasks.semantic_segmentation import SemanticSegmentation, cross_entropy, dice_loss
 from sightline.training import train
 
@@ -397,7 +397,7 @@ def test_a_training_and_its_evaluation(scenes: Path, tmp_path: Path, monkeypatch
 def test_networks_become_graphs(options: dict[str, Any], tmp_path: Path) -> None:
     import onnxruntime
 
-    from sightline.artifact.onnx import write_onnx
+    from sightline.training.artifact.onnx import write_onnx
 
     network = build_segmenter(channels=3, size=37, classes=3, **options)
     own = task(network).eval()

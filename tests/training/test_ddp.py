@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.artifact.folder import read_model
 from sightline.models.classify.classifiers import build_classifier
+from sightline.training.artifact.folder import read_model
 
 BATCH = 64  # of all processes together
 SETTINGS: dict[str, Any] = {

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.artifact.folder import read_model
 from sightline.config.models import Model
 from sightline.data.store import SplitStore
 from sightline.labs.tuning.findings import Finding
@@ -16,6 +15,7 @@ from sightline.labs.tuning.speed import other_work
 from sightline.labs.tuning.subject import Subject
 from sightline.system.errors import UserError
 from sightline.training import train
+from sightline.training.artifact.folder import read_model
 
 MakeSubject = Callable[..., Subject]
 MakeModel = Callable[..., Model]

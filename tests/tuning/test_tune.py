@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightline.cli import tune
+from sightline.commands.cli import tune
 from sightline.config import load_params
 from sightline.labs.tuning.findings import Finding
 from sightline.system.errors import UserError
@@ -71,7 +71,7 @@ def test_tune_probes_shows_and_writes(project: Path) -> None:
 
 WITH_MODULES = """
 import sys
-from sightline.cli import main
+from sightline.commands.cli import main
 try:
     main()
 finally:

@@ -15,12 +15,12 @@ def convert(
     out: Annotated[Path, typer.Option(help="the file to write: .onnx, or .pt2 for torch-export")],
 ) -> None:
     """Write a network, normalisation and label map included, as ONNX or as a program of torch.export."""
-    from sightline.artifact.folder import ONNX, read_model
-    from sightline.artifact.onnx import write_onnx, write_torch_export
-    from sightline.heads.artifact import holds_head
     from sightline.registry.resolving import resolve_model
     from sightline.system.errors import UserError
     from sightline.system.files import new_file
+    from sightline.training.artifact.folder import ONNX, read_model
+    from sightline.training.artifact.onnx import write_onnx, write_torch_export
+    from sightline.training.heads.artifact import holds_head
 
     folder = resolve_model(model, Path()).folder
     if holds_head(folder):

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sightline.drift.comparison import Comparison
+    from sightline.operations.drift.comparison import Comparison
 
 DRIFTS = 3  # exit code of --fail
 
@@ -33,7 +33,7 @@ def drift(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.retraining.monitoring import check_dataset
+    from sightline.operations.retraining.monitoring import check_dataset
 
     params = load_params(Path("params.yaml"), policies=False)
     check = check_dataset(params, dataset, Path(), recent, model, record)
@@ -54,7 +54,7 @@ def tests_table(dataset: str, comparison: Comparison) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from sightline.drift.comparison import p_text
+    from sightline.operations.drift.comparison import p_text
 
     reference, recent = comparison.samples
     title = f"{dataset}: {recent} recent images against {reference} of validation"

@@ -14,7 +14,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="the folder to make")],
 ) -> None:
     """Draw heat maps of what a network is surest of in images, with the checks of whether to believe them."""
-    from sightline.explain.own_images import explain_images
+    from sightline.evaluation.explain.own_images import explain_images
 
     folder = Path(model) if Path(model, "model.json").is_file() else Path("models", model)
     pictures = explain_images(folder, images, out)

@@ -16,8 +16,8 @@ def ingest(
 ) -> None:
     """Check the files in data/inbox/DATASET and add them to the data set; bad ones go to data/inbox/quarantine."""
     from sightline.config import load_params
-    from sightline.ingest import ingest as take
-    from sightline.ingest import withdraw_refused
+    from sightline.operations.ingest import ingest as take
+    from sightline.operations.ingest import withdraw_refused
 
     params = load_params(Path("params.yaml"), policies=False)
     if withdraw:

@@ -34,8 +34,8 @@ def predict(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from sightline.predict import load_predictor
-    from sightline.prediction_files import find_images, left_alone, open_writer, predict_files
+    from sightline.evaluation.predictor import load_predictor
+    from sightline.operations.prediction_files import find_images, left_alone, open_writer, predict_files
     from sightline.registry.resolving import resolve_model
 
     found = resolve_model(model, Path())

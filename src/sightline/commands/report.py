@@ -17,7 +17,7 @@ def report(
 ) -> None:
     """Write reports/NAME/index.html for evaluated models, and the overview reports/index.html."""
     from sightline.config import load_params
-    from sightline.pages import make_pages
+    from sightline.operations.pages import make_pages
     from sightline.registry.outcomes import last_outcomes
 
     root = Path()

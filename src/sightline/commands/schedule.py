@@ -13,7 +13,7 @@ def schedule(
     port: Annotated[int, typer.Option(min=1024, max=65535, help="of Prefect's server on 127.0.0.1")] = 4200,
 ) -> None:
     """Start, stop or show what prefect.yaml schedules: a Prefect server and a worker in the background."""
-    from sightline.retraining import schedule as programs
+    from sightline.operations.retraining import schedule as programs
 
     match what:
         case "start":

@@ -24,9 +24,17 @@ def serve(
     poll: Annotated[float, typer.Option(min=0.1, help="seconds between two looks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
+    from sightline.operations.serve import (
+        Batching,
+        Following,
+        Limits,
+        build_service,
+        load_served,
+        open_port,
+        run_server,
+    )
+    from sightline.operations.serve.served_model import ServedModel
     from sightline.registry.resolving import champion_version, resolve_model
-    from sightline.serve import Batching, Following, Limits, build_service, load_served, open_port, run_server
-    from sightline.serve.served_model import ServedModel
     from sightline.system.processors import usable_processors
 
     root = Path()

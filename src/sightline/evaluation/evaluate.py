@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightline.artifact.folder import read_onnx
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import unknown_metric
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
 from sightline.evaluation.parity import Batch, compare_engines, headline_value
-from sightline.heads.artifact import HeadCard
-from sightline.metrics.by_kind import metrics_of, names_of, whole
-from sightline.metrics.resampling import FLOAT64, resampled_counts
-from sightline.metrics.truth import truth_hashes
-from sightline.predict import Predictor, load_predictor
+from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.system.device import chosen_device
 from sightline.system.errors import UserError
 from sightline.system.files import write_json
 from sightline.tasks.base import Measurement, Task
+from sightline.tasks.metrics.by_kind import metrics_of, names_of, whole
+from sightline.tasks.metrics.resampling import FLOAT64, resampled_counts
+from sightline.tasks.metrics.truth import truth_hashes
+from sightline.training.artifact.folder import read_onnx
+from sightline.training.heads.artifact import HeadCard
 
 
 def evaluate_model(

@@ -19,11 +19,11 @@ import pandas as pd
 import torch
 from scipy.stats import binom
 
-from sightline.artifact.onnx import OnnxNetwork
 from sightline.data.images import Placement
 from sightline.data.structures import FLOAT32, UINT8, Prediction
-from sightline.metrics.by_kind import metrics_of, value_of
 from sightline.tasks.base import Measurement, Task
+from sightline.tasks.metrics.by_kind import metrics_of, value_of
+from sightline.training.artifact.onnx import OnnxNetwork
 
 HEADLINE_TOLERANCE = 1e-3
 MOST_DIFFERENT, RARE = 1e-3, 0.01

@@ -15,10 +15,10 @@ import pandas as pd
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import smaller_is_better
 from sightline.data.store import SplitStore
-from sightline.metrics.by_kind import metrics_of
-from sightline.metrics.resampling import resampled_counts
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
+from sightline.tasks.metrics.by_kind import metrics_of
+from sightline.tasks.metrics.resampling import resampled_counts
 
 MOST_VALUES = 20  # slices of one column
 PARTS = 4  # into which numbers with more values are cut

@@ -22,11 +22,11 @@ from sightline.data.cache import counted
 from sightline.data.structures import FLOAT32, SPLITS, SplitName
 from sightline.evaluation.report.embedding import draw_embedding
 from sightline.evaluation.report.figures import save_figure
-from sightline.features.store import read_feature_card, read_table
-from sightline.heads.classifiers import build_pipeline
-from sightline.heads.fitting import cross_validated, drawn_by_class, require_classes, require_folds
 from sightline.system.errors import UserError
 from sightline.system.files import new_folder
+from sightline.training.features.store import read_feature_card, read_table
+from sightline.training.heads.classifiers import build_pipeline
+from sightline.training.heads.fitting import cross_validated, drawn_by_class, require_classes, require_folds
 
 # What is tried of each on standardised features, whose values fit any number of them.
 _TRIED: dict[str, dict[str, list[Any]]] = {

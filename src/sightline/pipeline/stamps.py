@@ -35,9 +35,9 @@ HARMLESS = {
     "sightline.system.disk": "words of errors",
     "sightline.system.errors": "words of errors",
     "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
-    "sightline.tracking": "reports to MLflow, changes no output",
+    "sightline.registry.tracking": "reports to MLflow, changes no output",
 }
-_MEASURES = "sightline.metrics"  # a training takes loss and scores; it measures nothing
+_MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing
 Sections = Callable[[Params, str], Sequence[Any]]
 
 

@@ -18,9 +18,9 @@ from scipy.special import bdtrc, ndtr, stdtrit
 
 from sightline.config.evaluation import Gate
 from sightline.config.metrics import smaller_is_better
-from sightline.metrics.by_kind import value_of
-from sightline.metrics.resampling import FLOAT64, Metric, resampled_counts
 from sightline.registry.grounds import WORDS, ClassLoss, Code, GuardCheck
+from sightline.tasks.metrics.by_kind import value_of
+from sightline.tasks.metrics.resampling import FLOAT64, Metric, resampled_counts
 
 MetricsOf = Callable[[pd.DataFrame], Mapping[str, Metric]]
 _ROUNDING = 1e-9  # 1 of 20 samples is a drop of 0.05000000000000004

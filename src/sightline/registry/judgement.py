@@ -11,7 +11,6 @@ from typing import Any
 from sightline.config.evaluation import Gate
 from sightline.config.metrics import unknown_metric
 from sightline.data.structures import LabelMap
-from sightline.metrics.by_kind import metrics_of, names_of
 from sightline.registry.comparison import Evaluate, compare
 from sightline.registry.gate import Decision, decide, guard_checks
 from sightline.registry.grounds import WORDS, Code, GuardCheck, broken
@@ -20,6 +19,7 @@ from sightline.registry.registry import Registry
 from sightline.registry.release import Release, folders, read_rows
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
+from sightline.tasks.metrics.by_kind import metrics_of, names_of
 
 _NAMES_SHOWN = 5
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from sightline import __version__
 from sightline.registry.ledger import Ledger
 from sightline.registry.release import headline_text
+from sightline.registry.tracking import tracking_uri
 from sightline.system.files import read_json, write_json
-from sightline.tracking import tracking_uri
 
 
 @dataclass(frozen=True)

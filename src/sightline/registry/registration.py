@@ -20,8 +20,8 @@ from sightline.registry.ledger import Entry, now
 from sightline.registry.outcomes import Outcome, known_outcomes, remember
 from sightline.registry.registry import Registry, Report, own_folder
 from sightline.registry.release import Release, headline_text, read_release
+from sightline.registry.tracking import Version
 from sightline.system.errors import UserError
-from sightline.tracking import Version
 
 
 def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Report) -> list[Outcome]:

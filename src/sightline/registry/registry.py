@@ -12,9 +12,9 @@ from sightline.config import Params
 from sightline.pipeline.store import DvcStore, git_dirty, git_sha, lock_md5
 from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.release import Folders, Release, folders, headline_text
+from sightline.registry.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, work_folder
-from sightline.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
 
 Report = Callable[[str], None]
 LEDGER_TAG = "sightline.registry.ledger"  # on a shared server: the newest decision that its aliases follow

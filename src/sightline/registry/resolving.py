@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sightline.pipeline.store import folder_md5
 from sightline.registry.registry import own_folder
+from sightline.registry.tracking import VERSION_TAG, Connection, Version, Versions, tracking_uri
 from sightline.system.errors import UserError
 from sightline.system.files import work_folder
-from sightline.tracking import VERSION_TAG, Connection, Version, Versions, tracking_uri
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")

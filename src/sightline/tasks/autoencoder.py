@@ -16,11 +16,11 @@ from sightline.config.tasks.autoencoder import Autoencoder as Config
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction
-from sightline.metrics.images import WHITE, mean_squared_error, peak_signal_to_noise, structural_similarity
 from sightline.models.autoencoders import autoencoder_network
 from sightline.models.classify.hub import Weights
 from sightline.models.processes import joint_mean
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.images import WHITE, mean_squared_error, peak_signal_to_noise, structural_similarity
 
 Loss = Literal["mse", "bce"]
 _METRICS = ("psnr", "ssim", "mse")

@@ -13,7 +13,6 @@ from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
-from sightline.metrics import detection as metrics
 from sightline.models.classify.hub import Weights
 from sightline.models.detect.dense_detector import DenseDetector
 from sightline.models.detect.detections import into_original, share_found
@@ -22,6 +21,7 @@ from sightline.models.detect.retinanet import build_retinanet
 from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics import detection as metrics
 
 Detector = DenseDetector | TwoStageDetector
 _RETINANET_SCALE, _FASTER_RCNN_SCALE = 4.0, 8.0

@@ -13,12 +13,12 @@ from sightline.config.tasks.instance_segmentation import InstanceSegmentation as
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
-from sightline.metrics import detection as metrics
 from sightline.models.classify.hub import Weights
 from sightline.models.detect.detections import into_original, masks_into_original, share_found
 from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics import detection as metrics
 
 _SHAPES: dict[str, metrics.Shape] = {
     "mask_": "instances",

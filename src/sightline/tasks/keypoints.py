@@ -17,9 +17,15 @@ from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, LabelMap, Prediction
-from sightline.metrics.average_precision import curves
-from sightline.metrics.boxes import largest_object
-from sightline.metrics.keypoints import (
+from sightline.models.classify.classifiers import Weights
+from sightline.models.detect.feature_pyramid import build_body
+from sightline.models.heatmaps import HeatmapNetwork, draw_heatmaps, read_heatmaps
+from sightline.models.processes import joint_mean
+from sightline.system.errors import UserError
+from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.average_precision import curves
+from sightline.tasks.metrics.boxes import largest_object
+from sightline.tasks.metrics.keypoints import (
     distances,
     matches_of,
     near_curve,
@@ -28,12 +34,6 @@ from sightline.metrics.keypoints import (
     reference_lengths,
     similarities,
 )
-from sightline.models.classify.classifiers import Weights
-from sightline.models.detect.feature_pyramid import build_body
-from sightline.models.heatmaps import HeatmapNetwork, draw_heatmaps, read_heatmaps
-from sightline.models.processes import joint_mean
-from sightline.system.errors import UserError
-from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 
 _LEAST_CELLS = 4  # of a heat map's side
 _FLOAT64 = NDArray[np.float64]

@@ -18,12 +18,12 @@ from sightline.config.tasks.localization import Localization as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
-from sightline.metrics.boxes import largest_object, overlap_curve, paired_overlaps
 from sightline.models.classify.classifiers import Weights, build_classifier
 from sightline.models.detect.detections import into_original
 from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.boxes import largest_object, overlap_curve, paired_overlaps
 
 _NUMBERS = 4  # x, y of the centre, width, height
 _BETA = 0.05  # share of the input's side below which a distance counts quadratically

@@ -18,11 +18,11 @@ from sightline.config.tasks.multilabel import Multilabel as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, LabelMap, Prediction
-from sightline.metrics.multilabel import f1_of_images, presences
 from sightline.models.classify.classifiers import Weights, build_classifier
 from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.multilabel import f1_of_images, presences
 
 
 def build_multilabel(

@@ -17,12 +17,12 @@ from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, IGNORED, UINT8, LabelMap, Prediction
-from sightline.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 from sightline.models.classify.hub import Weights
 from sightline.models.processes import joint_mean, joint_sum
 from sightline.models.segment.segmenters import build_segmenter
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]
 FOCUS = 2.0  # gamma of the focal loss, the paper's best

@@ -13,13 +13,13 @@ from sightline.config.tasks.sliding_window import SlidingWindow as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
-from sightline.metrics import detection as metrics
 from sightline.models.classify.classifiers import Weights, build_classifier
 from sightline.models.detect.detections import into_original, share_found
 from sightline.models.detect.sliding_window import WindowGrid, choose_windows
 from sightline.models.detect.window_network import WindowNetwork, add_background, hardest_loss, label_windows
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics import detection as metrics
 
 
 def build_sliding_window(

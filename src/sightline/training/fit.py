@@ -18,7 +18,6 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from sightline.artifact.folder import ModelCard, write_model
 from sightline.config.augmentations import Augmentation, Policy, chosen_policy, copies_folder
 from sightline.config.models import Model
 from sightline.config.trainer import Trainer as TrainerConfig
@@ -28,6 +27,7 @@ from sightline.models.weights import is_folded
 from sightline.system.errors import UserError
 from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
+from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.callbacks import build_callbacks
 from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.datamodule import PreparedData, training_split

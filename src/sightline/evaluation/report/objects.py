@@ -17,7 +17,7 @@ from sightline.data.overlay import class_colour, scaled, with_instances
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 from sightline.evaluation.report.panels import SIDE, Mark, Panel
 from sightline.evaluation.report.quality import UNKNOWN
-from sightline.metrics.boxes import largest_object
+from sightline.tasks.metrics.boxes import largest_object
 
 ENOUGH = 0.5  # overlap of objects that are the same
 _BOOL = NDArray[np.bool_]

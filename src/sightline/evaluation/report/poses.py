@@ -11,8 +11,8 @@ from sightline.data.images import decode
 from sightline.data.overlay import Colour, keypoint_colour, scaled
 from sightline.data.structures import LabelMap, Prediction, Sample
 from sightline.evaluation.report.panels import SIDE, Dot, Panel
-from sightline.metrics.boxes import largest_object
-from sightline.metrics.keypoints import distances, near_points, reference_lengths
+from sightline.tasks.metrics.boxes import largest_object
+from sightline.tasks.metrics.keypoints import distances, near_points, reference_lengths
 
 _FLOAT64 = NDArray[np.float64]
 _VISIBLE = 2

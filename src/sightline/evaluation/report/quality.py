@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sightline.metrics.segmentation import Overlap
+from sightline.tasks.metrics.segmentation import Overlap
 
 FLOAT64 = NDArray[np.float64]
 INT64 = NDArray[np.int64]

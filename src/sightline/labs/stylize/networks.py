@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sightline.artifact.folder import read_model
 from sightline.labs.stylize.colour import luminance
 from sightline.models.classify.classifiers import Weights, build_classifier, outputs_of
 from sightline.tasks.base import channel_statistics
+from sightline.training.artifact.folder import read_model
 
 _PUBLISHED = 224  # pixels for which libraries build most networks
 

@@ -1,0 +1,269 @@
+"""The page of one model: its files in, HTML out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sightline.config.metrics import smaller_is_better
+from sightline.evaluation.report import read_table
+from sightline.operations.pages.charts import Chart
+from sightline.operations.pages.datasets import DataCard, data_card
+from sightline.operations.pages.drawings import (
+    CHARTS,
+    MATRICES,
+    evaluation_charts,
+    judged_samples,
+    matrix_chart,
+    quality_chart,
+    training_charts,
+)
+from sightline.operations.pages.explanations import Explanation, read_explanations
+from sightline.operations.pages.pictures import Picture, picture
+from sightline.operations.pages.rebuilding import Rebuilding, rebuilding
+from sightline.operations.pages.rendering import render
+from sightline.operations.pages.sources import Sources
+from sightline.operations.pages.standing import Standing, history_table, standing_of
+from sightline.operations.pages.tables import (
+    Cell,
+    Matrix,
+    Range,
+    Table,
+    confusion_matrix,
+    metrics_table,
+    names_table,
+    range_cell,
+    settings_rows,
+    slices_table,
+    text_cell,
+)
+from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
+
+_WORST_TOLD = 12  # samples
+_NAMED = {"per_class": "class", "per_joint": "joint", "per_value": "value", "per_size": "size"}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The metric that the gate judges."""
+
+    title: str
+    words: str
+    value: str
+    interval: str
+    confidence: str
+    samples: int
+    range: Range | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template shows; empty parts are left out."""
+
+    name: str
+    task: str
+    architecture: str
+    dataset: str
+    headline: Headline
+    standing: Standing
+    metrics: Table
+    matrix: Matrix | None
+    charts: list[Chart]
+    tables: list[Table]
+    slices: Table | None
+    worst_slices: list[str]
+    worst: Picture | None
+    worst_table: Table | None
+    quality: Chart | None
+    explanations: list[Explanation]
+    curves: list[Chart]
+    training_words: str
+    settings: list[tuple[str, str]]
+    search: Table | None
+    data: DataCard | None
+    onnx: list[tuple[str, str]]
+    history: Table | None
+    rebuilding: Rebuilding | None
+    sections: list[tuple[str, str]] = field(default_factory=list)
+
+
+def model_page(sources: Sources) -> str:
+    """Return the page of an evaluated model, complete in itself."""
+    page = _page(sources)
+    page.sections.extend(_sections(page))
+    return render("model.html", page=page, title=f"{page.name} · Sightline", home="../index.html")
+
+
+def _page(sources: Sources) -> Page:
+    metrics, folder = sources.metrics(), sources.evaluation
+    release = sources.release()
+    model = sources.optional(f"models/{sources.name}/model.json") or {}
+    settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    matrix, charts = _confusion(sources, metrics)
+    slices, worst_slices = _slices(sources, metrics)
+    judged = judged_samples(folder)
+    worst = folder / "worst.png"
+    return Page(
+        name=sources.name,
+        task=task_words(metrics["task"]),
+        architecture=_architecture(model, settings),
+        dataset=sources.dataset,
+        headline=headline_of(metrics),
+        standing=standing_of(sources, release),
+        metrics=metrics_table(metrics),
+        matrix=matrix,
+        charts=[*charts, *evaluation_charts(folder, metrics)],
+        tables=_tables(sources),
+        slices=slices,
+        worst_slices=worst_slices,
+        worst=picture(worst, "The worst test images, each with its truth and prediction") if worst.is_file() else None,
+        worst_table=_worst_table(*judged) if judged else None,
+        quality=quality_chart(*judged[1:]) if judged else None,
+        explanations=read_explanations(sources.report / "explanations"),
+        curves=training_charts(sources.report / "training" / "curves.csv"),
+        training_words=_training_words(settings),
+        settings=list(settings_rows(settings)),
+        search=_search(sources),
+        data=data_card(sources.prepared),
+        onnx=_onnx(metrics.get("onnx")),
+        history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
+        rebuilding=rebuilding(sources, release, model),
+    )
+
+
+def _sections(page: Page) -> list[tuple[str, str]]:
+    """Return anchor and title of each part that is there, in its order."""
+    parts = [
+        ("results", "Results", True),
+        ("classes", "By class", bool(page.tables)),
+        ("slices", "By slice", True),
+        ("errors", "Worst images", bool(page.worst or page.quality)),
+        ("explanations", "Explanations", bool(page.explanations)),
+        ("training", "Training", bool(page.settings or page.curves)),
+        ("data", "Data", page.data is not None),
+        ("export", "Export", bool(page.onnx)),
+        ("decisions", "Decisions", page.history is not None),
+        ("rebuild", "Rebuild", page.rebuilding is not None),
+    ]
+    return [(anchor, title) for anchor, title, there in parts if there]
+
+
+def headline_of(metrics: Mapping[str, Any]) -> Headline:
+    """Return the headline metric in words."""
+    own = metrics["headline"]
+    low, high = own.get("low"), own.get("high")
+    confidence = f"{metrics['confidence']:.0%}" if "confidence" in metrics else ""
+    return Headline(
+        metric_title(own["name"]),
+        metric_words(own["name"]),
+        number(own["value"]),
+        interval(low, high) if low is not None else "",
+        confidence,
+        metrics["samples"],
+        unit_range(own),
+    )
+
+
+def unit_range(headline: Mapping[str, Any]) -> Range | None:
+    """Return a headline on the scale from 0 to 1; None where it is not on it, as decibels are not."""
+    value, low, high = (headline.get(name) for name in ("value", "low", "high"))
+    if value is None or low is None or high is None or low < 0 or high > 1:
+        return None
+    return range_cell((low, value, high), (0, 1)).range
+
+
+def _architecture(model: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    task = model.get("task", {})
+    parts = [task.get("architecture") or settings.get("kind", ""), task.get("backbone") or ""]
+    return " over ".join(str(part) for part in parts if part)
+
+
+def _confusion(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Matrix | None, list[Chart]]:
+    """Return the confusion as a table, or of many classes as a chart."""
+    for name, needed in MATRICES.items():
+        path = sources.evaluation / f"{name}.csv"
+        if not path.is_file():
+            continue
+        table = read_table(path, needed)
+        if set(needed) <= set(table.columns) and not table.empty:
+            matrix = confusion_matrix(table, "samples" if name == "confusion" else name)
+            drawn = None if matrix else matrix_chart(sources.evaluation, name, metrics)
+            return matrix, [drawn] if drawn else []
+    return None, []
+
+
+def _tables(sources: Sources) -> list[Table]:
+    found = []
+    for name, column in _NAMED.items():
+        path = sources.evaluation / f"{name}.csv"
+        table = read_table(path, (column,)) if path.is_file() else pd.DataFrame()
+        if column in table and not table.empty:
+            found.append(names_table(table, f"Scores by {'key point' if column == 'joint' else column}"))
+    return found
+
+
+def _slices(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Table | None, list[str]]:
+    """Return the table of slices, and the worst of them in words."""
+    path = sources.evaluation / "slices.csv"
+    table = read_table(path, ("column", "value", "verdict")) if path.is_file() else pd.DataFrame()
+    if table.empty:
+        return None, []
+    ascending = not smaller_is_better(metrics["headline"]["name"])
+    worse = table[table["verdict"] == "worse"].sort_values("score", ascending=ascending)
+    rows = worse[["column", "value", "score", "samples"]].head(3).itertuples(index=False, name=None)
+    told = [
+        f"{column} {value} ({number(float(score))} on {samples:,} images)" for column, value, score, samples in rows
+    ]
+    return slices_table(table, metrics["headline"], metrics["confidence"]), told
+
+
+def _worst_table(rows: pd.DataFrame, quality: Any, worst: Any) -> Table | None:
+    order = worst.order[:_WORST_TOLD]
+    if not len(order):
+        return None
+    cells = [
+        [text_cell(str(rows["source"].iloc[k])), text_cell(str(rows["told"].iloc[k])), _quality(quality, k)]
+        for k in order
+    ]
+    columns = [("image", False), ("truth → prediction", False), (quality.name, True)]
+    return Table(f"{worst.title.capitalize()}", columns, cells)
+
+
+def _quality(quality: Any, place: int) -> Cell:
+    value = float(quality.values[place])
+    return Cell(number(value), value if value == value else -1e300)  # noqa: PLR0124  # NaN
+
+
+def _training_words(settings: Mapping[str, Any]) -> str:
+    epochs, best = settings.get("epochs_run"), settings.get("best_epoch")
+    if epochs is None or best is None:
+        return ""
+    return f"{epochs} epochs; the weights of epoch {best + 1} were kept."
+
+
+def _search(sources: Sources) -> Table | None:
+    path = sources.report / "training" / "cross_validation.csv"
+    return names_table(pd.read_csv(path), "What cross-validation on train tried") if path.is_file() else None
+
+
+def _onnx(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if not found:
+        return []
+    words = {
+        "largest_difference": "largest difference of an output",
+        "metric_difference": "difference of the headline metric",
+        "same": "predictions that are the same",
+        "agrees": "agrees",
+    }
+    told = []
+    for name, value in found.items():
+        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        text = f"{value:.3g}" if isinstance(value, float) else text
+        told.append((words.get(name, name.replace("_", " ")), text))
+    return told
+
+
+__all__ = ["CHARTS", "Headline", "headline_of", "model_page", "unit_range"]

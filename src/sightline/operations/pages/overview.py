@@ -1,0 +1,58 @@
+"""The overview: a table of all models and the cards of their data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightline.operations.pages.datasets import DataCard, data_card
+from sightline.operations.pages.model_page import headline_of, unit_range
+from sightline.operations.pages.rendering import render
+from sightline.operations.pages.sources import Sources
+from sightline.operations.pages.standing import standing_of
+from sightline.operations.pages.tables import Cell, Table, text_cell
+from sightline.operations.pages.words import DASH, metric_title, number, task_words
+
+
+def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
+    """Return the overview of evaluated models.
+
+    Args:
+        models: in the order of the table.
+        missing: names that are not evaluated yet.
+    """
+    rows = [_row(sources) for sources in models]
+    columns = [
+        ("model", False),
+        ("metric", False),  # first what a phone has room for
+        ("score", True),
+        ("interval, from 0 to 1", False),
+        ("version", False),
+        ("decision", False),
+        ("task", False),
+        ("data set", False),
+    ]
+    table = Table("All models, their headline metric on the test images and their place in the registry", columns, rows)
+    prepared = {sources.dataset: sources for sources in models}
+    cards = [(card, _users(card, models)) for own in prepared.values() if (card := data_card(own.prepared))]
+    return render("overview.html", table=table, cards=cards, missing=list(missing), title="Models · Sightline")
+
+
+def _users(card: DataCard, models: Sequence[Sources]) -> list[str]:
+    return [sources.name for sources in models if sources.dataset == card.name]
+
+
+def _row(sources: Sources) -> list[Cell]:
+    metrics = sources.metrics()
+    own, headline = metrics["headline"], headline_of(metrics)
+    standing = standing_of(sources, sources.release())
+    low = own.get("low")
+    return [
+        Cell(sources.name, sources.name, link=f"{sources.name}/index.html"),
+        text_cell(metric_title(own["name"])),
+        Cell(number(own["value"]), own["value"]),
+        Cell(headline.interval or DASH, own["value"] if low is None else low, range=unit_range(own)),
+        Cell(standing.version.replace("version ", "") or DASH, standing.version),
+        Cell(standing.word, standing.word, tone=standing.tone, note=standing.short),
+        text_cell(task_words(metrics["task"])),
+        Cell(sources.dataset, sources.dataset, link=f"#data-{sources.dataset}"),
+    ]

@@ -1,0 +1,165 @@
+"""A loaded model with its name and version; encoded images in, answers as plain values out."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.data.encoding import encode_png
+from sightline.data.images import Placement, decode, fit, place
+from sightline.data.overlay import class_colour, keypoint_colour
+from sightline.data.structures import UINT8, LabelMap, Prediction
+from sightline.evaluation.explain.targets import has_targets
+from sightline.evaluation.predictor import Predictor, load_predictor
+from sightline.operations.serve.limits import Upload, check_whole, unreadable
+from sightline.system.errors import UserError
+from sightline.system.processors import usable_processors
+from sightline.tasks.base import Task
+from sightline.training.artifact.folder import read_model
+from sightline.training.heads.artifact import holds_head
+
+Input = tuple[UINT8, Placement]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an answer shall hold.
+
+    Attributes:
+        top: the number of classes whose probability is told, surest first; None for all, in their order.
+        pictures: whether semantic maps and images that the model made are added, as PNG in base64.
+    """
+
+    top: int | None = None
+    pictures: bool = False
+
+
+@dataclass(eq=False)
+class ServedModel:
+    """A model that answers; several threads may use it at once.
+
+    Attributes:
+        name, version: of the registry, or the folder's name and "".
+        folder: the model directory.
+        predictor: the loaded model.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    predictor: Predictor
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _network: Task | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> LabelMap:
+        """The label map of the model."""
+        return self.predictor.card.labels
+
+    def decode(self, upload: Upload) -> Input:
+        """Return S x S x C uint8 of the network's input, and where the original lies in it.
+
+        Raises:
+            Refusal: the image is not whole.
+        """
+        image = self.predictor.card.input
+        check_whole(upload)
+        try:
+            pixels = decode(upload.encoded, image.channels)
+        except ValueError as error:
+            raise unreadable(upload.name, str(error)) from None
+        placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
+        return fit(pixels, image.size, image.resize), placed
+
+    def predict(self, inputs: list[Input]) -> list[Prediction]:
+        """Return a prediction for each decoded image."""
+        pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
+        return self.predictor.predict_pixels(pixels, placements)
+
+    def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
+        """Return a prediction as plain values, with the upright original's size in pixels."""
+        told = prediction.to_json(self.labels) | {"height": placed.height, "width": placed.width}
+        if options.top is not None and "probabilities" in told:
+            surest = sorted(told["probabilities"].items(), key=lambda pair: -pair[1])
+            told["probabilities"] = dict(surest[: options.top])
+        if options.pictures:
+            pictures = {"semantic_png": prediction.semantic, "image_png": prediction.image}
+            told |= {name: base64_png(picture) for name, picture in pictures.items() if picture is not None}
+        return told
+
+    @property
+    def explains(self) -> bool:
+        """Whether it has scores of classes with gradients, which heads over features have not."""
+        return has_targets(self.predictor.task) and not holds_head(self.folder)
+
+    def network(self) -> Task:
+        """Return the network with its gradients, loaded when first asked for: batches do not wait for it.
+
+        Raises:
+            UserError: it has none.
+        """
+        if holds_head(self.folder):
+            raise UserError("a head over features has no gradients; networks have")
+        with self._lock:
+            if self._network is None:
+                self._network = read_model(self.folder)[0]
+            return self._network
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a page needs to draw answers: the task, the names, and a colour for each, RGB in 0..255."""
+        labels = self.labels
+        return {
+            "model": self.name,
+            "version": self.version,
+            "task": self.predictor.task.kind,
+            "explains": self.explains,
+            "input": self.predictor.card.input.model_dump(),
+            "classes": _coloured(labels.classes),
+            "semantic": _map_classes(labels),
+            "keypoints": [
+                {"name": name, "colour": keypoint_colour(number, labels.mirrored)}
+                for number, name in enumerate(labels.keypoints)
+            ],
+        }
+
+
+def load_served(folder: Path, name: str, version: str, threads: int | None = None) -> ServedModel:
+    """Load a model directory and let it predict once, so that the first request finds it warm.
+
+    Args:
+        folder: the model directory; where it has `model.onnx`, ONNX Runtime predicts.
+        name: to be told in answers.
+        version: the same.
+        threads: of ONNX Runtime in each batch; None for one per core.
+
+    Raises:
+        UserError: no model there, or damaged.
+    """
+    model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
+    image = model.predictor.card.input
+    blank = np.zeros((image.size, image.size, image.channels), np.uint8)
+    model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
+    return model
+
+
+def base64_png(picture: UINT8) -> str:
+    """Return H x W (x 1 or 3) uint8 as PNG in base64."""
+    grey = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+    return base64.b64encode(encode_png(np.ascontiguousarray(grey))).decode()
+
+
+def _map_classes(labels: LabelMap) -> list[dict[str, Any]]:
+    """Return the classes of maps; those made of objects begin with background, which stays clear."""
+    if not labels.semantic:
+        return _coloured(labels.classes)
+    background, *classes = labels.semantic
+    return [{"name": background, "colour": None}, *_coloured(tuple(classes))]
+
+
+def _coloured(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{"name": name, "colour": class_colour(number)} for number, name in enumerate(names)]

@@ -1,5 +1,0 @@
-"""Pages that show a project's models: one for each, and an overview; they need no network and no server."""
-
-from sightline.pages.making import make_pages
-
-__all__ = ["make_pages"]

@@ -1,0 +1,126 @@
+"""The directory of a head: `model.json`, `head.skops` and the extractor; image in, class out, nothing unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sightline.config.models import Input
+from sightline.data.structures import LabelMap
+from sightline.system.errors import UserError
+from sightline.system.files import new_folder, read_json, write_json
+from sightline.training.features.store import EXTRACTOR
+from sightline.training.heads.skops_file import dump
+
+FORMAT_VERSION = 1
+FILE = "head.skops"
+
+
+@dataclass(frozen=True)
+class HeadCard:
+    """What `model.json` of a head says.
+
+    Attributes:
+        kind: of the classifier.
+        layers: of the features that are joined.
+        settings: of the head's section that decide its result, and what was chosen.
+        input: what the extractor sees.
+        labels: the classes.
+        data_sha256: of the train samples and the label map.
+        weights_sha256: of `head.skops` and of the extractor's files.
+    """
+
+    kind: str
+    layers: list[str]
+    settings: dict[str, Any]
+    input: Input
+    labels: LabelMap
+    data_sha256: str
+    weights_sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "task": {"kind": "classification"},
+            "head": {"kind": self.kind, "layers": self.layers, "settings": self.settings},
+            "input": self.input.model_dump(),
+            "labels": self.labels.to_json(),
+            "data_sha256": self.data_sha256,
+            "weights_sha256": self.weights_sha256,
+        }
+
+
+def write_head(folder: Path, classifier: Any, extractor: Path, card: HeadCard) -> HeadCard:
+    """Write the directory of a head, in place of an earlier one; return the card with the hash of its files.
+
+    Args:
+        folder: to write.
+        classifier: fitted.
+        extractor: the folder of its extractor, which is copied.
+        card: what it is.
+    """
+    content = dump(classifier)
+    with new_folder(folder) as work:
+        shutil.copytree(extractor, work / EXTRACTOR)
+        (work / FILE).write_bytes(content)
+        card = HeadCard(**{**card.__dict__, "weights_sha256": _files_sha256(work)})
+        write_json(work / "model.json", card.to_json())
+    return card
+
+
+def holds_head(folder: Path) -> bool:
+    """Tell whether a model directory is that of a head."""
+    try:
+        return "head" in read_json(folder / "model.json")
+    except (OSError, ValueError, TypeError):
+        return False  # whoever reads it as a network tells what is wrong
+
+
+def read_head_card(folder: Path) -> HeadCard:
+    """Read `model.json` of a head, checking the files beside it against their hash.
+
+    Raises:
+        UserError: damaged, or files that are not the card's.
+    """
+    path = folder / "model.json"
+    try:
+        values = read_json(path)
+        if values["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"{path}: format {values['format_version']}, this version reads {FORMAT_VERSION}; fit again"
+            )
+        head = values["head"]
+        card = HeadCard(
+            head["kind"],
+            head["layers"],
+            head["settings"],
+            Input.model_validate(values["input"]),
+            LabelMap.from_json(values["labels"]),
+            values["data_sha256"],
+            values["weights_sha256"],
+        )
+    except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
+    for path in (folder / FILE, folder / EXTRACTOR):
+        if not path.exists():
+            raise UserError(f"{path}: missing; restore it with dvc checkout")
+    if _files_sha256(folder) != card.weights_sha256:
+        raise UserError(
+            f"{folder}: its files are not those that model.json names (other hash); restore it with dvc checkout"
+        )
+    return card
+
+
+def _files_sha256(folder: Path) -> str:
+    """Return a hash of all that predicts: the classifier and the extractor's files, by name and content."""
+    paths = [folder / FILE, *sorted((folder / EXTRACTOR).iterdir())]
+    hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
