@@ -157,7 +157,8 @@ def test_windows_that_are_not_square_are_written_out() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    program = "import sys; from sightline.commands.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    program = "import sys; from sightline.commands.cli import app; "
+    program += "app(['--help'], standalone_mode=False); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     help_text, modules = ran.stdout[: ran.stdout.rindex("\n", 0, -1)], ran.stdout.splitlines()[-1].split()
     assert "summary" in help_text

@@ -65,13 +65,13 @@ def test_nothing_changes_by_itself(params: Params, copy: Path) -> None:
     [
         ("sightline/training/fit.py", "import hashlib", "# bytes of weights\nimport hashlib"),
         ("sightline/data/images.py", '"""', '"""In other words: '),
-        ("sightline/pages/__init__.py", '"""', "WORD = 1\n" + '"""'),
+        ("sightline/operations/pages/__init__.py", '"""', "WORD = 1\n" + '"""'),
         (
-            "sightline/metrics/classification.py",
+            "sightline/tasks/metrics/classification.py",
             "\n\n\ndef ",
             "\n\n\ndef new_metric(rows):\n    return rows.mean()\n\n\ndef ",
         ),
-        ("sightline/tracking/runs.py", "\n\n\ndef ", "\n\n\nNAME = 'runs'\n\n\ndef "),
+        ("sightline/registry/tracking/runs.py", "\n\n\ndef ", "\n\n\nNAME = 'runs'\n\n\ndef "),
         ("sightline/data/raw/formats/voc_xml.py", "\n\n\ndef ", "\n\n\nMOST = 3\n\n\ndef "),
     ],
     ids=["comment", "docstring", "page", "metric", "tracking", "format"],
@@ -124,7 +124,11 @@ def test_the_loss_of_a_task_reaches_its_models_alone(params: Params, copy: Path)
 
 
 def test_an_extractor_reaches_its_features_alone(params: Params, copy: Path) -> None:
-    edit = ("sightline/features/handmade.py", "self.descriptor.compute(image)", "self.descriptor.compute(255 - image)")
+    edit = (
+        "sightline/training/features/handmade.py",
+        "self.descriptor.compute(image)",
+        "self.descriptor.compute(255 - image)",
+    )
     assert reached(params, copy, edit) == {"embed@digit-hog", "evaluate_head@digit-hog-svm"}
 
 
@@ -239,7 +243,7 @@ class Watched:
     def _reports(self, frame: FrameType | None) -> bool:
         """Return whether MLflow's side calls: it changes no output."""
         while frame is not None:
-            if frame.f_code.co_filename.startswith(f"{PACKAGE / 'tracking'}/"):
+            if frame.f_code.co_filename.startswith(f"{PACKAGE / 'registry/tracking'}/"):
                 return True
             frame = frame.f_back
         return False

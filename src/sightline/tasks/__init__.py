@@ -19,11 +19,11 @@ from sightline.config.tasks import (
     SlidingWindow,
 )
 from sightline.config.tasks import Task as TaskConfig
-from sightline.data.store import SplitStore
-from sightline.data.structures import LabelMap
-from sightline.models.classify.classifiers import Weights
 
 if TYPE_CHECKING:
+    from sightline.data.store import SplitStore
+    from sightline.data.structures import LabelMap
+    from sightline.models.classify.hub import Weights
     from sightline.tasks.base import Task
 
 

@@ -109,7 +109,10 @@ def model_sources(name: str, dataset: str, stage: str, root: Path, outcomes: lis
 
 def code_digest() -> str:
     """Return the hash of the code and the templates that make pages."""
-    parts = [files("sightline") / package for package in ("pages", "pages/templates", "evaluation/report")]
+    parts = [
+        files("sightline") / package
+        for package in ("operations/pages", "operations/pages/templates", "evaluation/report")
+    ]
     found = sorted(
         (str(place), place)
         for part in parts

@@ -1,4 +1,6 @@
-"""Runs a command that ends with its starter, however that ends: `python -m sightline.operations.retraining.guard FD COMMAND ...`.
+"""Runs a command that ends with its starter, however that ends.
+
+Usage: `python -m sightline.operations.retraining.guard FD COMMAND ...`
 
 The starter holds the other end of the pipe FD. When it is gone, even by SIGKILL, the kernel closes that end, and
 everything that the command has started is ended. The command has a session of its own, so that no signal meant for
