@@ -25,7 +25,8 @@ from rich.console import Console
 from torch import nn
 
 from bench.images import write_idx, write_photographs
-from sightline.config.datasets import Idx, ImageFolder, Split
+from sightline.config.dataset_section import Split
+from sightline.config.datasets import Idx, ImageFolder
 from sightline.config.features import Features
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore

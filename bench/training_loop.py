@@ -21,7 +21,8 @@ from rich.console import Console
 from torch.nn import functional as F  # noqa: N812
 
 from bench.images import write_idx
-from sightline.config.datasets import Idx, Split
+from sightline.config.dataset_section import Split
+from sightline.config.datasets import Idx
 from sightline.config.models import Model
 from sightline.data.cache import raw_pixels
 from sightline.data.raw.preparation import prepare

@@ -18,7 +18,8 @@ from typing import Any
 from rich.console import Console
 
 from bench.images import write_idx, write_photographs
-from sightline.config.datasets import Dataset, Idx, ImageFolder, Split
+from sightline.config.dataset_section import Split
+from sightline.config.datasets import Dataset, Idx, ImageFolder
 from sightline.config.models import Model
 from sightline.data.raw.preparation import prepare
 from sightline.pipeline.process import set_up_process

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,10 +33,12 @@ class Project:
     Args:
         root: an empty folder.
         params: the content of params.yaml.
+        packages: folders of installed packages beside those of the environment.
     """
 
-    def __init__(self, root: Path, params: object) -> None:
+    def __init__(self, root: Path, params: object, packages: Sequence[Path] = ()) -> None:
         self.root = root
+        self.path = os.pathsep.join(map(str, (root / "src", *packages)))
         for name in (
             "dvc.yaml",
             ".dvcignore",
@@ -80,7 +83,7 @@ class Project:
             **kept,
             **QUIET,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.root / "src"),
+            "PYTHONPATH": self.path,
         }
         return subprocess.run(
             [sys.executable, "-m", "dvc", *arguments],

@@ -7,13 +7,14 @@ import torch
 from dvc_project import ROOT
 from torch import nn
 
-from sightline.config.datasets import Coco, Split
+from sightline.config.dataset_section import Split
+from sightline.config.datasets import Coco
 from sightline.config.models import Input
 from sightline.config.tasks import InstanceSegmentation
 from sightline.data.images import place
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.evaluation.evaluate import _truth
+from sightline.evaluation.evaluate import truth_of
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.training.datamodule import PreparedData
@@ -56,7 +57,7 @@ def test_mask_rcnn_learns_eight_photographs_by_heart(tmp_path: Path, monkeypatch
     learn(task, data, eight)
 
     batch = data.data["train"].__getitems__([(0, index) for index in eight])
-    truth = _truth(store, task).iloc[eight]
+    truth = truth_of(store, task).iloc[eight]
     places = [place(row.height, row.width, SIZE, "letterbox") for row in truth.itertuples()]
     with torch.inference_mode():
         said = task.eval().predictions(task(batch.images), places)

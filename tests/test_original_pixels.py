@@ -26,7 +26,7 @@ from sightline.data.images import Placement, Resize, decode, place
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import FLOAT32, Prediction
-from sightline.evaluation.evaluate import _truth, evaluate_model
+from sightline.evaluation.evaluate import evaluate_model, truth_of
 from sightline.models.detect.fcos import Fcos
 from sightline.models.heatmaps import draw_heatmaps
 from sightline.tasks import build
@@ -134,9 +134,9 @@ def made(prepared: Path, size: int, task: dict[str, Any]) -> Task:
     return build(config, Input(size=size, channels=3), load_labels(prepared)).eval()
 
 
-def truth_of(prepared: Path, task: Task) -> pd.DataFrame:
+def truth_by_number(prepared: Path, task: Task) -> pd.DataFrame:
     """Return what `evaluate` gives to `measure`, in the order of the images' numbers."""
-    return _truth(SplitStore(prepared / "test"), task).sort_values("source", ignore_index=True)
+    return truth_of(SplitStore(prepared / "test"), task).sort_values("source", ignore_index=True)
 
 
 def placements(size: int, resize: Resize) -> list[Placement]:
@@ -311,12 +311,12 @@ CASES = {
 def test_the_same_claims_score_the_same_at_every_size(name: str, prepared: Path) -> None:
     case = CASES[name]
     task = made(prepared, 64, case.task)
-    wanted = task.measure(map(case.claimed, NUMBERS), truth_of(prepared, task), bins=15)
+    wanted = task.measure(map(case.claimed, NUMBERS), truth_by_number(prepared, task), bins=15)
     assert 0.1 < wanted.values[wanted.headline] < 0.9, "half right, so that a shift changes it"
     for size, resize in case.inputs:
         task = made(prepared, size, case.task)
         said = task.predictions(case.outputs(task, size, resize), placements(size, resize))
-        measured = task.measure(iter(said), truth_of(prepared, task), bins=15)
+        measured = task.measure(iter(said), truth_by_number(prepared, task), bins=15)
         assert measured.values == pytest.approx(wanted.values, abs=case.tolerance), (size, resize)
         np.testing.assert_allclose(measured.rows["score"], wanted.rows["score"], atol=case.tolerance)
 
@@ -347,7 +347,7 @@ def test_the_same_windows_score_the_same_at_every_size(resize: Resize, prepared:
             sure = torch.tensor([21.0, 20.5]) - 0.1 * number
             scores[number, best, labels] = sure
             wanted.append(Prediction(boxes=own[best], box_labels=labels, box_scores=sure.numpy() / 100))
-        truth = truth_of(prepared, task)
+        truth = truth_by_number(prepared, task)
         claimed = task.measure(iter(wanted), truth, bins=15)
         measured = task.measure(iter(task.predictions(scores, placements(size, resize))), truth, bins=15)
         assert measured.values == pytest.approx(claimed.values, abs=1e-6)
@@ -358,7 +358,7 @@ def test_the_same_windows_score_the_same_at_every_size(resize: Resize, prepared:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_truth_is_what_was_drawn(name: str, prepared: Path) -> None:
-    truth = truth_of(prepared, made(prepared, 64, CASES[name].task))
+    truth = truth_by_number(prepared, made(prepared, 64, CASES[name].task))
     assert list(zip(truth["height"], truth["width"], strict=True)) == list(SHAPES)
     given = set(truth) & {"boxes", "instances", "keypoints", "semantic"}
     assert given

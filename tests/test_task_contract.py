@@ -18,7 +18,7 @@ from sightline.config.tasks import Task as TaskConfig
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
-from sightline.evaluation.evaluate import _truth
+from sightline.evaluation.evaluate import truth_of
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.tasks.metrics.by_kind import metrics_of, names_of, resampled
@@ -223,7 +223,7 @@ def test_eight_images_are_learned_by_heart_saved_loaded_and_exported(
         with torch.inference_mode():
             task.calibrate(task(batch.images), batch.targets)
     before = predicted(task, prepared, image, batch)
-    truth = _truth(SplitStore(prepared / "train"), task).iloc[:8]
+    truth = truth_of(SplitStore(prepared / "train"), task).iloc[:8]
     measured = task.measure(iter(before), truth, bins=15)
     assert measured.values[measured.headline] >= entry.least, (losses[0], losses[-1])
     assert {"id", "source", "told", "score"} <= set(measured.rows)
@@ -244,7 +244,7 @@ def test_eight_images_are_learned_by_heart_saved_loaded_and_exported(
 def test_statistics_name_metrics_and_agree_with_them(entry: Entry, prepared: Path) -> None:
     task, image = made(entry, prepared)
     predictions = predicted(task, prepared, image, some(task, prepared, image, EIGHT))
-    measured = task.measure(iter(predictions), _truth(SplitStore(prepared / "train"), task).iloc[:8], bins=15)
+    measured = task.measure(iter(predictions), truth_of(SplitStore(prepared / "train"), task).iloc[:8], bins=15)
     whole = resampled(task.kind, measured.rows, np.ones((1, 8), np.float32), task.labels)
     assert measured.headline in whole
     assert set(names_of(task.kind, task.labels)) == set(metrics_of(task.kind, measured.rows, task.labels))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_folders import record
 
-from sightline.config.datasets import Split
+from sightline.config.dataset_section import Split
 from sightline.data.raw.checks import Record
 from sightline.data.raw.division import Division, known_parts, last_division, make_division, read_division, rule_of
 from sightline.data.raw.splits import (

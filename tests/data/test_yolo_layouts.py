@@ -11,7 +11,7 @@ import pytest
 from annotated_folders import COUNT, height_of, name_of, objects_of, picture, row_of, write_yolo
 from raw_folders import config
 
-from sightline.config.datasets import Split
+from sightline.config.dataset_section import Split
 from sightline.data.raw.formats import open_source
 from sightline.data.raw.formats.yolo_names import names_only
 from sightline.data.raw.preparation import prepare

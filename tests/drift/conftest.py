@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.drift import blurred
-from sightline.config.datasets import Scenes, Split
+from sightline.config.dataset_section import Split
+from sightline.config.datasets import Scenes
 from sightline.data.encoding import encode_png
 from sightline.data.raw.builtin_scenes import draw_scene
 from sightline.data.raw.preparation import prepare

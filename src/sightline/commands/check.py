@@ -7,12 +7,20 @@ from typing import Annotated
 
 import typer
 
+from sightline.system.errors import UserError
+
 
 def check(
     params: Annotated[Path, typer.Argument(help="the params file")] = Path("params.yaml"),
     full: Annotated[bool, typer.Option("--full", help="print every value that will be used, and why")] = False,
+    contract: Annotated[
+        bool, typer.Option("--contract", help="try the tasks, formats and metrics of installed packages instead")
+    ] = False,
 ) -> None:
     """Read a params file and report every error in it and every file name that DVC cannot take, training nothing."""
+    if contract:
+        _try_contract()
+        return
     from sightline.config import load_params
     from sightline.data.raw.names import require_utf8
     from sightline.pipeline.dag import DAG, write_dag
@@ -28,3 +36,22 @@ def check(
         return
     heads = f", {len(checked.heads)} heads" if checked.heads else ""
     print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
+
+
+def _try_contract() -> None:
+    """Try what the installed packages bring.
+
+    Raises:
+        UserError: they break a promise.
+    """
+    from sightline.evaluation.contract import check_installed
+
+    promises = []
+    for promise in check_installed():
+        print(f"{'broken' if promise.broken else 'ok':<7}{promise.subject} {promise.what}", flush=True)
+        promises.append(promise)
+    broken = [f"{one.subject} {one.what}: {one.broken}" for one in promises if one.broken]
+    if broken:
+        raise UserError([*broken, "what follows a broken promise of the same subject was not tried"])
+    if not promises:
+        print("no installed package brings a task, format or metric (docs/plugins.md)")

@@ -2,108 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
-from sightline.config.base import Fraction, PositiveInt, Section
+from sightline.config.base import PositiveInt
+from sightline.config.dataset_section import DatasetSection, Text, different
+from sightline.config.own import OwnFormat
+from sightline.config.plugins import FORMATS, sections
 
-_Text = Annotated[str, Field(min_length=1)]
-PerSplit = _Text | Annotated[dict[Literal["train", "val", "test"], _Text], Field(min_length=1)]  # one, or one per split
+PerSplit = Text | Annotated[dict[Literal["train", "val", "test"], Text], Field(min_length=1)]  # one, or one per split
 _MaskValue = Annotated[int, Field(ge=0, le=65535)]
 _Byte = Annotated[int, Field(ge=0, le=255)]
 _HexColour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="a colour as '#ff8000', in quotes")]
 _Colour = _HexColour | Annotated[list[_Byte], Field(min_length=3, max_length=3)]
 
 
-class Split(Section):
-    """How samples are divided; parts that the data set itself defines are kept as they are.
-
-    A part that the data set does not define is taken out of its `train` samples, in the ratio of the fractions.
-    """
-
-    train: Fraction = 0.7
-    val: Fraction = 0.15
-    test: Fraction = 0.15
-    by: Literal["stratified", "hash", "order"] | None = Field(
-        None,
-        description="stratified: each class has its share in each part; hash: by the image alone, whatever the others "
-        "are; order: first train, then val, test; null: stratified, but what was divided by hash before stays so",
-    )
-    salt: int = Field(0, description="another value gives another random division")
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Split:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"train + val + test must be 1, got {total:g}")
-        if self.train == 0:
-            raise ValueError("train must be greater than 0")
-        return self
-
-
-class Checks(Section):
-    """Limits of the preflight checks."""
-
-    max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = Field(  # Pillow opens no larger ones
-        50_000_000, description="larger images are refused before they are decoded"
-    )
-    min_samples_per_class: PositiveInt = Field(10, description="fewer samples of a class in all give a warning")
-    near_duplicate_bits: Annotated[int, Field(ge=-1, le=16)] = Field(
-        4, description="perceptual hashes (64 bit) that differ in at most so many bits are near-duplicates; -1: off"
-    )
-
-
-class _Dataset(Section):
-    root: str = Field(min_length=1, description="folder of the raw files; data/embedded for embedded sets")
-    split: Split = Split()
-    checks: Checks = Checks()
-    on_bad_sample: Literal["fail", "quarantine"] = Field(
-        "quarantine", description="fail: stop at bad samples and annotations; quarantine: leave them out and list them"
-    )
-    classes: Annotated[list[_Text], Field(min_length=1)] | None = Field(
-        None, description="keep only samples, boxes or pixels of these classes, in this order"
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _differ(cls, names: list[str] | None) -> list[str] | None:
-        return _different(names)
-
-
-def _different(names: list[str] | None) -> list[str] | None:
-    repeated = next((name for name in names or [] if (names or []).count(name) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"{repeated!r} comes twice; keep one of them")
-    return names
-
-
-class ImageFolder(_Dataset):
+class ImageFolder(DatasetSection):
     """One folder per class, with or without train/, val/ and test/ above them."""
 
     format: Literal["image_folder"]
 
 
-class CsvTable(_Dataset):
+class CsvTable(DatasetSection):
     """A table with the column path, the targets label, labels or `values`, and optionally split and group."""
 
     format: Literal["csv"]
-    table: _Text = Field("labels.csv", description="the table, relative to root; its paths are too")
-    values: list[_Text] = Field([], description="columns of numbers to be predicted, for regression")
+    table: Text = Field("labels.csv", description="the table, relative to root; its paths are too")
+    values: list[Text] = Field([], description="columns of numbers to be predicted, for regression")
 
     @field_validator("values")
     @classmethod
     def _once(cls, names: list[str]) -> list[str]:
-        return _different(names) or []
+        return different(names) or []
 
 
-class Idx(_Dataset):
+class Idx(DatasetSection):
     """The IDX files of MNIST and its relatives, gzipped or not."""
 
     format: Literal["idx"]
 
 
-class Drawn(_Dataset):
+class Drawn(DatasetSection):
     """Images with objects or maps that other files draw on them."""
 
     allow_empty: bool = Field(
@@ -158,7 +98,7 @@ class MaskFolder(_Paired):
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
     masks: PerSplit = Field("masks", description="folder of the masks, or one per split, below root")
     mask_suffix: str = Field("", description="what a mask's name has after its image's, e.g. _mask")
-    names: Annotated[list[_Text] | dict[_Text, _MaskValue | _Colour], Field(min_length=1)] = Field(
+    names: Annotated[list[Text] | dict[Text, _MaskValue | _Colour], Field(min_length=1)] = Field(
         description="names of the mask values 0, 1, 2, ..., or NAME: VALUE pairs, or NAME: COLOUR ('#ff8000')"
     )
     ignore_index: _MaskValue | _HexColour | list[_MaskValue | _HexColour] = Field(
@@ -168,7 +108,7 @@ class MaskFolder(_Paired):
     @model_validator(mode="after")
     def _one_meaning(self) -> MaskFolder:
         if isinstance(self.names, list):
-            _different(self.names)
+            different(self.names)
         elif 0 < sum(not isinstance(value, int) for value in self.names.values()) < len(self.names):
             raise ValueError("names has numbers and colours; give each class one of the same kind")
         values = self.mask_values()
@@ -216,7 +156,7 @@ class InstanceMasks(_Paired):
     images: PerSplit = Field("PNGImages", description="folder of the images, or one per split, below root")
     masks: PerSplit = Field("PedMasks", description="folder of the masks, or one per split, below root")
     mask_suffix: str = Field("_mask", description="what a mask's name has after its image's")
-    class_name: _Text = Field("object", description="the class of every object")
+    class_name: Text = Field("object", description="the class of every object")
 
 
 class Via(_Paired):
@@ -225,17 +165,17 @@ class Via(_Paired):
     format: Literal["via"]
     annotations: PerSplit = Field("via_region_data.json", description="the JSON file, or one per split, below root")
     images: PerSplit = Field(".", description="folder of the images, or one per split, below root")
-    attribute: _Text | None = Field(None, description="region attribute with the class; null: all are of one class")
-    class_name: _Text = Field("object", description="the class of every region where there is no attribute")
+    attribute: Text | None = Field(None, description="region attribute with the class; null: all are of one class")
+    class_name: Text = Field("object", description="the class of every region where there is no attribute")
 
 
-class Digits(_Dataset):
+class Digits(DatasetSection):
     """scikit-learn's 1,797 scanned digits, 8 x 8."""
 
     format: Literal["digits"]
 
 
-class Scenes(_Dataset):
+class Scenes(DatasetSection):
     """Digits in random colours on crops of two photographs, every label known by construction."""
 
     format: Literal["scenes"]
@@ -245,7 +185,7 @@ class Scenes(_Dataset):
     seed: int = 0
 
 
-class Figures(_Dataset):
+class Figures(DatasetSection):
     """One drawn person on a crop of a photograph, with 13 key points known by construction."""
 
     format: Literal["figures"]
@@ -257,4 +197,14 @@ class Figures(_Dataset):
 _Table = ImageFolder | CsvTable | Idx
 _Annotated = Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via
 _Embedded = Digits | Scenes | Figures
-Dataset = Annotated[_Table | _Annotated | _Embedded, Field(discriminator="format")]
+if TYPE_CHECKING:
+
+    class _AnyOwnFormat(OwnFormat):
+        """What a type checker sees in place of those that are installed."""
+
+        format: Literal["own"]
+
+    Dataset = _Table | _Annotated | _Embedded | _AnyOwnFormat
+else:
+    _BUILT_IN = _Table | _Annotated | _Embedded
+    Dataset = Annotated[Union[(_BUILT_IN, *sections(FORMATS, OwnFormat, "format"))], Field(discriminator="format")]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sightline.config.errors import nearest
+from functools import cache
+
+from sightline.config import plugins
+from sightline.config.errors import ConfigError, nearest
+from sightline.config.own import OwnMetric, OwnTask
+from sightline.config.plugins import installed, sections
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
 _ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})
@@ -32,20 +37,50 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+def own_metrics(kind: str) -> dict[str, OwnMetric]:
+    """Return the metrics that other packages bring for a kind of task, by name.
+
+    Raises:
+        ConfigError: an entry point names something else.
+    """
+    found = installed(plugins.METRICS)
+    for name, metric in found.items():
+        if not isinstance(metric, OwnMetric):
+            raise ConfigError([f"entry point {name} ({plugins.METRICS}): {metric!r} must be an OwnMetric"])
+    return {name: metric for name, metric in found.items() if kind in metric.kinds}
+
+
+@cache
+def of_kind(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of a kind's metrics: those of all classes, and those of single ones."""
+    whole, single = METRICS.get(kind) or (_own_tasks()[kind].metrics, ())
+    return (*whole, *(name for name in own_metrics(kind) if name not in whole)), single
+
+
+def _own_tasks() -> dict[str, type[OwnTask]]:
+    return dict(zip(installed(plugins.TASKS), sections(plugins.TASKS, OwnTask, "kind"), strict=True))
+
+
+@cache
+def _errors() -> frozenset[str]:
+    own = {name for name, metric in installed(plugins.METRICS).items() if metric.smaller_is_better}
+    return _ERRORS.union(own, *(task.errors for task in _own_tasks().values()))
+
+
 def smaller_is_better(metric: str) -> bool:
     """Return whether a metric is an error."""
-    return metric.split(OF_ONE, maxsplit=1)[0] in _ERRORS
+    return metric.split(OF_ONE, maxsplit=1)[0] in _errors()
 
 
 def can_measure(kind: str, metric: str) -> bool:
     """Return whether a kind of task may have a metric; which classes there are is known only from its data."""
-    whole, single = METRICS[kind]
+    whole, single = of_kind(kind)
     return metric in whole or (OF_ONE in metric and metric.split(OF_ONE, maxsplit=1)[0] in single)
 
 
 def known_metrics(kind: str) -> list[str]:
     """Return the names, those of single classes as `recall_of_CLASS`."""
-    whole, single = METRICS[kind]
+    whole, single = of_kind(kind)
     return [*whole, *(f"{name}{OF_ONE}{'VALUE' if kind == 'regression' else 'CLASS'}" for name in single)]
 
 

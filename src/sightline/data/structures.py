@@ -194,7 +194,9 @@ class Prediction:
             pairs = zip(labels.classes, self.probabilities, strict=True)
             told["probabilities"] = {name: float(value) for name, value in pairs}
         if self.values is not None:
-            told["values"] = {name: float(value) for name, value in zip(labels.values, self.values, strict=True)}
+            named = len(labels.values) == len(self.values)  # else they are of a task of its own making
+            names = labels.values if named else tuple(str(number) for number in range(len(self.values)))
+            told["values"] = {name: float(value) for name, value in zip(names, self.values, strict=True)}
         objects = self._objects(labels)
         if objects is not None:
             told["objects"] = objects

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.evaluation import Evaluation
-from sightline.config.metrics import unknown_metric
+from sightline.config.metrics import own_metrics, unknown_metric
 from sightline.data.cache import counted, decoded
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
@@ -21,7 +21,7 @@ from sightline.system.device import chosen_device
 from sightline.system.errors import UserError
 from sightline.system.files import write_json
 from sightline.tasks.base import Measurement, Task
-from sightline.tasks.metrics.by_kind import metrics_of, names_of, whole
+from sightline.tasks.metrics.by_kind import metrics_of, names_of, value_of, whole
 from sightline.tasks.metrics.resampling import FLOAT64, resampled_counts
 from sightline.tasks.metrics.truth import truth_hashes
 from sightline.training.artifact.folder import read_onnx
@@ -56,7 +56,7 @@ def evaluate_model(
     if headline is not None and headline not in known:
         raise UserError(f"evaluation.headline.{model.name}: {unknown_metric(headline, known)}")
     store = SplitStore(prepared / "test")
-    truth, bins = _truth(store, predictor.task), settings.calibration_bins
+    truth, bins = truth_of(store, predictor.task), settings.calibration_bins
     measured = predictor.task.measure(_predict(predictor, store, settings.batch_size), truth, bins)
     measured = replace(measured, headline=headline or measured.headline)
     metrics = with_intervals(predictor.task, measured, settings)
@@ -119,6 +119,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         name: [float(edge) for edge in np.nanquantile(np.concatenate(values), [tail, 1 - tail])]
         for name, values in draws.items()
     }
+    own = {name: value_of(metrics[name], len(measured.rows)) for name in own_metrics(task.kind)}
     low, high = intervals[measured.headline]
     headline = {"name": measured.headline, "value": value, "low": low, "high": high}
     return {
@@ -127,6 +128,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         "samples": len(measured.rows),
         "confidence": settings.confidence,
         **measured.values,
+        **own,
         measured.headline: value,
         "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
     }
@@ -146,6 +148,7 @@ def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
             advance(len(images))
 
 
-def _truth(store: SplitStore, task: Task) -> pd.DataFrame:
+def truth_of(store: SplitStore, task: Task) -> pd.DataFrame:
+    """Return what a task's `measure` compares predictions with, a row per sample."""
     always = ("id", "source", "height", "width")
     return pd.DataFrame({name: store.column(name) for name in (*always, *task.targets, *task.truth_fields)})

@@ -26,7 +26,7 @@ class Library:
     """The modules of some packages, read when they are first asked for.
 
     Attributes:
-        roots: top package -> its folder.
+        roots: top package -> its folder, or the file of a single module.
         settings: package whose classes are sections of settings.
         cache: file with modules as they were read before, by path, time and size; it may be deleted at any time.
     """
@@ -56,6 +56,8 @@ class Library:
         if top not in self.roots:
             return None
         base = self.roots[top].joinpath(*inner)
+        if not inner and base.suffix == ".py":
+            return base
         paths = (base / "__init__.py", base.with_suffix(".py")) if inner else (base / "__init__.py",)
         return next((path for path in paths if path.is_file()), None)
 

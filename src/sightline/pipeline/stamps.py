@@ -10,13 +10,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 import sightline
-from sightline.config import Params
+from sightline.config import Params, plugins
+from sightline.config.metrics import own_metrics
+from sightline.config.own import OwnFormat
+from sightline.config.plugins import installed
+from sightline.config.tasks import OwnTask
 from sightline.pipeline.code_reach import Library, reached
 from sightline.system.errors import UserError
 from sightline.system.files import new_file, read_json
@@ -49,12 +54,14 @@ class Stage:
         values: what it reads of the settings and no stage before it.
         live: other sections of settings that exist when it runs.
         idle: packages that it imports and does not run.
+        measures: whether it runs the metrics of other packages.
     """
 
     names: Callable[[Params], Mapping[str, Any]]
     values: Sections
     live: Sections = lambda params, name: ()
     idle: tuple[str, ...] = ()
+    measures: bool = False
 
 
 def _of_model(params: Params, name: str) -> list[Any]:
@@ -110,7 +117,7 @@ STAGES = {
         lambda params: params.heads,
         lambda params, name: [params.head(name), params.features_of(params.head(name).features), params.seed],
     ),
-    "evaluate": Stage(_registered, _evaluation, _of_registered),
+    "evaluate": Stage(_registered, _evaluation, _of_registered, measures=True),
     "stylize": Stage(
         lambda params: params.styles, lambda params, name: [params.style(name), params.seed], idle=(_MEASURES,)
     ),
@@ -133,28 +140,31 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
         package: the folder `sightline`; the one that runs unless given.
     """
     package = package or Path(sightline.__file__).parent
-    library = Library(
-        {"sightline": package, "pipelines": root / "pipelines"}, "sightline.config", root / STAMPS.with_suffix(".json")
-    )
+    roots = {"sightline": package, "pipelines": root / "pipelines", **_other_packages()}
+    library = Library(roots, "sightline.config", root / STAMPS.with_suffix(".json"))
     for name, stage in STAGES.items():
         for key in stage.names(params):
             values = stage.values(params, key)
-            live = {found for part in [*values, *stage.live(params, key)] for found in _sections(part)}
+            sections = [found for part in [*values, *stage.live(params, key)] for found in _sections(part)]
+            live = {f"{type(one).__module__}.{type(one).__qualname__}" for one in sections}
             script = f"pipelines.{name}"
             module = library.module(script)
             if module is None:
                 raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; get it back")
             start = [(script, unit) for unit in module.units]
+            start += [piece for one in sections for piece in _implementation(one)]
+            if stage.measures:
+                start += [_piece(metric.function) for metric in own_metrics(params.kinds()[key]).values()]
             code = reached(library, start, sorted(live), [*HARMLESS, *stage.idle])
             yield Path(name, f"{key}.json"), {"values": [_plain(value) for value in values], "code": code}
     library.save()
 
 
-def _sections(value: Any) -> Iterator[str]:
-    """Yield the dotted names of the sections in a value."""
+def _sections(value: Any) -> Iterator[BaseModel]:
+    """Yield the sections in a value."""
     match value:
         case BaseModel():
-            yield f"{type(value).__module__}.{type(value).__qualname__}"
+            yield value
             for name in type(value).model_fields:
                 yield from _sections(getattr(value, name))
         case dict():
@@ -163,6 +173,31 @@ def _sections(value: Any) -> Iterator[str]:
         case list() | tuple():
             for inner in value:
                 yield from _sections(inner)
+
+
+def _other_packages() -> dict[str, Path]:
+    """Return the packages that bring tasks, formats and metrics of their own, each with its folder or file."""
+    brought = [*installed(plugins.TASKS).values(), *installed(plugins.FORMATS).values()]
+    paths = [path for one in brought for path in (one.__module__, *one.code())]
+    paths += [metric.function for metric in installed(plugins.METRICS).values()]
+    found = {}
+    for top in {path.partition(":")[0].partition(".")[0] for path in paths}:
+        spec = find_spec(top)
+        if spec is not None and spec.origin is not None:
+            file = Path(spec.origin)
+            found[top] = file.parent if file.name == "__init__.py" else file
+    return found
+
+
+def _implementation(section: BaseModel) -> Iterator[tuple[str, str]]:
+    """Yield the pieces that do the work of a section of another package, which nothing else names."""
+    if isinstance(section, OwnTask | OwnFormat):
+        yield from (_piece(path) for path in section.code())
+
+
+def _piece(path: str) -> tuple[str, str]:
+    module, _, name = path.partition(":")
+    return module, name
 
 
 def _plain(value: Any) -> Any:

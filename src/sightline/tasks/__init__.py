@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from sightline.config.models import Input
+from sightline.config.plugins import implementation
 from sightline.config.tasks import (
     Autoencoder,
     Classification,
@@ -14,6 +15,7 @@ from sightline.config.tasks import (
     Keypoints,
     Localization,
     Multilabel,
+    OwnTask,
     Regression,
     SemanticSegmentation,
     SlidingWindow,
@@ -89,6 +91,9 @@ def build(  # noqa: C901 - one case per kind
             from sightline.tasks.sliding_window import build_sliding_window
 
             return build_sliding_window(task, image, labels, weights, train)
+        case OwnTask():
+            built: Task = implementation(task.builder)(task, image, labels, weights, train)
+            return built
         case _:
             assert_never(task)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field
 
+from sightline.config.own import OwnTask
+from sightline.config.plugins import TASKS, sections
 from sightline.config.tasks.autoencoder import Autoencoder
 from sightline.config.tasks.classification import Classification
 from sightline.config.tasks.detection import Detection
@@ -17,19 +19,40 @@ from sightline.config.tasks.regression import Regression
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
 from sightline.config.tasks.sliding_window import SlidingWindow
 
-Task = Annotated[
-    Autoencoder
-    | Classification
-    | Detection
-    | InstanceSegmentation
-    | Keypoints
-    | Localization
-    | Multilabel
-    | Regression
-    | SemanticSegmentation
-    | SlidingWindow,
-    Field(discriminator="kind"),
-]
+if TYPE_CHECKING:
+
+    class _AnyOwnTask(OwnTask):
+        """What a type checker sees in place of those that are installed."""
+
+        kind: Literal["own"]
+
+    Task = (
+        Autoencoder
+        | Classification
+        | Detection
+        | InstanceSegmentation
+        | Keypoints
+        | Localization
+        | Multilabel
+        | Regression
+        | SemanticSegmentation
+        | SlidingWindow
+        | _AnyOwnTask
+    )
+else:
+    BUILT_IN = (
+        Autoencoder,
+        Classification,
+        Detection,
+        InstanceSegmentation,
+        Keypoints,
+        Localization,
+        Multilabel,
+        Regression,
+        SemanticSegmentation,
+        SlidingWindow,
+    )
+    Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind"))], Field(discriminator="kind")]
 
 __all__ = [
     "Autoencoder",
@@ -39,6 +62,7 @@ __all__ = [
     "Keypoints",
     "Localization",
     "Multilabel",
+    "OwnTask",
     "Regression",
     "SemanticSegmentation",
     "SlidingWindow",

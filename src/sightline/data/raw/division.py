@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightline.config.datasets import Split
+from sightline.config.dataset_section import Split
 from sightline.data.raw.checks import Record
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.splits import Rule, key

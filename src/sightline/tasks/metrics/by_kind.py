@@ -7,14 +7,15 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from sightline.config.metrics import METRICS, OF_ONE
+from sightline.config.metrics import OF_ONE, of_kind, own_metrics
+from sightline.config.plugins import implementation
 from sightline.data.structures import FLOAT32, LabelMap
-from sightline.tasks.metrics.resampling import FLOAT64, Metric, mean_of
+from sightline.tasks.metrics.resampling import FLOAT64, Metric, mean_of, ratio_of
 
 
 def names_of(kind: str, labels: LabelMap) -> list[str]:
     """Return the names that `metrics_of` has for a kind of task and a label map, without any rows."""
-    whole, single = METRICS[kind]
+    whole, single = of_kind(kind)
     named = {"regression": labels.values, "semantic_segmentation": labels.map_classes}.get(kind, labels.classes)
     return [*whole, *(f"{metric}{OF_ONE}{one}" for one in named for metric in single)]
 
@@ -32,6 +33,11 @@ def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, 
         rows: N rows of a measurement, as in `predictions.parquet`.
         labels: names the classes, values and key points.
     """
+    own = {name: implementation(one.function)(rows, labels) for name, one in own_metrics(kind).items()}
+    return {**_built_in(kind, rows, labels, own), **own}
+
+
+def _built_in(kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]) -> Mapping[str, Metric]:
     # Each kind's module is imported where it is needed: some import torch.
     match kind:
         case "classification":
@@ -68,8 +74,13 @@ def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, 
             return {name: mean_of(rows[column].to_numpy(np.float64)) for name, column in columns.items()}
         case "autoencoder":
             return {name: mean_of(rows[name].to_numpy(np.float64)) for name in ("psnr", "ssim", "mse")}
-        case _:
-            raise ValueError(f"no metrics of {kind} can be resampled")
+        case _:  # of another package
+            return {name: _mean(rows[name]) for name in of_kind(kind)[0] if name not in own}
+
+
+def _mean(values: pd.Series[float]) -> Metric:
+    known = values.notna()
+    return ratio_of(values.fillna(0.0), known)
 
 
 def whole(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

@@ -20,6 +20,8 @@ from sightline.config.datasets import (
     Voc,
     Yolo,
 )
+from sightline.config.own import OwnFormat
+from sightline.config.plugins import implementation
 from sightline.data.raw.formats.batches import BATCHES, is_batch, with_batches
 from sightline.data.raw.formats.source import Source, Unreadable, require_two_classes
 from sightline.data.raw.names import is_utf8, printable
@@ -98,6 +100,9 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.builtin_figures import FiguresSource
 
             return FiguresSource(count, size, seed)
+        case OwnFormat():
+            source: Source = implementation(dataset.opener)(dataset)
+            return source
         case _:
             assert_never(dataset)
 
