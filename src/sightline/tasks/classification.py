@@ -63,6 +63,8 @@ class Classification(Task):
 
     kind: ClassVar[str] = "classification"
     targets: ClassVar[tuple[str, ...]] = ("label",)
+    explains = True
+    head_takes_vectors: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -107,6 +109,14 @@ class Classification(Task):
     def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
         """N x K scores -> class and probabilities of each image."""
         return [Prediction(label=int(row.argmax()), probabilities=row) for row in numbers(outputs.float().softmax(1))]
+
+    def class_scores(self, inside: Tensor) -> Tensor:
+        """N x K scores as they are."""
+        return inside
+
+    def class_chances(self, outputs: Tensor) -> Tensor:
+        """N x K scores -> N x K probabilities."""
+        return outputs.softmax(1)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Top-1, top-5, precision, recall and F1 per class, calibration error (Guo et al. 2017)."""
