@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
+from sightline.config.base import TaskSection
 from sightline.config.tasks.autoencoder import Autoencoder
 from sightline.config.tasks.classification import Classification
 from sightline.config.tasks.detection import Detection
@@ -31,6 +32,12 @@ Task = Annotated[
     Field(discriminator="kind"),
 ]
 
+
+def sections() -> dict[str, type[TaskSection]]:
+    """Return the schema class of each kind of task."""
+    return {get_args(own.model_fields["kind"].annotation)[0]: own for own in get_args(get_args(Task)[0])}
+
+
 __all__ = [
     "Autoencoder",
     "Classification",
@@ -43,4 +50,5 @@ __all__ = [
     "SemanticSegmentation",
     "SlidingWindow",
     "Task",
+    "sections",
 ]
