@@ -22,6 +22,7 @@ from sightline.models.processes import joint_mean, joint_sum
 from sightline.models.segment.segmenters import build_segmenter
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes
+from sightline.tasks.metrics.counts import precision, recall
 from sightline.tasks.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]
@@ -108,7 +109,10 @@ class SemanticSegmentation(Task):
                 assert_never(self.criterion)
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean IoU of the batch, and the share of pixels whose class is right; in the input's pixels."""
+        """Mean IoU of the batch, and the share of pixels whose class is right; in the input's pixels.
+
+        They are those of `metrics.segmentation.Overlap` in float32 on the device, so that no step waits for the host.
+        """
         truth = targets["semantic"].long()
         counted = truth != IGNORED
         classes = outputs.shape[1]
@@ -255,8 +259,8 @@ def _per_class(images: Overlap, names: Sequence[str]) -> pd.DataFrame:
             "pixels": total.actual,
             "iou": total.iou,
             "dice": total.dice,
-            "precision": total.hits / np.maximum(total.claimed, 1),
-            "recall": total.hits / np.maximum(total.actual, 1),
+            "precision": precision(total.hits, total.claimed),
+            "recall": recall(total.hits, total.actual),
         }
     )
 
