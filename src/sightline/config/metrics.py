@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.config.errors import nearest
+from sightline.system.errors import nearest
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
 _ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})

@@ -14,11 +14,11 @@ from sightline.config.augmentations import (
     Mosaic,
     divide_policy,
 )
-from sightline.config.errors import nearest
 from sightline.config.models import Model
 from sightline.config.tasks import Task, sections
 from sightline.config.transforms import find_mistakes
 from sightline.config.trials import find_misfits
+from sightline.system.errors import nearest
 
 
 def find_variation_mistakes(

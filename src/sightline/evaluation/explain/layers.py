@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.data.structures import UINT8
-from sightline.models.classify.hub import nearest
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.tasks.base import Task
 
 COARSEST = 7  # places per side of the map that heat maps are made of: ResNet's on ImageNet (Selvaraju et al. 2017)
@@ -120,7 +119,7 @@ def require_layers(layers: Sequence[MapLayer], names: Sequence[str]) -> None:
     known = [layer.name for layer in layers]
     for name in names:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, known, most=3)
             told = f"layers: {name}: no layer of this name puts out maps, once in a pass{near}"
             raise UserError(f"{told}; `sightline summary` lists them")
 
