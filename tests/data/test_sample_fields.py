@@ -19,7 +19,7 @@ from sightline.data.schema import SCHEMA
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Sample
 from sightline.data.vary.augmentation import Augmenter
-from sightline.data.vary.geometry import SPATIAL
+from sightline.data.vary.geometry import SPATIAL, Geometry
 from sightline.data.vary.variants import close_sample, open_sample, vary
 from sightline.system.files import write_json
 
@@ -125,6 +125,11 @@ def test_objects_are_left_out_as_a_whole(name: str) -> None:
     opened = open_sample(full(), 3)
     left = close_sample(replace(opened, geometry=opened.geometry.only(np.array([1]))))
     assert len(getattr(left, name)) == 1, "data.vary.variants or Geometry.only"
+
+
+def test_fields_of_the_geometry_are_spatial() -> None:
+    named = {{"masks": "instances"}.get(field.name, field.name) for field in fields(Geometry)}
+    assert named - {"box_labels"} == set(SPATIAL), "data.vary.geometry.SPATIAL"
 
 
 @pytest.mark.parametrize("name", SPATIAL)
