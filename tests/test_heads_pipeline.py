@@ -26,12 +26,11 @@ PARAMS: dict[str, Any] = {
     "features": {
         "deep": {
             "dataset": "digits",
-            "weights": "../../models/net/weights.safetensors",
+            "weights": {"model": "net"},
             "extractor": {"kind": "model", "layers": ["pool2", "dense_activation1"]},
         },
         "pixels": {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         },

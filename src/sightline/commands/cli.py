@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.check import check
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
 from sightline.commands.explain import explain
 from sightline.commands.history import history
 from sightline.commands.ingest import ingest
+from sightline.commands.init import init
 from sightline.commands.predict import predict
 from sightline.commands.report import report
 from sightline.commands.repro import repro
@@ -31,18 +33,6 @@ ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 @app.callback()
 def _root() -> None:
     """A vision model factory: images in, evaluated, gated and registered models out."""
-
-
-@app.command()
-def check(params: ParamsFile = Path("params.yaml")) -> None:
-    """Read a params file and tell every mistake in it and every file name that DVC cannot take, running nothing."""
-    from sightline.config import load_params
-    from sightline.data.raw.names import require_utf8
-
-    checked = load_params(params)
-    require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
-    heads = f", {len(checked.heads)} heads" if checked.heads else ""
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
 
 
 @app.command()
@@ -192,12 +182,14 @@ def table(
 
 
 for command in (
+    check,
     convert,
     dream,
     drift,
     explain,
     history,
     ingest,
+    init,
     predict,
     report,
     repro,

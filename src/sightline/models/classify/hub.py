@@ -31,7 +31,7 @@ def from_hub(what: str, load: Callable[[], T]) -> T:
         first = first_line(error)
         raise UserError(
             f"{what}: weights: pretrained: cannot be fetched from the hub ({first}); "
-            "go online, or put the file into data/weights and name it"
+            "go online, or put the file into data/weights"
         ) from None
 
 
