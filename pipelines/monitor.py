@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sightline.config import Params, load_params
-from sightline.config.errors import nearest
 from sightline.operations.retraining.monitoring import DriftCheck, TooFewImages, check_dataset
 from sightline.pipeline.process import fail, set_up_process
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 set_up_process()  # Prefect reads its settings when it is imported
 if "PREFECT_HOME" not in os.environ:

@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sightline.config import Params
-from sightline.config.errors import nearest
 from sightline.data.raw.division import FILE, Division, last_division
 from sightline.data.raw.preparation import prepare
 from sightline.data.structures import SPLITS
 from sightline.pipeline.process import run_stage
 from sightline.pipeline.store import DvcStore, last_outputs
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 def stage(params: Params, name: str = "") -> None:

@@ -18,8 +18,9 @@ from sightline.evaluation.evaluate import comparable_numbers, evaluate_model, wi
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
 from sightline.tasks.base import Measurement
-from sightline.tasks.classification import Classification, reliability
+from sightline.tasks.classification import Classification
 from sightline.tasks.metrics.by_kind import resampled
+from sightline.tasks.metrics.classification import reliability
 from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.training import train
 

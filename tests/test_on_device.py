@@ -31,7 +31,7 @@ from sightline.evaluation.explain.neighbours import image_features
 from sightline.evaluation.explain.patches import seen_areas
 from sightline.evaluation.explain.randomisation import with_random_weights
 from sightline.evaluation.explain.responses import responses
-from sightline.evaluation.explain.targets import has_targets, surest_targets
+from sightline.evaluation.explain.targets import surest_targets
 from sightline.evaluation.explain.visualisation import channel_images, class_images
 from sightline.evaluation.predictor import Predictor
 from sightline.tasks.base import Task
@@ -156,7 +156,7 @@ def test_explanations(explained: str, request: pytest.FixtureRequest) -> None:
         task.to(device).eval()
         layers = map_layers(task, pixels)
         [*_, deep] = shown_layers(layers)
-        side = task.network.grid.window if task.kind == "sliding_window" else image.size  # type: ignore[union-attr]
+        side = task.window or image.size
         inside = np.ascontiguousarray(pixels[:, :side, :side])
         shape = (side, image.channels)
         renewed = with_random_weights(task, 0)
@@ -166,7 +166,7 @@ def test_explanations(explained: str, request: pytest.FixtureRequest) -> None:
         channel_images(task, deep, [0, 1], shape, 1, 0)
         if explained == "classification":  # it looks at a copy on the CPU, for seconds where networks are deep
             seen_areas(task, *shape, [deep])
-        if not has_targets(task):
+        if not task.explains:
             return
         class_images(task, [0, 1], shape, 1, 0)
         targets = surest_targets(task, pixels[:1])

@@ -57,7 +57,7 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "told"),
     [
-        ("counting.py", "exact=(found.round() == actual)", "exact=(found.round() != actual)", "exact is"),
+        ("counting.py", "float(rows[name].mean())", "1 + float(rows[name].mean())", "exact is"),
         ("counting.py", "return [Prediction(values=row) for row", "return [Prediction() for row", "task counting"),
         ("counting.py", "F.smooth_l1_loss(outputs", "-F.smooth_l1_loss(outputs.detach()", "does not require grad"),
         ("counting.py", "mean_of((rows", "(lambda counts: counts.sum()) or ((rows", "gives () for two resamples"),
@@ -142,7 +142,9 @@ def test_the_pipeline_takes_them_as_its_own(tmp_path: Path, monkeypatch: pytest.
     path = site / "shop/counting.py"
     text = path.read_text()
     path.write_text(text.replace("<= 1", "<= 1.5").replace('"""The share', '"""What share'))
-    assert project.repro() == ["evaluate@counter", "release@counter", "register"]
+    ran = project.repro()
+    assert ran[0] == "evaluate@counter"
+    assert not [stage for stage in ran if stage.startswith(("train", "prepare")) or "shade" in stage]
     path.write_text(text.replace("F.smooth_l1_loss", "F.mse_loss"))
     assert "train@counter" in project.repro()
     path = site / "shop/list_file.py"

@@ -13,8 +13,10 @@ from pydantic import TypeAdapter
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from sightline.config.metrics import METRICS
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
+from sightline.config.tasks import kinds
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
@@ -182,6 +184,8 @@ def assert_alike(ours: list[Prediction], theirs: list[Prediction], tolerance: fl
                 np.testing.assert_allclose(value, told[1][name], atol=tolerance, rtol=tolerance)
             elif isinstance(value, np.ndarray):
                 assert (value != told[1][name]).mean() < 0.01
+            elif isinstance(value, float):
+                assert value == pytest.approx(told[1][name], abs=tolerance, rel=tolerance)
             elif name != "instances":
                 assert value == told[1][name]
 
@@ -256,6 +260,12 @@ def test_statistics_name_metrics_and_agree_with_them(entry: Entry, prepared: Pat
         json.dumps(prediction.to_json(task.labels), allow_nan=False)
 
 
+def test_batches_bring_what_the_loss_reads(entry: Entry, prepared: Path) -> None:
+    task, image = made(entry, prepared)
+    missing = set(task.targets) - set(some(task, prepared, image, [0]).targets)
+    assert not missing, f"training.datamodule.WHOLE, or data.vary.geometry.SPATIAL and as_tensors: {missing}"
+
+
 def test_losses_are_finite_in_bf16_for_one_image_and_odd_sizes(entry: Entry, prepared: Path) -> None:
     task, image = made(entry, prepared, size=entry.odd)
     for indices in (EIGHT[:3], [0]):
@@ -288,7 +298,8 @@ def test_images_without_a_target_are_taken(entry: Entry, prepared: Path) -> None
 
 
 def test_every_kind_is_in_the_contract() -> None:
-    kinds = {path.stem for path in Path(__file__).parents[1].joinpath("src/sightline/tasks").glob("[a-z]*.py")} - {
-        "base"
-    }
-    assert kinds <= {entry.task["kind"] for entry in CONTRACT.values()}
+    files = {path.stem for path in Path(__file__).parents[1].joinpath("src/sightline/tasks").glob("[a-z]*.py")}
+    tried = {entry.task["kind"] for entry in CONTRACT.values()}
+    assert files - {"base"} == set(kinds()), "config.tasks.Task"
+    assert set(kinds()) == tried, "CONTRACT"
+    assert set(kinds()) == set(METRICS), "config.metrics"

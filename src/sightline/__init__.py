@@ -19,9 +19,9 @@ else:
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from sightline.operations import api  # imported on demand: a command that prints help needs none of it
+        from importlib import import_module  # on demand: a command that prints help needs none of it
 
-        return getattr(api, name)
+        return getattr(import_module("sightline.operations.api"), name)
 
 
 __all__ = ["evaluate", "load", "predict", "prepare", "train"]

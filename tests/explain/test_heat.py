@@ -18,6 +18,7 @@ from sightline.evaluation.explain.heat import HeatMethod, heat_maps
 from sightline.evaluation.explain.heat_pictures import curve_checks, similarity_checks
 from sightline.evaluation.explain.integrated_gradients import pixel_parts
 from sightline.evaluation.explain.layers import heat_layer, map_layers, shown_layers
+from sightline.evaluation.explain.making import chosen_methods
 from sightline.evaluation.explain.randomisation import rank_correlation, with_random_weights
 from sightline.evaluation.explain.targets import target_chances, target_scores
 from sightline.system.errors import UserError
@@ -128,6 +129,23 @@ def test_tasks_without_classes_are_refused() -> None:
     task = build(config, Input(size=32, channels=3), LABELS)
     with pytest.raises(UserError, match=r"task.kind: autoencoder: heat maps explain the score of a class"):
         heat_map(task.eval(), noise(1, 32))
+
+
+class Sum(Task):
+    """A task of somebody else, who says nothing of heat maps."""
+
+    kind = "sum"
+    targets = ()
+    loss = scores = predictions = measure = None  # type: ignore[assignment]
+
+
+def test_a_task_that_says_nothing_of_targets_has_no_maps() -> None:
+    task = Sum(nn.Sequential(nn.Conv2d(3, 2, 3)), "0", LABELS, (0.5,) * 3, (0.5,) * 3).eval()
+    assert not task.explains
+    with pytest.raises(UserError, match=r"task.kind: sum: heat maps explain the score of a class"):
+        heat_map(task, noise(1, 32))
+    methods = chosen_methods(task, map_layers(task, noise(1, 32)), None)
+    assert methods == ["filters", "activations", "patches", "visualisation", "neighbours"]
 
 
 def test_networks_without_places_are_refused() -> None:

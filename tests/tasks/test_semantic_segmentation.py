@@ -27,6 +27,7 @@ from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.resampling import resampled_counts
+from sightline.tasks.metrics.segmentation import confusion, overlap_of, stacked
 from sightline.tasks.semantic_segmentation import SemanticSegmentation, cross_entropy, dice_loss
 from sightline.training import train
 
@@ -115,6 +116,15 @@ def some_scores() -> tuple[Tensor, Tensor]:
     truth = torch.randint(0, 2, (2, 4, 5), generator=generator)  # class 2 is nowhere
     truth[0, :2] = 255
     return scores, truth
+
+
+def test_the_scores_of_a_batch_are_those_of_an_evaluation() -> None:
+    scores, truth = some_scores()
+    found = task().scores(scores, {"semantic": truth})
+    pairs = zip(truth.numpy().astype(np.uint8), scores.argmax(1).numpy().astype(np.uint8), strict=True)
+    overlap = stacked([overlap_of(confusion(*pair, 3)) for pair in pairs]).summed()
+    assert float(found["mIoU"]) == pytest.approx(float(overlap.mean_iou), rel=1e-6)
+    assert float(found["pixel_accuracy"]) == pytest.approx(float(overlap.pixel_accuracy), rel=1e-6)
 
 
 @pytest.mark.parametrize("focus", [0.0, 2.0])

@@ -14,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.config import Params
-from sightline.config.errors import nearest
 from sightline.config.models import Model
 from sightline.config.network import LECTURE_NETWORKS
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, meant, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,9 +68,9 @@ def find_subject(
     if name not in LECTURE_NETWORKS and name.partition(":")[0] not in ("torchvision", "timm"):
         known = (*models, *LECTURE_NETWORKS)
         full = [f"{library}:{name}" for library in _libraries_with(name)]
-        meant = f" (did you mean {' or '.join(full)}?)" if full else nearest(name, known)
+        told = meant(full) or nearest(name, known)
         raise UserError(
-            f"{name}: no such model or network{meant}; use one of {', '.join(known)}, torchvision:NAME or timm:NAME"
+            f"{name}: no such model or network{told}; use one of {', '.join(known)}, torchvision:NAME or timm:NAME"
         )
     small = name in LECTURE_NETWORKS and name != "alexnet"
     return _of_word(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,16 @@ class Section(BaseModel):
     """A mapping in `params.yaml`: unknown keys and silent type conversions are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TaskSection(Section):
+    """`models.*.task:` of any kind, and what other sections ask of a kind."""
+
+    one_class_per_image: ClassVar[bool] = False  # every sample has exactly one class
+    spatial: ClassVar[bool] = False  # the truth has places, which move with the image
+    mixes_labels: ClassVar[bool] = False  # two images may be mixed, and their classes with them
+    mixes_objects: ClassVar[bool] = False  # four images may be put together, and what they show with them
+    losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
 
 
 NAME_RULE = "lower-case letters, digits, - and _, as it names DVC stages, folders and registered models"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from sightline.config.base import Fraction, PositiveInt, Section
+from sightline.config.base import Fraction, PositiveInt, TaskSection
 
 
 def _doubling(strides: list[int]) -> list[int]:
@@ -20,9 +20,11 @@ Width = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]  # of a pyramid; h
 Strides = Annotated[list[PositiveInt], Field(min_length=1, max_length=7), AfterValidator(_doubling)]
 
 
-class Detector(Section):
+class Detector(TaskSection):
     """A backbone with a feature pyramid."""
 
+    spatial: ClassVar[bool] = True
+    mixes_objects: ClassVar[bool] = True
     backbone: str = Field(
         pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
     )

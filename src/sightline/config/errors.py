@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -11,24 +9,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sightline.config.base import NAME_RULE
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 class ConfigError(UserError):
     """A params file that cannot be used."""
 
 
-def nearest(word: str, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return ` (did you mean X?)` for the nearest allowed word, or `otherwise`."""
-    close = get_close_matches(str(word), list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else otherwise
-
-
-def mistakes(error: ValidationError, values: dict[str, Any], written: dict[str, Any], file: str) -> list[str]:
+def mistakes(
+    error: ValidationError, schema: type[BaseModel], values: dict[str, Any], written: dict[str, Any], file: str
+) -> list[str]:
     """Return one line per mistake; mistakes inherited from `trainer:` are told once.
 
     Args:
         error: what pydantic found in `values`.
+        schema: what they were checked against.
         values: as checked, with `trainer:` inherited.
         written: as they stand in the file.
         file: its name.
@@ -37,7 +32,7 @@ def mistakes(error: ValidationError, values: dict[str, Any], written: dict[str, 
     for detail in error.errors():
         path = _path(detail["loc"], values)
         if not _inherited(path, written):
-            told.setdefault(".".join(map(str, path)) or "top level", []).append(_told(detail))
+            told.setdefault(".".join(map(str, path)) or "top level", []).append(_told(detail, schema))
     return [f"{file}: {path}: {_alternatives(messages)}" for path, messages in told.items()]
 
 
@@ -71,14 +66,14 @@ def _inherited(path: list[int | str], values: dict[str, Any]) -> bool:
     return path[3] not in own
 
 
-def _told(detail: ErrorDetails) -> str:
+def _told(detail: ErrorDetails, schema: type[BaseModel]) -> str:
     kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
     match kind:
         case "extra_forbidden":
-            keys = _keys(detail["loc"][:-1])
+            keys = _keys(schema, detail["loc"][:-1])
             return "unknown key" + nearest(str(detail["loc"][-1]), keys, f" (allowed: {', '.join(keys)})")
         case "missing":
-            return "missing" + _description(detail["loc"])
+            return "missing" + _description(schema, detail["loc"])
         case "union_tag_not_found":
             return f"missing {_word(context['discriminator'])}"
         case "union_tag_invalid":
@@ -91,7 +86,8 @@ def _told(detail: ErrorDetails) -> str:
             return f"{got!r} is not allowed, use one of {', '.join(words)}" + nearest(str(got), words)
         case "string_pattern_mismatch":
             where = detail["loc"]
-            return f"{got!r} is not allowed" + (f" ({NAME_RULE})" if where[-1] == "[key]" else _description(where))
+            rule = f" ({NAME_RULE})" if where[-1] == "[key]" else _description(schema, where)
+            return f"{got!r} is not allowed{rule}"
         case "value_error":
             return str(context["error"])
         case _:
@@ -99,11 +95,9 @@ def _told(detail: ErrorDetails) -> str:
             return f"{got!r} is not allowed, must be {message}"
 
 
-def _schema(location: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, Any]:
+def _reached(schema: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, Any]:
     """Walk the schema along a pydantic error location; return the section and the field reached."""
-    from sightline.config.params import Params  # the schema imports this module
-
-    sections: list[type[BaseModel]] = [Params]
+    sections: list[type[BaseModel]] = [schema]
     field: Any = None
     for part in location:
         holder = next((section for section in sections if part in section.model_fields), None)
@@ -126,8 +120,8 @@ def _tag(section: type[BaseModel]) -> Any:
     return get_args(tag.annotation)[0] if tag else None
 
 
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    section, _ = _schema(location)
+def _keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    section, _ = _reached(schema, location)
     return list(section.model_fields) if section else []
 
 
@@ -135,8 +129,8 @@ def _word(quoted: str) -> str:
     return quoted.strip("'")
 
 
-def _description(location: tuple[int | str, ...]) -> str:
-    _, field = _schema(location)
+def _description(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    _, field = _reached(schema, location)
     text = described(field) if field is not None else ""
     return f" ({text})" if text else ""
 

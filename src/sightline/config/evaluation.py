@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sightline.config.base import Fraction, Name, PositiveInt, Section
-from sightline.config.errors import nearest
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
+from sightline.system.errors import nearest
 
 _Metric = Annotated[str, Field(min_length=1)]
 _Bound = Annotated[float, Field(ge=-1e9, le=1e9)]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sightline.config.base import PositiveInt, Section
-from sightline.config.errors import nearest
 from sightline.config.models import Model
+from sightline.system.errors import nearest
 
 ExplainMethod = Literal[
     "filters",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from sightline.config import plugins
-from sightline.config.errors import ConfigError, nearest
+from sightline.config.errors import ConfigError
 from sightline.config.own import OwnMetric, OwnTask
 from sightline.config.plugins import installed, sections
+from sightline.system.errors import nearest
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
 _ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})

@@ -82,9 +82,9 @@ class Model(Section):
         trainer, task = self.trainer, self.task
         if trainer.freeze_epochs >= trainer.max_epochs:
             raise ValueError("trainer.freeze_epochs must be less than trainer.max_epochs")
-        if trainer.sampling == "balanced" and task.kind != "classification":
+        if trainer.sampling == "balanced" and not task.one_class_per_image:
             raise ValueError(f"trainer.sampling: balanced needs one class per image, but task.kind is {task.kind}")
-        loss = task.loss if task.kind == "classification" else None
+        loss = getattr(task, "loss", None)
         needed = {"hebb": "hebb", "rosenblatt": "perceptron"}.get(self.optimizer.name)
         if needed is not None and loss != needed:
             raise ValueError(f"optimizer.name: {self.optimizer.name} needs task.loss: {needed}, which is its rule")

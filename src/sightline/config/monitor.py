@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Section
-from sightline.config.errors import nearest
 from sightline.config.features import Features
+from sightline.system.errors import nearest
 
 # The most hypotheses of one check: the embedding twice, nine image statistics, three of predictions.
 MOST_TESTS = 14

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, Probability, Section
+from sightline.config.base import PositiveInt, Probability, TaskSection
 
 LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Network(Section):
+class Network(TaskSection):
     """An architecture with its options; null leaves what is the network's own (docs/networks.md)."""
 
     architecture: str = Field(
@@ -30,8 +30,7 @@ class Network(Section):
 
     @model_validator(mode="after")
     def _outputs_are_classes(self) -> Network:
-        kind = getattr(self, "kind", "classification")
-        if self.architecture in ("neuron", "perceptron") and kind != "classification":
+        if self.architecture in ("neuron", "perceptron") and not self.one_class_per_image:
             raise ValueError(f"architecture: {self.architecture} tells classes apart; use mlp with hidden: []")
         return self
 

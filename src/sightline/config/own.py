@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sightline.config.base import Section
+from sightline.config.base import TaskSection
 from sightline.config.dataset_section import DatasetSection
 
 
-class OwnTask(Section):
+class OwnTask(TaskSection):
     """`task: {kind: ...}` of a task that another package brings, as an entry point of `sightline.tasks`.
 
     Attributes:

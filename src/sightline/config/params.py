@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from sightline.config.augmentations import Augmentation
 from sightline.config.base import Name, Section
 from sightline.config.datasets import Dataset
-from sightline.config.errors import ConfigError, mistakes, nearest
+from sightline.config.errors import ConfigError, mistakes
 from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
 from sightline.config.explanations import Explanation, find_explanation_mistakes
 from sightline.config.features import Features
@@ -23,6 +23,7 @@ from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
 from sightline.config.variation import find_variation_mistakes
+from sightline.system.errors import nearest
 
 
 class Params(Section):
@@ -160,7 +161,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(mistakes(error, inherit_trainer(values), values, str(path))) from None
+        raise ConfigError(mistakes(error, Params, inherit_trainer(values), values, str(path))) from None
     unknown = [
         f"{path}: datasets.{name}: data/inbox/{name} holds what was left out of the others; choose another name"
         for name in sorted({"quarantine"} & set(params.datasets))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from sightline.config.errors import nearest
 from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.config.styles import Style
 from sightline.config.weights import OwnModel, Weights
+from sightline.system.errors import nearest
 
 
 def find_transfer_mistakes(

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sightline.config.augmentations import MIXING_NAMES, MixingName, mixing_of
-from sightline.config.errors import nearest
+from sightline.system.errors import first_line, nearest
 
 COMPOSITIONS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
 # Classes of Albumentations that no policy may name, and why.
@@ -161,8 +161,3 @@ def _refused(path: str, error: ValidationError) -> Mistakes:
     for where, messages in told.items():
         first, *others = dict.fromkeys(messages)
         yield where, ", or ".join([first, *(other.split("not allowed, must be ")[-1] for other in others)])
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, shortened to its first line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sightline.config.augmentations import MIXING_NAMES
-from sightline.config.transforms import COMPOSITIONS, albumentations, arguments_of, first_line
+from sightline.config.transforms import COMPOSITIONS, albumentations, arguments_of
+from sightline.system.errors import first_line
 
 _TEARING = ("RandomGridShuffle",)  # an object's parts go to different places, so it has no box any more
 _POINTS = ((0, 0), (0.5, 0.5), (1.2, 0.3))  # shares of the sides; the last is outside

@@ -1,4 +1,4 @@
-"""How augmentations and models fit together: what `load_params` checks across sections."""
+"""How augmentations and models fit together: what `load_params` checks across kinds."""
 
 from __future__ import annotations
 
@@ -14,22 +14,11 @@ from sightline.config.augmentations import (
     Mosaic,
     divide_policy,
 )
-from sightline.config.errors import nearest
 from sightline.config.models import Model
-from sightline.config.tasks import Task
+from sightline.config.tasks import Task, kinds
 from sightline.config.transforms import find_mistakes
 from sightline.config.trials import find_misfits
-
-_SPATIAL = (
-    "localization",
-    "detection",
-    "sliding_window",
-    "instance_segmentation",
-    "semantic_segmentation",
-    "keypoints",
-)
-_WITH_LABELS = ("classification", "multilabel")
-_WITH_OBJECTS = ("detection", "instance_segmentation", "semantic_segmentation")
+from sightline.system.errors import nearest
 
 
 def find_variation_mistakes(
@@ -75,20 +64,20 @@ def _misuses(name: str, model: Model, augmentations: Mapping[str, Augmentation])
         if unfit := _unfit(mixing, model.task):
             yield f"{path}: {key} has {type(mixing).__name__}, which {unfit}"
     kind, size, channels = model.task.kind, model.input.size, model.input.channels
-    for place, what in find_misfits(own.policy, size, channels, kind in _SPATIAL):
+    for place, what in find_misfits(own.policy, size, channels, model.task.spatial):
         yield f"augmentations.{key}.policy{place}: {what} (models.{name}, task.kind: {kind})"
 
 
 def _unfit(mixing: Mixing, task: Task) -> str:
     """Return why a kind of mixing does not suit a task, or nothing."""
-    suits: tuple[str, ...]
     match mixing:
         case MixUp() | CutMix():
-            if task.kind == "classification" and task.loss != "cross_entropy":
-                return f"needs task.loss: cross_entropy, but it is {task.loss}"
-            suits = _WITH_LABELS
+            suits = [kind for kind, own in kinds().items() if own.mixes_labels]
+            loss, losses = getattr(task, "loss", None), task.losses_of_mixed_labels
+            if losses and loss not in losses:
+                return f"needs task.loss: {' or '.join(losses)}, but it is {loss}"
         case Mosaic():
-            suits = _WITH_OBJECTS
+            suits = [kind for kind, own in kinds().items() if own.mixes_objects]
         case _:
             assert_never(mixing)
     return "" if task.kind in suits else f"is for {', '.join(suits)}, but task.kind is {task.kind}"

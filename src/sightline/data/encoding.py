@@ -14,6 +14,7 @@ from pycocotools import mask as coco_masks
 from sightline.data.image_formats import format_of, open_header
 from sightline.data.orientation import orientation, upright
 from sightline.data.structures import UINT8
+from sightline.system.errors import first_line
 
 
 def encode_png(image: UINT8) -> bytes:
@@ -92,7 +93,7 @@ def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
             # A mask is turned as its own file says, like an image; Pillow turns a TIFF itself.
             return values if kind == "TIFF" else np.ascontiguousarray(upright(values, orientation(encoded, kind)))
     except (OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot be read ({next(iter(str(error).splitlines()), '')})") from None
+        raise ValueError(f"cannot be read ({first_line(error)})") from None
 
 
 def upright_size(encoded: bytes) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sightline.data.schema import SCHEMA
 from sightline.data.structures import LabelMap, Sample
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import read_json
 
 
@@ -129,7 +129,7 @@ def _map(file: Path) -> pa.RecordBatch:
     try:
         batch = pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0)
     except (pa.ArrowException, OSError) as error:
-        problem = next(iter(str(error).splitlines()), "")
+        problem = first_line(error)
         raise UserError(f"{file}: damaged ({problem}); {_remedy(file.parent.parent)}") from None
     if not batch.schema.equals(SCHEMA):
         raise UserError(f"{file}: written by another version; {_remedy(file.parent.parent)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ import pandas as pd
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import smaller_is_better
 from sightline.data.store import SplitStore
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.tasks.base import Task
 from sightline.tasks.metrics.by_kind import metrics_of
 from sightline.tasks.metrics.resampling import resampled_counts
@@ -91,9 +90,9 @@ def chosen_columns(known: pd.DataFrame, wanted: Sequence[str] | Literal["auto"])
     told = []
     for name in wanted:
         if name not in known:
-            close = get_close_matches(name, map(str, known.columns), 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(map(str, known.columns)) or 'none'}"
-            told.append(f"no column {name!r} to slice by ({hint})")
+            columns = list(map(str, known.columns))
+            hint = nearest(name, columns, f" (there are {', '.join(columns) or 'none'})")
+            told.append(f"no column {name!r} to slice by{hint}")
     return [name for name in wanted if name in known], told
 
 

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from rich.table import Table
 
-from sightline.config.errors import nearest
 from sightline.config.heads import Head
 from sightline.data.cache import counted
 from sightline.data.structures import FLOAT32, SPLITS, SplitName
 from sightline.evaluation.report.embedding import draw_embedding
 from sightline.evaluation.report.figures import save_figure
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.system.files import new_folder
 from sightline.training.features.store import read_feature_card, read_table
 from sightline.training.heads.classifiers import build_pipeline

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 TASK_BUFFERS = "task."  # in a model directory: before the names of what is the task's own, not the network's
@@ -37,7 +37,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         told = "is no file of weights, or holds more than tensors, which is not opened for safety"
         raise UserError(f"{path}: {told}; save network.state_dict()") from None
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         raise UserError(f"{path}: not a file of weights (.safetensors, .pth, .pt, .th): {first}") from None
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+
+from sightline.config.base import Section
+from sightline.config.errors import ConfigError, mistakes
+from sightline.system.errors import UserError
 
 if TYPE_CHECKING:
     from sightline.data.raw.card import Card
     from sightline.evaluation.predictor import Predictor
     from sightline.training.fit import Fitted
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Section)
 Files = str | Path | bytes | Sequence[str | Path | bytes]
 
 
@@ -40,12 +44,19 @@ def prepare(root: str | Path, to: str | Path, format: str = "image_folder", **op
     from sightline.config.datasets import Dataset
     from sightline.data.raw.preparation import prepare as prepare_files
 
-    section: Any = _checked(Dataset, {"format": format, "root": str(root), **options})
-    return prepare_files(Path(to).name, section, Path(to))
+    class Data(Section):
+        dataset: Dataset
+
+    checked = _checked(Data, {"dataset": {"format": format, "root": str(root), **options}}, "prepare")
+    return prepare_files(Path(to).name, checked.dataset, Path(to))
 
 
 def train(
-    prepared: str | Path, to: str | Path, task: str | Mapping[str, Any] = "classification", seed: int = 0, **options: Any
+    prepared: str | Path,
+    to: str | Path,
+    task: str | Mapping[str, Any] = "classification",
+    seed: int = 0,
+    **options: Any,
 ) -> Fitted:
     """Train a model on prepared data and write its directory, as the stage `train` does.
 
@@ -78,11 +89,13 @@ def train(
     from sightline.config.models import Model
     from sightline.training.fit import train as train_model
 
-    section = _checked(Model, {"dataset": Path(prepared).name, "task": task, **options})
+    section = _checked(Model, {"dataset": Path(prepared).name, "task": task, **options}, "train")
     return train_model(section, seed, Path(prepared), Path(to))
 
 
-def evaluate(model: str | Path, prepared: str | Path, to: str | Path, headline: str | None = None, **options: Any) -> dict[str, Any]:
+def evaluate(
+    model: str | Path, prepared: str | Path, to: str | Path, headline: str | None = None, **options: Any
+) -> dict[str, Any]:
     """Measure a model on the test split, with intervals, as the stage `evaluate` does.
 
     Args:
@@ -108,7 +121,7 @@ def evaluate(model: str | Path, prepared: str | Path, to: str | Path, headline: 
     from sightline.evaluation.report import draw_evaluation
     from sightline.system.files import new_folder
 
-    settings = _checked(Evaluation, options)
+    settings = _checked(Evaluation, options, "evaluate")
     with new_folder(Path(to)) as folder:
         metrics = evaluate_model(Path(model), Path(prepared), settings, folder, headline)
         draw_evaluation(folder, Path(prepared), None, load(model).predictions)
@@ -157,18 +170,14 @@ def predict(model: str | Path | Predictor, images: Files) -> list[dict[str, Any]
 
 
 def _bytes(path: Path) -> bytes:
-    from sightline.system.errors import UserError
-
     try:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _checked(schema: type[T], values: dict[str, Any]) -> T:
-    from sightline.config.errors import described_mistakes
-
+def _checked(schema: type[S], values: dict[str, Any], function: str) -> S:
     try:
-        return TypeAdapter(schema).validate_python(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise described_mistakes(error) from None
+        raise ConfigError(mistakes(error, schema, values, values, f"sightline.{function}")) from None

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 VARIABLE = "SIGHTLINE_DEVICE"
 
@@ -21,6 +21,6 @@ def chosen_device() -> str:
     try:
         torch.empty(0, device=named)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without CUDA asserts
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(f"{VARIABLE}={named}: no such device here ({first}); use cpu, cuda, cuda:1, mps") from None
     return named

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class UserError(Exception):
@@ -15,4 +16,21 @@ class UserError(Exception):
 
 def first_line(error: Exception) -> str:
     """Return what an error says, without further lines."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def nearest(word: str, known: Iterable[str], otherwise: str = "", most: int = 1) -> str:
+    """Return ` (did you mean X?)` for the known words most like a word, or `otherwise`.
+
+    Args:
+        word: as it was written.
+        known: what could have been meant.
+        otherwise: told where nothing is like it.
+        most: words to name.
+    """
+    return meant(get_close_matches(str(word), list(known), n=most)) or otherwise
+
+
+def meant(words: Sequence[str]) -> str:
+    """Return ` (did you mean X or Y?)`, or nothing without words."""
+    return f" (did you mean {' or '.join(words)}?)" if words else ""

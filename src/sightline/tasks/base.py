@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.data.images import Placement
 from sightline.data.structures import FLOAT32, LabelMap, Prediction
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,35 @@ class Measurement:
     tables: dict[str, pd.DataFrame]
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a heat map explains of one image: the score of a class, where the task has places also at one place.
+
+    Attributes:
+        label: class id; of maps of classes, id in the map.
+        name: of the class.
+        sureness: what the network gives it, 0..1.
+        place: of a detector the number of the anchor or window, else -1.
+        box: of a detector xyxy in pixels of the input, None where there is none.
+        region: of a segmenter the pixels of the class, S x S, else None.
+    """
+
+    label: int
+    name: str
+    sureness: float
+    place: int = -1
+    box: Box | None = None
+    region: NDArray[np.bool_] | None = None
+
+
 class Task(nn.Module, ABC):
     """A network with its loss, its predictions and its metrics.
 
     Images enter as N x H x W x C uint8 and are normalised on the device. `head` names the part of the network
     that is new when the rest comes pretrained.
+
+    A task whose single classes can be explained by heat maps sets `explains`, and answers `class_scores`,
+    `class_chances` and, unless each image has one score per class, `surest_target` and `target_values`.
     """
 
     kind: ClassVar[str]
@@ -50,6 +77,8 @@ class Task(nn.Module, ABC):
     truth_fields: ClassVar[tuple[str, ...]] = ()  # further fields that only `measure` reads
     calibrates: ClassVar[bool] = False  # whether `calibrate` settles something on validation data
     exports: bool = True  # whether `forward` can be written as a graph
+    explains: bool = False  # whether single classes can be explained by heat maps
+    head_takes_vectors: ClassVar[bool] = False  # whether `head` is one layer that one vector per image enters
 
     def __init__(
         self, network: nn.Module, head: str, labels: LabelMap, mean: Sequence[float], std: Sequence[float]
@@ -115,6 +144,70 @@ class Task(nn.Module, ABC):
             truth: the columns id, source, height, width, and those of `targets` and `truth_fields`, as they are stored.
             bins: of calibration.
         """
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes that targets may be of, by id."""
+        return self.labels.classes
+
+    @property
+    def inner_network(self) -> nn.Module:
+        """The network whose layers are looked into."""
+        return self.network
+
+    @property
+    def window(self) -> int | None:
+        """Side in pixels of what `inner_network` sees, where that is a part of the image only."""
+        return None
+
+    def look_inside(self, images: Tensor) -> Any:
+        """Run `inner_network` on N x S x S x C images, uint8 or float in 0..255, or on N windows of such pixels."""
+        return self(images)
+
+    def class_scores(self, inside: Any) -> Tensor:
+        """Outputs of `look_inside` -> N x K scores; of tasks with places the largest, of maps the mean."""
+        raise NotImplementedError
+
+    def class_chances(self, outputs: Any) -> Tensor:
+        """Raw outputs of N images with one score per class -> N x K numbers in 0..1."""
+        raise NotImplementedError
+
+    def surest_target(self, outputs: Any, label: int | None = None) -> Target:
+        """Return what the network is surest of in one image.
+
+        Args:
+            outputs: raw, of a single image.
+            label: id of the class to choose instead, which has a name.
+        """
+        _, chosen, sure = surest(self.class_chances(outputs), label)
+        return Target(chosen, self.class_names[chosen], sure)
+
+    def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
+        """Return N values of the targets, differentiable.
+
+        Args:
+            images: N x S x S x C, uint8 or float in 0..255.
+            targets: of each image.
+            chances: whether to return numbers in 0..1 instead of the scores before softmax or sigmoid.
+        """
+        outputs = self(images)
+        values = self.class_chances(outputs) if chances else self.class_scores(outputs)
+        return of_classes(values, targets)
+
+
+def of_classes(values: Tensor, targets: Sequence[Target]) -> Tensor:
+    """N x K x ... values of all classes -> N x ... of the targets' classes."""
+    rows = torch.arange(len(targets), device=values.device)
+    return values[rows, torch.tensor([target.label for target in targets], device=values.device)]
+
+
+def surest(chances: Tensor, label: int | None) -> tuple[int, int, float]:
+    """Return place, class id and chance of the largest of P x K chances of one image, or of the largest of a class."""
+    if label is not None:
+        others = torch.arange(chances.shape[1]) != label
+        chances = chances.masked_fill(others.to(chances.device), -1.0)
+    place, chosen = divmod(int(chances.argmax()), chances.shape[1])
+    return place, chosen, float(chances[place, chosen])
 
 
 def channel_statistics(

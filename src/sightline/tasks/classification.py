@@ -15,11 +15,13 @@ from sightline.config.models import Input
 from sightline.config.tasks.classification import Classification as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
-from sightline.data.structures import FLOAT32, LabelMap, Prediction
+from sightline.data.structures import LabelMap, Prediction
 from sightline.models.classify.classifiers import Weights, build_classifier
 from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.metrics.classification import LEAST_PROBABILITY, TOP, per_class, reliability
+from sightline.tasks.metrics.counts import confusion
 
 Loss = Literal["cross_entropy", "hinge", "perceptron", "hebb"]
 _LEAST = 1e-6  # sum of weights that are not 0
@@ -63,6 +65,8 @@ class Classification(Task):
 
     kind: ClassVar[str] = "classification"
     targets: ClassVar[tuple[str, ...]] = ("label",)
+    explains = True
+    head_takes_vectors: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -108,15 +112,23 @@ class Classification(Task):
         """N x K scores -> class and probabilities of each image."""
         return [Prediction(label=int(row.argmax()), probabilities=row) for row in numbers(outputs.float().softmax(1))]
 
+    def class_scores(self, inside: Tensor) -> Tensor:
+        """N x K scores as they are."""
+        return inside
+
+    def class_chances(self, outputs: Tensor) -> Tensor:
+        """N x K scores -> N x K probabilities."""
+        return outputs.softmax(1)
+
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Top-1, top-5, precision, recall and F1 per class, calibration error (Guo et al. 2017)."""
-        classes = len(self.labels)
         probabilities = np.stack([p.probabilities for p in predictions if p.probabilities is not None])
         labels = truth["label"].to_numpy(np.int64)
         predicted = probabilities.argmax(1)
         names, sure = self.labels.classes, probabilities.max(1)
         told = [f"{names[a]} → {names[b]}, {c:.0%}" for a, b, c in zip(labels, predicted, sure, strict=True)]
-        rank = (probabilities > probabilities[np.arange(len(labels)), labels][:, None]).sum(1)
+        of_truth = probabilities[np.arange(len(labels)), labels]
+        rank = (probabilities > of_truth[:, None]).sum(1)
         rows = pd.DataFrame(
             {
                 "id": truth["id"],
@@ -130,21 +142,22 @@ class Classification(Task):
                 "probabilities": list(probabilities),
             }
         )
-        confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-        per_class = _per_class(confusion, self.labels.classes)
+        table = per_class(confusion(labels, predicted, len(self.labels)), self.labels.classes)
         calibration = reliability(sure, rows["score"].to_numpy(), bins)
         gaps = (calibration["accuracy"] - calibration["confidence"]).abs()
-        present = per_class["samples"] > 0
+        present = table["samples"] > 0
         values: dict[str, Any] = {
             "accuracy": float(rows["score"].mean()),
-            "top5": float((rank < 5).mean()),
-            "balanced_accuracy": float(per_class.loc[present, "recall"].mean()),
-            "macro_f1": float(per_class.loc[present, "f1"].mean()),
+            "top5": float((rank < TOP).mean()),
+            "balanced_accuracy": float(table.loc[present, "recall"].mean()),
+            "macro_f1": float(table.loc[present, "f1"].mean()),
             "calibration_error": float(np.average(gaps, weights=calibration["samples"])),
-            "log_loss": float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean()),
+            "log_loss": float(
+                -np.log(np.clip(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY, 1)).mean()
+            ),
         }
         tables = {
-            "per_class": per_class,
+            "per_class": table,
             "confusion": _confusion_rows(rows, self.labels.classes),
             "reliability": calibration,
         }
@@ -196,29 +209,7 @@ def soft_cross_entropy(scores: Tensor, shares: Tensor, weights: Tensor | None, s
     )
 
 
-def _per_class(confusion: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall and F1 from a K x K matrix of counts (rows true, columns predicted); 0 where undefined."""
-    hits, actual, claimed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    return pd.DataFrame(
-        {
-            "class": list(names),
-            "samples": actual,
-            "precision": hits / np.maximum(claimed, 1),
-            "recall": hits / np.maximum(actual, 1),
-            "f1": 2 * hits / np.maximum(actual + claimed, 1),
-        }
-    )
-
-
 def _confusion_rows(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """One row per sample, the form that `dvc plots` counts into a confusion matrix."""
     name = np.asarray(names, dtype=object)
     return pd.DataFrame({"actual": name[rows["label"]], "predicted": name[rows["predicted"]]})
-
-
-def reliability(confidence: FLOAT32, correct: FLOAT32, bins: int) -> pd.DataFrame:
-    """Mean confidence and accuracy in equal bins of confidence (reliability diagram, DeGroot and Fienberg 1983)."""
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    frame = pd.DataFrame({"bin": bin_of, "confidence": confidence, "accuracy": correct})
-    grouped = frame.groupby("bin")
-    return grouped.mean().assign(samples=grouped.size()).reset_index()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, assert_never
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from sightline.config.models import Input
@@ -20,7 +21,7 @@ from sightline.models.detect.fcos import build_fcos
 from sightline.models.detect.retinanet import build_retinanet
 from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
 from sightline.system.errors import UserError
-from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes, surest
 from sightline.tasks.metrics import detection as metrics
 
 Detector = DenseDetector | TwoStageDetector
@@ -67,6 +68,7 @@ class Detection(Task):
     def __init__(self, network: Detector, labels: LabelMap, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__(network, "head", labels, mean, std)
         self.exports = isinstance(network, DenseDetector)
+        self.explains = self.exports  # a detector in two stages has no scores before its boxes
 
     def loss(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> Tensor:
         """Sum of the detector's losses of classes and boxes, each a mean over objects or samples of them."""
@@ -87,6 +89,27 @@ class Detection(Task):
             )
             for found, placement in zip(self.network.detections(outputs), placements, strict=True)
         ]
+
+    def class_scores(self, inside: dict[str, Tensor]) -> Tensor:
+        """Largest logit of each of K classes among all anchors, N x K."""
+        return inside["cls_logits"].amax(1)
+
+    def surest_target(self, outputs: dict[str, Tensor], label: int | None = None) -> Target:
+        """Return the surest anchor, with the surest box of its class."""
+        chances = outputs["cls_logits"][0].sigmoid()
+        if "bbox_ctrness" in outputs:  # FCOS multiplies by how central the point lies in its box
+            chances = (chances * outputs["bbox_ctrness"][0].sigmoid()).sqrt()
+        place, chosen, sure = surest(chances, label)
+        boxes = self.network.detections(outputs)[0]
+        own = boxes["boxes"][boxes["labels"] == chosen][:1].tolist()
+        return Target(chosen, self.class_names[chosen], sure, place, tuple(own[0]) if own else None)
+
+    def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
+        """Logits, or their sigmoids, of the targets' classes at their anchors."""
+        rows = torch.arange(len(targets), device=images.device)
+        places = torch.tensor([target.place for target in targets], device=images.device)
+        logits: Tensor = self(images)["cls_logits"][rows, places]
+        return of_classes(logits.sigmoid() if chances else logits, targets)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""

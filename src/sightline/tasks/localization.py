@@ -62,6 +62,8 @@ class Localization(Task):
     kind: ClassVar[str] = "localization"
     targets: ClassVar[tuple[str, ...]] = ("boxes", "box_labels")
     truth_fields: ClassVar[tuple[str, ...]] = ("iscrowd",)
+    explains = True
+    head_takes_vectors: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -123,6 +125,14 @@ class Localization(Task):
             )
             for box, row, placement in zip(boxes, probabilities, placements, strict=True)
         ]
+
+    def class_scores(self, inside: dict[str, Tensor]) -> Tensor:
+        """Logits of the K classes, N x K."""
+        return inside["classes"]
+
+    def class_chances(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Probabilities of the K classes, N x K."""
+        return outputs["classes"].softmax(1)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Mean overlap, share of right classes, and share of right classes with an overlap of 0.5 or more.

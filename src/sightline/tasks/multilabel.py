@@ -63,6 +63,8 @@ class Multilabel(Task):
     kind: ClassVar[str] = "multilabel"
     targets: ClassVar[tuple[str, ...]] = ("labels",)
     calibrates: ClassVar[bool] = True
+    explains = True
+    head_takes_vectors: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -103,6 +105,14 @@ class Multilabel(Task):
             Prediction(labels=np.flatnonzero(row >= thresholds).tolist(), probabilities=row)
             for row in numbers(outputs.float().sigmoid())
         ]
+
+    def class_scores(self, inside: Tensor) -> Tensor:
+        """N x K logits as they are."""
+        return inside
+
+    def class_chances(self, outputs: Tensor) -> Tensor:
+        """N x K logits -> N x K probabilities, each of its own."""
+        return outputs.sigmoid()
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Mean average precision over classes, precision, recall and F1 at the thresholds, exact matches."""

@@ -59,6 +59,7 @@ class Regression(Task):
 
     kind: ClassVar[str] = "regression"
     targets: ClassVar[tuple[str, ...]] = ("values",)
+    head_takes_vectors: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -21,13 +21,15 @@ from sightline.models.classify.hub import Weights
 from sightline.models.processes import joint_mean, joint_sum
 from sightline.models.segment.segmenters import build_segmenter
 from sightline.system.errors import UserError
-from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes
+from sightline.tasks.metrics.counts import precision, recall
 from sightline.tasks.metrics.segmentation import Overlap, confusion, overlap_of, stacked
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]
 FOCUS = 2.0  # gamma of the focal loss, the paper's best
 _LEAST = 1e-6  # divisor where all pixels are ignored
 _TOLD = 3  # classes named in a few words
+_LEAST_REGION = 0.02  # share of an image's pixels that stand for a class which wins none
 
 
 def build_semantic_segmentation(
@@ -72,6 +74,7 @@ class SemanticSegmentation(Task):
 
     kind: ClassVar[str] = "semantic_segmentation"
     targets: ClassVar[tuple[str, ...]] = ("semantic",)
+    explains = True
 
     def __init__(
         self,
@@ -106,7 +109,10 @@ class SemanticSegmentation(Task):
                 assert_never(self.criterion)
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean IoU of the batch, and the share of pixels whose class is right; in the input's pixels."""
+        """Mean IoU of the batch, and the share of pixels whose class is right; in the input's pixels.
+
+        They are those of `metrics.segmentation.Overlap` in float32 on the device, so that no step waits for the host.
+        """
         truth = targets["semantic"].long()
         counted = truth != IGNORED
         classes = outputs.shape[1]
@@ -121,6 +127,35 @@ class SemanticSegmentation(Task):
         """N x K x S x S scores -> the class of each pixel of the original images."""
         images = numbers(outputs).transpose(0, 2, 3, 1)
         return [Prediction(semantic=_map(one, place)) for one, place in zip(images, placements, strict=True)]
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the map's classes, the background among them."""
+        return self.labels.map_classes
+
+    def class_scores(self, inside: Tensor) -> Tensor:
+        """N x K x S x S scores -> N x K means."""
+        return inside.mean((2, 3))
+
+    def surest_target(self, outputs: Tensor, label: int | None = None) -> Target:
+        """Return the class with the most sureness in its pixels, never the background, and these pixels."""
+        names, background = self.class_names, int(bool(self.labels.semantic))
+        chances = outputs[0].float().softmax(0)
+        won = chances.argmax(0)
+        mass = [float(chances[k][won == k].sum()) if k >= background else -1.0 for k in range(len(names))]
+        chosen = int(np.argmax(mass)) if label is None else label
+        region = won == chosen
+        if not bool(region.any()):  # the pixels that come nearest
+            chosen = int(chances[background:].mean((1, 2)).argmax()) + background if label is None else label
+            region = chances[chosen] >= chances[chosen].flatten().quantile(1 - _LEAST_REGION)
+        return Target(chosen, names[chosen], float(chances[chosen][region].mean()), region=region.cpu().numpy())
+
+    def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
+        """Mean score, or mean softmax, of the targets' classes over their pixels."""
+        scores: Tensor = self(images)
+        own = of_classes(scores.softmax(1) if chances else scores, targets)
+        regions = torch.from_numpy(np.stack([_region(target) for target in targets])).to(own)
+        return (own * regions).sum((1, 2)) / regions.sum((1, 2)).clamp_min(1)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """Mean IoU, mean Dice, pixel accuracy, over all pixels of all original images that have a class.
@@ -203,6 +238,11 @@ def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
     return (losses * present).sum() / present.sum().clamp_min(1)
 
 
+def _region(target: Target) -> NDArray[np.bool_]:
+    assert target.region is not None
+    return target.region
+
+
 def _map(scores: FLOAT32, place: Placement) -> UINT8:
     """S x S x K scores -> H x W class ids of the original."""
     original = place.map_into_original(scores, linear=True)
@@ -219,8 +259,8 @@ def _per_class(images: Overlap, names: Sequence[str]) -> pd.DataFrame:
             "pixels": total.actual,
             "iou": total.iou,
             "dice": total.dice,
-            "precision": total.hits / np.maximum(total.claimed, 1),
-            "recall": total.hits / np.maximum(total.actual, 1),
+            "precision": precision(total.hits, total.claimed),
+            "recall": recall(total.hits, total.actual),
         }
     )
 

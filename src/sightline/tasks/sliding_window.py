@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.config.models import Input
 from sightline.config.tasks.sliding_window import SlidingWindow as Config
@@ -18,7 +18,7 @@ from sightline.models.detect.detections import into_original, share_found
 from sightline.models.detect.sliding_window import WindowGrid, choose_windows
 from sightline.models.detect.window_network import WindowNetwork, add_background, hardest_loss, label_windows
 from sightline.system.errors import UserError
-from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
+from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes, surest
 from sightline.tasks.metrics import detection as metrics
 
 
@@ -55,6 +55,7 @@ class SlidingWindow(Task):
     kind: ClassVar[str] = "sliding_window"
     targets: ClassVar[tuple[str, ...]] = ("boxes", "box_labels")
     truth_fields: ClassVar[tuple[str, ...]] = ("iscrowd", "difficult", "area")
+    explains = True
     network: WindowNetwork
 
     def __init__(
@@ -75,8 +76,11 @@ class SlidingWindow(Task):
         """Mean cross entropy of drawn windows, of background the hardest; see `hardest_loss`."""
         background = len(self.labels)
         windows, labels = self.network.draw_windows(targets["boxes"], targets["box_labels"], background)
-        pixels = (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
-        return hardest_loss(self.network.look(pixels, windows), labels, background)
+        return hardest_loss(self.network.look(self._normalised(images), windows), labels, background)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """N x S x S x C in 0..255 -> N x C x S x S, as the network takes them."""
+        return (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
 
     def loss(self, outputs: Tensor, targets: dict[str, Any]) -> Tensor:
         """Mean cross entropy of the grid's windows, N x W x (K + 1), of background the hardest."""
@@ -106,6 +110,36 @@ class SlidingWindow(Task):
             )
             for found, placement in zip(self._objects(outputs), placements, strict=True)
         ]
+
+    @property
+    def inner_network(self) -> nn.Module:
+        """The classifier of windows."""
+        return self.network.classifier
+
+    @property
+    def window(self) -> int:
+        """Side of a window, pixels."""
+        return self.network.grid.window
+
+    def look_inside(self, images: Tensor) -> Tensor:
+        """N windows x C, uint8 or float in 0..255 -> N x (K + 1) scores."""
+        scores: Tensor = self.network.classifier(self._normalised(images))
+        return scores
+
+    def class_scores(self, inside: Tensor) -> Tensor:
+        """N x (K + 1) scores of windows as they are."""
+        return inside
+
+    def surest_target(self, outputs: Tensor, label: int | None = None) -> Target:
+        """Return the surest window, of an object and not of background."""
+        place, chosen, sure = surest(outputs[0].softmax(1)[:, :-1], label)
+        return Target(chosen, self.class_names[chosen], sure, place, tuple(self.network.boxes[place].tolist()))
+
+    def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
+        """Scores, or their softmax, of the targets' classes in their windows, which alone are looked at."""
+        windows = [self.network.boxes[target.place][None] for target in targets]
+        scores = self.network.look(self._normalised(images), windows)
+        return of_classes(scores.softmax(1) if chances else scores, targets)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""

@@ -24,7 +24,7 @@ from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap
 from sightline.models.weights import is_folded
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard, write_model
@@ -258,7 +258,7 @@ def _processes(settings: TrainerConfig) -> int:
             enable_progress_bar=False,
         )
     except Exception as error:  # Lightning raises many types for devices and strategies it cannot have
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(
             f"trainer: accelerator {settings.accelerator}, devices {settings.devices}, "
             f"strategy {settings.strategy}: {first}"

@@ -70,6 +70,8 @@ def parameter_groups(
     Biases and the scales of normalisations do not decay (Goyal et al. 2017, section 5.3): they are one-dimensional.
     The rate of a layer n layers below the head is lr layer_decay^n (Clark et al. 2020, section 3.1).
     """
+    # timm's `param_groups_layer_decay` gives an `lr_scale` that torch's schedules ignore, leaves out frozen layers,
+    # which could not learn later, and takes any twelve parameters of other libraries' networks for a layer.
     depth_of = layer_groups(network, head) if layer_decay != 1 else {}
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

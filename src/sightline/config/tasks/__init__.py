@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args
 
 from pydantic import Field
 
+from sightline.config.base import TaskSection
 from sightline.config.own import OwnTask
 from sightline.config.plugins import TASKS, sections
 from sightline.config.tasks.autoencoder import Autoencoder
@@ -54,6 +55,12 @@ else:
     )
     Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind"))], Field(discriminator="kind")]
 
+
+def kinds() -> dict[str, type[TaskSection]]:
+    """Return the schema class of each kind of task."""
+    return {get_args(own.model_fields["kind"].annotation)[0]: own for own in get_args(get_args(Task)[0])}
+
+
 __all__ = [
     "Autoencoder",
     "Classification",
@@ -67,4 +74,5 @@ __all__ = [
     "SemanticSegmentation",
     "SlidingWindow",
     "Task",
+    "sections",
 ]

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, Section
+from sightline.config.base import PositiveInt, TaskSection
 
 
-class Autoencoder(Section):
+class Autoencoder(TaskSection):
     """An image through a short code and back; it needs no labels."""
 
     kind: Literal["autoencoder"]

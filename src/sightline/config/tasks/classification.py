@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ from sightline.config.network import Network
 class Classification(Network):
     """One class per image."""
 
+    one_class_per_image: ClassVar[bool] = True
+    mixes_labels: ClassVar[bool] = True
+    losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     kind: Literal["classification"]
     loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(
         "cross_entropy", description="hinge: a margin of 1; perceptron, hebb: of single neurons, for their rules"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from sightline.config.base import Positive, PositiveInt, Section
+from sightline.config.base import Positive, PositiveInt, TaskSection
 
 
-class Keypoints(Section):
+class Keypoints(TaskSection):
     """The key points of one object per image, as peaks of heat maps; of several objects the largest is learned."""
 
+    spatial: ClassVar[bool] = True
     kind: Literal["keypoints"]
     backbone: str = Field(pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="a network's name")
     backbone_stride: Literal[8, 16, 32] = Field(

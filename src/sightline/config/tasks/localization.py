@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ _Weight = Annotated[float, Field(ge=0)]
 class Localization(Network):
     """One class and one box per image, from K + 4 outputs; of several objects the largest is learned."""
 
+    spatial: ClassVar[bool] = True
     kind: Literal["localization"]
     class_weight: _Weight = Field(1.0, description="of the cross entropy of the class in the loss")
     l1_weight: _Weight = Field(5.0, description="of the smooth L1 distance of x, y, width and height, in 0..1")

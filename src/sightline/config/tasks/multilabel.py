@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from sightline.config.network import Network
 class Multilabel(Network):
     """Any number of classes per image, each by a logistic unit of its own."""
 
+    mixes_labels: ClassVar[bool] = True
     kind: Literal["multilabel"]
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: a class's presence counts as much as its absence, however rare it is"

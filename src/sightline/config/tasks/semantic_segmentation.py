@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, Section
+from sightline.config.base import PositiveInt, TaskSection
 from sightline.config.detector import Strides
 
 _NETWORKS = ("full_resolution", "fcn", "segnet", "unet")
@@ -16,9 +16,11 @@ _OPTIONS = ("backbone", "strides", "width", "depth", "upsampling", "stride")
 _CHANNELS_PER_GROUP = 8
 
 
-class SemanticSegmentation(Section):
+class SemanticSegmentation(TaskSection):
     """One class per pixel; pixels of value 255 are neither learnt nor scored."""
 
+    spatial: ClassVar[bool] = True
+    mixes_objects: ClassVar[bool] = True
     kind: Literal["semantic_segmentation"]
     architecture: str = Field(
         "unet",

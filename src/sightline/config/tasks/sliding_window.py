@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ _Step = Annotated[float, Field(gt=0, lt=1)]
 class SlidingWindow(Network):
     """Any number of square boxes per image: a classifier of K classes and background looks at each window."""
 
+    spatial: ClassVar[bool] = True
     kind: Literal["sliding_window"]
     window: Annotated[int, Field(ge=8, le=512)] = Field(32, description="side of what the classifier sees, pixels")
     stride: PositiveInt = Field(8, description="from a window to the next, pixels of the scaled image")

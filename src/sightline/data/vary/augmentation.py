@@ -20,7 +20,7 @@ from sightline.data.structures import FLOAT32, IGNORED, UINT8
 from sightline.data.vary.distortions import bent_points
 from sightline.data.vary.geometry import Geometry, within
 from sightline.data.vary.policies import ready_policy
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 _FRAME = np.array([[0, 0], [1, 0], [0, 1]], np.float32)  # points that tell whether an image was mirrored
 _RESIZING = (
@@ -159,7 +159,7 @@ class Augmenter:
         try:
             drawn: dict[str, Any] = self.transform(**given)
         except Exception as error:  # each transform has its own ways to fail on an image that does not suit it
-            told = next(iter(str(error).splitlines()), type(error).__name__)
+            told = first_line(error)
             raise UserError(f"augment: the policy fails on {sample}, {width} x {height} pixels: {told}") from None
         if self.keeps_size and drawn["image"].shape[:2] != (height, width):
             return _brought_back(drawn, height, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sightline.evaluation.explain.grad_cam import heat_map
-from sightline.evaluation.explain.targets import Target, surest_targets
+from sightline.evaluation.explain.targets import surest_targets
+from sightline.tasks.base import Target
 
 __all__ = ["Target", "heat_map", "surest_targets"]

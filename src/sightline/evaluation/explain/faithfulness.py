@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.evaluation.explain.targets import Target, target_chances
-from sightline.tasks.base import Task, numbers
+from sightline.evaluation.explain.targets import target_chances
+from sightline.tasks.base import Target, Task, numbers
 
 CELLS = 12  # cells along a side, which are taken away or put back one after another
 STEPS = 9  # points of a curve, from none to all cells

@@ -6,7 +6,6 @@ import numpy as np
 from torch import nn
 
 from sightline.data.structures import FLOAT32
-from sightline.evaluation.explain.layers import body_network
 from sightline.evaluation.explain.picture import Check, Picture, tell_checks
 from sightline.evaluation.explain.randomisation import with_random_weights
 from sightline.evaluation.explain.tiling import stretched, tiled
@@ -32,7 +31,7 @@ def first_filters(task: Task, channels: int, size: int) -> tuple[str, FLOAT32] |
     Returns:
         None where the first layer with weights is neither a convolution nor a dense layer over all pixels.
     """
-    for name, module in body_network(task).named_modules():
+    for name, module in task.inner_network.named_modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == channels:
             return name, numbers(module.weight).transpose(0, 2, 3, 1)
         if isinstance(module, nn.Linear) and module.in_features == channels * size**2:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.evaluation.explain.layers import body_network, heat_layer, map_layers
-from sightline.evaluation.explain.targets import Target, surest_targets, target_scores
-from sightline.tasks.base import Task, numbers
-from sightline.tasks.sliding_window import SlidingWindow
+from sightline.evaluation.explain.layers import heat_layer, map_layers
+from sightline.evaluation.explain.targets import surest_targets, target_scores
+from sightline.tasks.base import Target, Task, numbers
 
 _BATCH = 16  # images at once
 
@@ -69,7 +68,7 @@ def _coarse_maps(task: Task, images: Tensor, targets: Sequence[Target], layer: s
         kept.append(output.detach().requires_grad_())  # nothing below it needs gradients
         return kept[0].clone()  # later layers may work in place
 
-    hook = body_network(task).get_submodule(layer).register_forward_hook(cut)
+    hook = task.inner_network.get_submodule(layer).register_forward_hook(cut)
     try:
         with torch.enable_grad():
             scores = target_scores(task, images.to(task.mean.device), targets)
@@ -82,7 +81,7 @@ def _coarse_maps(task: Task, images: Tensor, targets: Sequence[Target], layer: s
 
 def _enlarged(task: Task, coarse: FLOAT32, size: int, target: Target) -> FLOAT32:
     """Return S x S with maximum 1; the map of a window lies where the window is."""
-    if isinstance(task, SlidingWindow):
+    if task.window is not None:
         assert target.box is not None
         left, top, right, bottom = (min(size, max(0, round(edge))) for edge in target.box)
         placed = np.zeros((size, size), np.float32)

@@ -10,8 +10,7 @@ from sightline.evaluation.explain.grad_cam import grad_cam
 from sightline.evaluation.explain.integrated_gradients import integrated_gradients
 from sightline.evaluation.explain.layers import heat_layer, map_layers
 from sightline.evaluation.explain.occlusion import occlusion_maps
-from sightline.evaluation.explain.targets import Target
-from sightline.tasks.base import Task
+from sightline.tasks.base import Target, Task
 
 HeatMethod = Literal["grad_cam", "occlusion", "integrated_gradients"]
 

@@ -20,8 +20,8 @@ from sightline.evaluation.explain.randomisation import (
     structural_similarity,
     with_random_weights,
 )
-from sightline.evaluation.explain.targets import Target, surest_targets
-from sightline.tasks.base import Task
+from sightline.evaluation.explain.targets import surest_targets
+from sightline.tasks.base import Target, Task
 
 Advance = Callable[[], None]
 Similarity = Callable[[FLOAT32, FLOAT32], float]

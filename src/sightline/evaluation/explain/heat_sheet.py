@@ -14,8 +14,8 @@ from sightline.data.overlay import scaled
 from sightline.data.structures import FLOAT32, UINT8
 from sightline.evaluation.explain.faithfulness import Curves
 from sightline.evaluation.explain.picture import Check, tell_checks
-from sightline.evaluation.explain.targets import Target
 from sightline.evaluation.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SMALL, new_figure, plain
+from sightline.tasks.base import Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

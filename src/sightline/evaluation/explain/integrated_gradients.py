@@ -11,8 +11,8 @@ from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.evaluation.explain.targets import Target, target_scores
-from sightline.tasks.base import Task, numbers
+from sightline.evaluation.explain.targets import target_scores
+from sightline.tasks.base import Target, Task, numbers
 
 STEPS = 8  # images between an empty one and the whole
 _SMOOTH = 64  # the map is blurred by a 64th of its side, as single pixels cannot be seen

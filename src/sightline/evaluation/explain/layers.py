@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.data.structures import UINT8
-from sightline.models.classify.hub import nearest
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.tasks.base import Task
-from sightline.tasks.sliding_window import SlidingWindow
 
 COARSEST = 7  # places per side of the map that heat maps are made of: ResNet's on ImageNet (Selvaraju et al. 2017)
 _BODIES = ("body", "backbone", "encoder")  # names of what comes before the heads of detectors and segmenters
@@ -41,13 +39,8 @@ class MapLayer:
 
 def input_shape(task: Task, pixels: UINT8) -> UINT8:
     """Return one image as the layers see it: of a sliding window, a window."""
-    side = task.network.grid.window if isinstance(task, SlidingWindow) else pixels.shape[1]
+    side = task.window or pixels.shape[1]
     return np.zeros((1, side, side, pixels.shape[3]), np.uint8)
-
-
-def body_network(task: Task) -> nn.Module:
-    """Return the network that is looked into: of a sliding window, its classifier."""
-    return task.network.classifier if isinstance(task, SlidingWindow) else task.network
 
 
 def map_layers(task: Task, pixels: UINT8) -> list[MapLayer]:
@@ -57,7 +50,7 @@ def map_layers(task: Task, pixels: UINT8) -> list[MapLayer]:
         task: in evaluation mode.
         pixels: N x S x S x C uint8, of which only the shape matters.
     """
-    network = body_network(task)
+    network = task.inner_network
     seen: list[MapLayer] = []
 
     def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -77,10 +70,7 @@ def map_layers(task: Task, pixels: UINT8) -> list[MapLayer]:
 
 def forward_layers(task: Task, images: Tensor) -> Any:
     """Run the network that is looked into on N x S x S x C images, uint8 or float in 0..255, of any device."""
-    images = images.to(task.mean.device)
-    if isinstance(task, SlidingWindow):
-        return task.network.classifier((images.permute(0, 3, 1, 2).to(task.mean.dtype) - task.mean) / task.std)
-    return task(images)
+    return task.look_inside(images.to(task.mean.device))
 
 
 def heat_layer(layers: Sequence[MapLayer], name: str | None = None) -> str:
@@ -129,7 +119,7 @@ def require_layers(layers: Sequence[MapLayer], names: Sequence[str]) -> None:
     known = [layer.name for layer in layers]
     for name in names:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, known, most=3)
             told = f"layers: {name}: no layer of this name puts out maps, once in a pass{near}"
             raise UserError(f"{told}; `sightline summary` lists them")
 
@@ -142,7 +132,7 @@ def watched(task: Task, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     def keep(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         found[name] = output.detach().clone() if output.ndim == 4 else output.detach().clone()[..., None, None]
 
-    network = body_network(task)
+    network = task.inner_network
     hooks = [network.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
     try:
         yield found

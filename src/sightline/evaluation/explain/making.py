@@ -25,13 +25,11 @@ from sightline.evaluation.explain.patches import patches_picture, seen_areas
 from sightline.evaluation.explain.picture import Picture, write_pictures
 from sightline.evaluation.explain.randomisation import with_random_weights
 from sightline.evaluation.explain.responses import responses
-from sightline.evaluation.explain.targets import has_targets, require_targets, surest_targets
+from sightline.evaluation.explain.targets import require_targets, surest_targets
 from sightline.evaluation.explain.visualisation import visualisation_picture
 from sightline.system.device import chosen_device
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
-from sightline.tasks.classification import Classification
-from sightline.tasks.sliding_window import SlidingWindow
 from sightline.training.artifact.folder import read_model
 
 HEAT_METHODS: tuple[HeatMethod, ...] = get_args(HeatMethod)
@@ -90,7 +88,7 @@ def chosen_methods(task: Task, layers: Sequence[MapLayer], asked: Sequence[Expla
     Raises:
         UserError: a method was asked for that explains the score of a class, which the task does not have.
     """
-    heat = has_targets(task)
+    heat = task.explains
     if asked is not None:
         if not heat and set(asked) & set(HEAT_METHODS):
             require_targets(task)
@@ -110,7 +108,7 @@ def _all_pictures(task: Task, name: str, images: _Images, settings: Explanation,
         yield from _inside(task, name, images, settings, seed, known, methods, advance)
         some = slice(0, settings.samples)
         classes = task.labels.classes
-        own = isinstance(task, Classification)
+        own = "label" in task.targets
         truths = [classes[k] if own and k >= 0 else None for k in images.labels[some]]
         subject = Subject(task, name, images.pixels[some], truths, settings.heat_layer, seed)
         yield from heat_pictures(subject, [m for m in HEAT_METHODS if m in methods], advance)
@@ -159,9 +157,9 @@ def _inside(
 
 def _as_seen_inside(task: Task, pixels: UINT8) -> UINT8:
     """Return what the layers see: the images, or of a sliding window the surest window of each."""
-    if not isinstance(task, SlidingWindow):
+    side = task.window
+    if side is None:
         return pixels
-    side = task.network.grid.window
     windows = []
     for image, target in zip(pixels, surest_targets(task, pixels), strict=True):
         assert target.box is not None

@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.evaluation.explain.layers import body_network, forward_layers, watched
+from sightline.evaluation.explain.layers import forward_layers, watched
 from sightline.evaluation.explain.picture import Check, Picture, tell_checks
 from sightline.evaluation.report.embedding import draw_thumbnails
 from sightline.tasks.base import Task, numbers
-from sightline.tasks.classification import Classification
-from sightline.tasks.localization import Localization
-from sightline.tasks.multilabel import Multilabel
-from sightline.tasks.regression import Regression
 
 _BATCH = 32
 _NEAREST = 5
@@ -25,7 +21,7 @@ _NEAREST = 5
 
 def image_features(task: Task, pixels: UINT8, layer: str) -> FLOAT32:
     """N x S x S x C uint8 -> N x D float32: what goes into the last layer, or the mean over the places of `layer`."""
-    if not isinstance(task, Classification | Localization | Multilabel | Regression):
+    if not task.head_takes_vectors:
         found = []
         with watched(task, [layer]) as outputs, torch.no_grad():
             for start in range(0, len(pixels), _BATCH):
@@ -37,7 +33,7 @@ def image_features(task: Task, pixels: UINT8, layer: str) -> FLOAT32:
     def keep(module: Any, inputs: tuple[Tensor, ...]) -> None:
         kept.append(numbers(inputs[0].flatten(1)))
 
-    hook = body_network(task).get_submodule(task.head).register_forward_pre_hook(keep)
+    hook = task.inner_network.get_submodule(task.head).register_forward_pre_hook(keep)
     try:
         with torch.no_grad():
             for start in range(0, len(pixels), _BATCH):

@@ -11,8 +11,8 @@ from captum.attr import Occlusion
 from torch import Tensor
 
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.evaluation.explain.targets import Target, target_chances
-from sightline.tasks.base import Task, numbers
+from sightline.evaluation.explain.targets import target_chances
+from sightline.tasks.base import Target, Task, numbers
 
 SQUARES = 5  # squares that cover the image's side
 STEPS = 7  # places of the square along a side, and one or two more to reach the edge

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sightline.data.images import PAD_VALUE
 from sightline.data.structures import UINT8
-from sightline.evaluation.explain.layers import body_network, forward_layers
+from sightline.evaluation.explain.layers import forward_layers
 from sightline.evaluation.explain.picture import Check, Picture, tell_checks
 from sightline.evaluation.explain.responses import Responses, choosy_channels
 from sightline.evaluation.explain.tiling import tiled
@@ -69,7 +69,7 @@ def seen_areas(task: Task, size: int, channels: int, layers: Sequence[str]) -> d
     image = torch.zeros(1, size, size, channels).permute(0, 3, 1, 2)
     fields = ReceptiveFields(image)
     found: dict[str, list[list[Corner]]] = {}
-    network = body_network(task)
+    network = task.inner_network
 
     def note(name: str) -> Any:
         def hook(module: Any, inputs: Any, output: Tensor) -> None:

@@ -12,16 +12,12 @@ from torch import Tensor
 
 from sightline.data.structures import UINT8
 from sightline.evaluation.explain.ascent import ascended
-from sightline.evaluation.explain.layers import body_network, forward_layers
+from sightline.evaluation.explain.layers import forward_layers
 from sightline.evaluation.explain.picture import Check, Picture, tell_checks
 from sightline.evaluation.explain.responses import Responses, choosy_channels, responses
-from sightline.evaluation.explain.targets import has_targets
 from sightline.evaluation.explain.tiling import tiled
 from sightline.evaluation.report.figures import INK, SMALL, new_figure, plain
 from sightline.tasks.base import Task
-from sightline.tasks.detection import Detection
-from sightline.tasks.localization import Localization
-from sightline.tasks.semantic_segmentation import SemanticSegmentation
 
 CHANNELS, CLASSES = 8, 10
 _SIDE = 96  # pixels of a drawn image
@@ -29,19 +25,6 @@ _SIDE = 96  # pixels of a drawn image
 
 class _Reached(Exception):  # noqa: N818 - no error: the rest of the forward pass is not needed
     pass
-
-
-def class_scores(task: Task, images: Tensor) -> Tensor:
-    """N x S x S x C images, uint8 or float -> N x K scores; of tasks with places the largest, of maps the mean."""
-    outputs = forward_layers(task, images)
-    if isinstance(task, SemanticSegmentation):
-        means: Tensor = outputs.mean((2, 3))
-        return means
-    if isinstance(task, Detection):
-        largest: Tensor = outputs["cls_logits"].amax(1)
-        return largest
-    scores: Tensor = outputs["classes"] if isinstance(task, Localization) else outputs
-    return scores
 
 
 def channel_images(
@@ -69,7 +52,7 @@ def channel_images(
         values = kept[0].flatten(2).mean(2) if kept[0].ndim == 4 else kept[0]
         return values[:, list(channels)].diagonal()
 
-    hook = body_network(task).get_submodule(layer).register_forward_hook(stop)
+    hook = task.inner_network.get_submodule(layer).register_forward_hook(stop)
     try:
         return ascended(objective, len(channels), *shape, steps, seed, task.mean.device)
     finally:
@@ -82,7 +65,7 @@ def class_images(
     """Return first and made images for classes; arguments are those of `channel_images`."""
 
     def objective(images: Tensor) -> Tensor:
-        scores = class_scores(task, images)[:, list(classes)]
+        scores = task.class_scores(forward_layers(task, images))[:, list(classes)]
         own = scores.diagonal()
         return own - scores.mean(1)  # what all classes like is no feature of one
 
@@ -116,8 +99,8 @@ def visualisation_picture(
             rows.append((f"channels of {layer}", made, [str(channel) for channel in channels]))
             gains.append((_gain(task, layer, channels, made, own), _gain(task, layer, channels, before, own)))
     checks = [_excitement(gains)] if gains else []
-    if has_targets(task):
-        names = task.labels.map_classes if isinstance(task, SemanticSegmentation) else task.labels.classes
+    if task.explains:
+        names = task.class_names
         classes = list(range(len(names)))[:CLASSES]
         _, made = class_images(task, classes, shape, steps, seed)
         rows.append(("output classes", made, [names[k] for k in classes]))
@@ -144,7 +127,7 @@ def _excitement(gains: Sequence[tuple[float, float]]) -> Check:
 
 def _recognition(task: Task, classes: Sequence[int], images: UINT8) -> Check:
     with torch.no_grad():
-        scores = class_scores(task, torch.from_numpy(images))[:, list(classes)]
+        scores = task.class_scores(forward_layers(task, torch.from_numpy(images)))[:, list(classes)]
     share = float(np.mean(scores.argmax(1).cpu().numpy() == np.arange(len(classes))))
     guess = 1 / len(classes)
     passes = share > max(guess, 0.5)

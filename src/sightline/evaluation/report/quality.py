@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sightline.tasks.metrics.counts import f1
 from sightline.tasks.metrics.segmentation import Overlap
 
 FLOAT64 = NDArray[np.float64]
@@ -115,23 +116,22 @@ def _f1_of_objects(rows: pd.DataFrame, prefix: str, thresholds: FLOAT64) -> FLOA
     """F1 at an overlap of 0.5 of the objects with enough score; 1 where there is none, and none is told."""
     least = np.nan_to_num(thresholds, nan=UNKNOWN)
     columns = ("object_labels", "object_scores", "found", "ignored", "truths")
-    f1 = []
+    counts = []
     for labels, scores, found, ignored, truths in zip(*(rows[prefix + name] for name in columns), strict=True):
         told = np.asarray(scores) >= least[np.asarray(labels, np.int64)].astype(np.float32)
-        hits = (np.asarray(found, np.int64) & _AT_50 > 0) & told
+        right = (np.asarray(found, np.int64) & _AT_50 > 0) & told
         claims = (np.asarray(ignored, np.int64) & _AT_50 == 0) & told
-        both = claims.sum() + np.sum(truths)
-        f1.append(2 * hits.sum() / both if both else 1.0)
-    return np.array(f1)
+        counts.append((right.sum(), np.sum(truths), claims.sum()))
+    hits, actual, claimed = np.array(counts, np.int64).reshape(-1, 3).T
+    return f1(hits, actual, claimed, 1.0)
 
 
 def _f1_of_labels(rows: pd.DataFrame) -> FLOAT64:
     """F1 of the classes of each image; 1 where there is none, and none is told."""
-    f1 = []
-    for actual, told in zip(rows["labels"], rows["predicted_labels"], strict=True):
-        both = len(actual) + len(told)
-        f1.append(2 * len(set(actual) & set(told)) / both if both else 1.0)
-    return np.array(f1)
+    pairs = zip(rows["labels"], rows["predicted_labels"], strict=True)
+    counts = [(len(set(actual) & set(told)), len(actual), len(told)) for actual, told in pairs]
+    hits, actual, claimed = np.array(counts, np.int64).reshape(-1, 3).T
+    return f1(hits, actual, claimed, 1.0)
 
 
 def _stacked(column: pd.Series[Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from sightline.labs.stylize.layers import LayerOutputs
 from sightline.labs.stylize.networks import Backbone
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 Answer: TypeAlias = Callable[[Tensor], Tensor]  # 1 x C x H x W normalised -> a number
 _LEVELS = 4  # of the Laplacian pyramid
@@ -79,7 +79,7 @@ def class_answer(backbone: Backbone, wanted: str, example: Tensor) -> Answer:
         with torch.no_grad():
             scores = backbone.network(backbone.normalise(example))
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         size = " x ".join(map(str, example.shape[2:]))
         raise UserError(
             f"class: {wanted}: {backbone.title} gives no scores for an image of {size} px ({first}); "

@@ -19,9 +19,8 @@ from sightline.labs.stylize.pictures import find_pictures, read_picture, to_pixe
 from sightline.labs.stylize.progress import Follow, follow_nothing
 from sightline.labs.stylize.results import Frames, write_losses, write_settings
 from sightline.labs.stylize.transfer import Losses, StyleTransfer, minimise
-from sightline.models.classify.hub import nearest
 from sightline.system.device import chosen_device
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.system.files import new_folder
 from sightline.tasks import weights_source
 
@@ -201,7 +200,7 @@ def find_backbone(name: str, weights: str, models: Path, seed: int = 0) -> Backb
     known = sorted(path.parent.name for path in models.glob("*/model.json"))
     there = ", ".join(known) or "models/NAME (none is trained)"
     raise UserError(
-        f"{name}: no such model{nearest(name, known)}; use one of {there}, "
+        f"{name}: no such model{nearest(name, known, most=3)}; use one of {there}, "
         "the folder of a model, torchvision:NAME or timm:NAME"
     )
 
@@ -231,9 +230,8 @@ def _mixed(place: Path, mix: Mapping[str, float] | None) -> dict[Path, float]:
     by_name = {path.name: path for path in found}
     for name in mix:
         if name not in by_name:
-            raise UserError(
-                f"mix: {name}: no such picture in {place}{nearest(name, list(by_name))}; there are {', '.join(by_name)}"
-            )
+            near = nearest(name, by_name, most=3)
+            raise UserError(f"mix: {name}: no such picture in {place}{near}; there are {', '.join(by_name)}")
     return {by_name[name]: weight for name, weight in mix.items() if weight}
 
 

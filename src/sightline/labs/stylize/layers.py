@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.models.classify.hub import nearest
-from sightline.system.errors import UserError
+from sightline.models.layer_names import meant_layer
+from sightline.system.errors import UserError, first_line
 
-_NAMES = 12  # of layers that an error lists
 _STAGES = 5  # sizes of maps whose layers are used for style, as many as in VGG
 _CONTENT_STRIDE = 8  # pixels between the places of a map that still shows how things lie
 _LEAST_SIDE = 4  # pixels of a map that still says where something is
@@ -44,7 +43,7 @@ class LayerOutputs:
         modules = dict(network.named_modules())
         for name in self.layers:
             if name not in modules or not name:
-                raise UserError(f"layers: {name!r}: no such layer{_meant(name, modules)}")
+                raise UserError(f"layers: {name!r}: no such layer{meant_layer(name, modules)}")
         self._uses: Counter[str] = Counter()
         self._found: dict[str, Tensor] = {}
         counting = [modules[name].register_forward_hook(partial(self._count, name)) for name in self.layers]
@@ -93,21 +92,13 @@ class LayerOutputs:
         """Raise unless the pass failed after the layers, as where a dense layer has another size than the image."""
         if all(self._uses[name] for name in self.layers):
             return
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         missing = next(name for name in self.layers if not self._uses[name])
         size = " x ".join(map(str, example.shape[2:]))
         raise UserError(
             f"layers: {missing}: the network does not come so far with an image of {size} px ({first}); "
             "name an earlier layer, or take a picture of the network's own size"
         ) from None
-
-
-def _meant(name: str, modules: dict[str, nn.Module]) -> str:
-    """Tell the names most like `name`, else the first ones."""
-    known = [own for own, module in modules.items() if own and not any(module.children())]
-    return nearest(name, [own for own in modules if own]) or (
-        f"; there are {', '.join(known[:_NAMES])}{', ...' if len(known) > _NAMES else ''}"
-    )
 
 
 @dataclass(frozen=True)

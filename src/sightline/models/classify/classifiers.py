@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from sightline.models.classify import classics
-from sightline.models.classify.hub import HUB_CLASSES, Weights, nearest
+from sightline.models.classify.hub import HUB_CLASSES, Weights
 from sightline.models.classify.initialisation import Initialisation, initialise
 from sightline.models.classify.layers import Activation, Pooling
 from sightline.models.classify.timm_networks import timm_network
 from sightline.models.classify.torchvision_networks import torchvision_network
 from sightline.models.weights import load_for_classes, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 __all__ = ["LECTURE", "Classifier", "Weights", "build_classifier", "outputs_of"]
 
@@ -153,4 +153,4 @@ def _builder(name: str, classes: int) -> Callable[..., nn.Sequential]:
             return partial(classics.lcn_cnn, classes=classes)
         case _:
             known = f"{', '.join(LECTURE)}, torchvision:NAME or timm:NAME"
-            raise UserError(f"task.architecture: {name}: no such network{nearest(name, LECTURE)}; use {known}")
+            raise UserError(f"task.architecture: {name}: no such network{nearest(name, LECTURE, most=3)}; use {known}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 Weights = Literal["random", "pretrained"] | Path
 HUB_CLASSES = 1000  # of ImageNet, for which libraries publish weights
@@ -29,17 +28,11 @@ def from_hub(what: str, load: Callable[[], T]) -> T:
     except UserError:
         raise
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         raise UserError(
             f"{what}: weights: pretrained: cannot be fetched from the hub ({first}); "
             "go online, or put the file into data/weights"
         ) from None
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a question that names the known words most like `name`, or nothing."""
-    close = get_close_matches(name, known, n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def require_size(network: nn.Module, channels: int, size: int, what: str, told: str) -> None:
@@ -71,5 +64,5 @@ def require_size(network: nn.Module, channels: int, size: int, what: str, told: 
 
 def wrong_size(what: str, size: int, told: str, error: Exception) -> UserError:
     """Return what to tell when a network fails with an input of this size."""
-    first = str(error).splitlines()[0].rstrip(".!") if str(error) else type(error).__name__
+    first = first_line(error).rstrip(".!")
     return UserError(f"input.size: {size}: {what} {told} ({first})")

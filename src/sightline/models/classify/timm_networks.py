@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from sightline.models.classify.hub import HUB_CLASSES, Weights, from_hub, nearest, require_size, wrong_size
+from sightline.models.classify.hub import HUB_CLASSES, Weights, from_hub, require_size, wrong_size
 from sightline.models.weights import load_strictly, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 def timm_network(
@@ -22,7 +22,7 @@ def timm_network(
     import timm
 
     if not timm.is_model(name):
-        raise UserError(f"timm:{name}: no such network in timm{nearest(name, timm.list_models())}")
+        raise UserError(f"timm:{name}: no such network in timm{nearest(name, timm.list_models(), most=3)}")
     made_for: int = timm.get_pretrained_cfg(name).input_size[-1]
     options: dict[str, Any] = {"in_chans": channels}
     if dropout is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sightline.models.classify.hub import HUB_CLASSES, Weights, from_hub, nearest, require_size, wrong_size
+from sightline.models.classify.hub import HUB_CLASSES, Weights, from_hub, require_size, wrong_size
 from sightline.models.classify.layers import set_outputs
 from sightline.models.weights import load_strictly, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 def torchvision_network(
@@ -21,7 +21,7 @@ def torchvision_network(
 
     known = models.list_models(module=models)
     if name not in known:
-        raise UserError(f"torchvision:{name}: no such classifier in torchvision{nearest(name, known)}")
+        raise UserError(f"torchvision:{name}: no such classifier in torchvision{nearest(name, known, most=3)}")
     published = models.get_model_weights(name).DEFAULT
     least = published.meta["min_size"][0]
     flexible = size >= least or name.startswith("vit_")

@@ -16,7 +16,7 @@ from sightline.models.classify.hub import HUB_CLASSES, Weights
 from sightline.models.classify.timm_networks import timm_network
 from sightline.models.classify.torchvision_networks import torchvision_network
 from sightline.models.weights import load_strictly, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 _KNOWN = "timm:resnet18 or torchvision:mobilenet_v2"
 _BODY, _PYRAMID = "body.", "head.backbone."  # before the names of their weights in every network that has both
@@ -153,7 +153,7 @@ def _torchvision_body(network: nn.Module, head: str, backbone: str, channels: in
         with torch.no_grad():
             maps = create_feature_extractor(network, nodes)(torch.zeros(1, channels, _PROBE, _PROBE))
     except Exception as error:  # transformers of a fixed size, and what cannot be traced
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = first_line(error)
         raise UserError(
             f"task.backbone: {backbone}: has no feature maps to be found ({first}); use e.g. {_KNOWN}"
         ) from None

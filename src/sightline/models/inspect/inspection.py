@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from sightline.models.inspect.operations import Call, Window, padding_of, window_of
 from sightline.models.inspect.receptive_field import ReceptiveFields
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def inspect_network(network: nn.Module, shape: tuple[int, int, int]) -> Inspecti
         try:
             return _run(network, shape, "cpu")
         except Exception:
-            first = next(iter(str(on_meta).splitlines()), type(on_meta).__name__)
+            first = first_line(on_meta)
             told = f"{' x '.join(map(str, shape))}: {type(network).__name__} does not take such images ({first})"
             raise UserError(f"{told}; try another size") from None
 

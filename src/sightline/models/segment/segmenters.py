@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.models.classify.hub import Weights, nearest
+from sightline.models.classify.hub import Weights
 from sightline.models.segment.dense_networks import DenseNetwork, Fcn8, FullResolution, SegNet, UNet, Upsampling
 from sightline.models.segment.semantic_fpn import build_semantic_fpn
 from sightline.models.segment.smp_networks import smp_network
 from sightline.models.weights import load_for_classes, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 OWN = ("full_resolution", "fcn", "segnet", "unet")
 
@@ -82,4 +82,4 @@ def _own(name: str, channels: int, classes: int, options: dict[str, Any]) -> Den
             return UNet(channels, classes, **options)
         case _:
             known = f"{', '.join(OWN)}, semantic_fpn or smp:NAME"
-            raise UserError(f"task.architecture: {name}: no such network{nearest(name, OWN)}; use {known}")
+            raise UserError(f"task.architecture: {name}: no such network{nearest(name, OWN, most=3)}; use {known}")

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sightline.models.classify.hub import Weights, from_hub, nearest, require_size
+from sightline.models.classify.hub import Weights, from_hub, require_size
 from sightline.models.segment.dense_networks import DenseNetwork
 from sightline.models.weights import body_of_detector, load_strictly, read_weights
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line, nearest
 
 HALVINGS = 5  # of a whole encoder
 
@@ -58,7 +58,7 @@ def smp_network(
 
     known = {own.__name__: own for own in smp.MODEL_ARCHITECTURES_MAPPING.values() if own is not smp.DPT}
     if name not in known:  # DPT's decoder needs more than maps
-        raise UserError(f"task.architecture: smp:{name}: is not offered{nearest(name, list(known))}")
+        raise UserError(f"task.architecture: smp:{name}: is not offered{nearest(name, list(known), most=3)}")
     what, encoder = f"smp:{name} over {backbone}", _encoder_name(backbone)
     taken = signature(known[name].__init__).parameters
     usual = taken["encoder_depth"].default
@@ -76,7 +76,7 @@ def smp_network(
         try:
             model = make(None)
         except Exception as error:  # the library raises many types for what does not go together
-            raise UserError(f"task: {what} with depth {depth}: {_first_line(error)}") from None
+            raise UserError(f"task: {what} with depth {depth}: {first_line(error)}") from None
     network = SmpSegmenter(model, depth)
     if isinstance(weights, Path):
         _load(network, read_weights(weights), str(weights), channels, what)
@@ -93,10 +93,12 @@ def _encoder_name(backbone: str) -> str:
     own = smp.encoders.get_encoder_names()
     if library == "timm":
         if not timm.is_model(name):
-            raise UserError(f"task.backbone: {backbone}: no such network in timm{nearest(name, timm.list_models())}")
+            raise UserError(
+                f"task.backbone: {backbone}: no such network in timm{nearest(name, timm.list_models(), most=3)}"
+            )
         return f"tu-{name}"
     if name not in own:
-        raise UserError(f"task.backbone: {backbone}: no such encoder in the library{nearest(name, own)}")
+        raise UserError(f"task.backbone: {backbone}: no such encoder in the library{nearest(name, own, most=3)}")
     return name
 
 
@@ -144,7 +146,3 @@ def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels
 def _part(key: str, wrapped: bool) -> str:
     """Return which part of a network a weight belongs to; heads, which encoders lack, are parts of their own."""
     return ".".join(key.split(".")[: 2 if wrapped else 1])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".!") if str(error) else type(error).__name__

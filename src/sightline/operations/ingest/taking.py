@@ -17,7 +17,6 @@ from pathlib import Path
 
 from sightline.config import Params
 from sightline.config.datasets import Dataset, Digits, Figures, Idx, Scenes, Yolo
-from sightline.config.errors import nearest
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import open_files, open_whole
 from sightline.data.raw.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
@@ -35,7 +34,7 @@ from sightline.operations.ingest.inbox import (
 from sightline.operations.ingest.pointer import update_pointer
 from sightline.operations.ingest.quarantine import divide_files, quarantine_files
 from sightline.operations.ingest.record import BatchRecord
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 Report = Callable[[str], None]
 _WORK = ".new"  # below the batches; hidden, so no batch

@@ -14,7 +14,6 @@ from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, decode, fit, place
 from sightline.data.overlay import class_colour, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
-from sightline.evaluation.explain.targets import has_targets
 from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.operations.serve.limits import Upload, check_whole, unreadable
 from sightline.system.errors import UserError
@@ -95,7 +94,7 @@ class ServedModel:
     @property
     def explains(self) -> bool:
         """Whether it has scores of classes with gradients, which heads over features have not."""
-        return has_targets(self.predictor.task) and not holds_head(self.folder)
+        return self.predictor.task.explains
 
     def network(self) -> Task:
         """Return the network with its gradients, loaded when first asked for: batches do not wait for it.

@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 from sightline.registry.tracking.connection import Connection
 from sightline.registry.tracking.limits import TAG_LENGTH
 from sightline.system.disk import DiskError
+from sightline.system.errors import first_line
 
 VERSION_TAG = "dvc.md5"
 _MODEL = "model"  # the name of the model directory among a version's artifacts
@@ -143,7 +144,7 @@ class Versions:
             artifacts: dict[str, Any] = Model.load(str(files)).flavors["python_function"]["artifacts"]
             model = files / str(artifacts[_MODEL]["path"])
         except (MlflowException, OSError, KeyError) as error:
-            raise FileNotFoundError(f"{place}: {str(error).splitlines()[0]}") from None
+            raise FileNotFoundError(f"{place}: {first_line(error)}") from None
         if not model.is_dir():
             raise FileNotFoundError(f"{place}: has no {model.relative_to(files)}")
         return model

@@ -1,4 +1,4 @@
-"""Metrics of one class per image under resampling."""
+"""Metrics of one class per image: tables of a measurement, and metrics under resampling."""
 
 from __future__ import annotations
 
@@ -9,10 +9,33 @@ import numpy as np
 import pandas as pd
 
 from sightline.data.structures import FLOAT32
+from sightline.tasks.metrics.counts import COUNTS, f1, precision, recall
 from sightline.tasks.metrics.resampling import FLOAT64, Metric, divided, indicator, mean_of, ratio_of
 
-_TOP = 5
+TOP = 5
 LEAST_PROBABILITY = 1e-12  # in a log loss
+
+
+def per_class(confusion: COUNTS, names: Sequence[str]) -> pd.DataFrame:
+    """Precision, recall and F1 from a K x K matrix of counts (rows true, columns predicted); 0 where undefined."""
+    hits, actual, claimed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    return pd.DataFrame(
+        {
+            "class": list(names),
+            "samples": actual,
+            "precision": precision(hits, claimed),
+            "recall": recall(hits, actual),
+            "f1": f1(hits, actual, claimed),
+        }
+    )
+
+
+def reliability(confidence: FLOAT32, correct: FLOAT32, bins: int) -> pd.DataFrame:
+    """Mean confidence and accuracy in equal bins of confidence (reliability diagram, DeGroot and Fienberg 1983)."""
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    frame = pd.DataFrame({"bin": bin_of, "confidence": confidence, "accuracy": correct})
+    grouped = frame.groupby("bin")
+    return grouped.mean().assign(samples=grouped.size()).reset_index()
 
 
 def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Metric]:
@@ -30,12 +53,12 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
 
     def balanced_accuracy(counts: FLOAT32) -> FLOAT64:
         actual = counts @ true
-        return divided(divided(counts @ hit, actual).sum(1), (actual > 0).sum(1), np.nan)
+        return divided(recall(counts @ hit, actual).sum(1), (actual > 0).sum(1), np.nan)
 
     def macro_f1(counts: FLOAT32) -> FLOAT64:
         actual = counts @ true
-        f1 = divided(2 * (counts @ hit), actual + counts @ said)
-        return divided((f1 * (actual > 0)).sum(1), (actual > 0).sum(1), np.nan)
+        of_class = f1(counts @ hit, actual, counts @ said)
+        return divided((of_class * (actual > 0)).sum(1), (actual > 0).sum(1), np.nan)
 
     @cache  # all probabilities are read only where this metric is wanted
     def mean_loss() -> Metric:
@@ -47,7 +70,7 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
 
     metrics: dict[str, Metric] = {
         "accuracy": mean_of(right),
-        "top5": mean_of(rows["rank"].to_numpy() < _TOP),
+        "top5": mean_of(rows["rank"].to_numpy() < TOP),
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
     }

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from sightline.tasks.metrics.average_precision import BOOL, FLOAT64, INT64, RECALLS, ClassMatches, Curves
+from sightline.tasks.metrics.counts import f1
 from sightline.tasks.metrics.matching import Matches
-from sightline.tasks.metrics.resampling import divided
 
 _AT_50, _AT_75 = 0, 5  # places in OVERLAPS
 _TOLD = 4  # classes named in a few words
@@ -39,14 +39,14 @@ def best_f1(matches: ClassMatches) -> tuple[float, float, float, float]:
     claims = np.cumsum(~matches.ignored[_AT_50])
     total = matches.truths.sum()
     last = np.flatnonzero(np.diff(matches.scores, append=-np.inf))  # equal scores are all counted or none
-    f1 = 2 * hits[last] / np.maximum(claims[last] + total, 1)
-    if not f1.any():
+    at_score = f1(hits[last], total, claims[last])
+    if not at_score.any():
         return 0.0, 0.0, 0.0, 1.0  # nothing is found at any score
-    best = last[f1.argmax()]
+    best = last[at_score.argmax()]
     return (
         float(hits[best] / max(claims[best], 1)),
         float(hits[best] / total),
-        float(f1.max()),
+        float(at_score.max()),
         float(matches.scores[best]),
     )
 
@@ -77,7 +77,7 @@ def f1_of_images(matches: Matches, thresholds: FLOAT64) -> FLOAT64:
     said = _said(matches, thresholds)
     hits = np.bincount(matches.images[said & matches.found[0, _AT_50]], minlength=counts)
     claims = np.bincount(matches.images[said & ~matches.ignored[0, _AT_50]], minlength=counts)
-    return divided(2 * hits.astype(np.float64), claims + matches.truths[0].sum(1), 1.0)
+    return f1(hits, matches.truths[0].sum(1), claims, 1.0)
 
 
 def _said(matches: Matches, thresholds: FLOAT64) -> BOOL:

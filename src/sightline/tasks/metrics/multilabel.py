@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sightline.data.structures import FLOAT32
+from sightline.tasks.metrics.counts import f1
 from sightline.tasks.metrics.resampling import FLOAT64, Metric, divided, mean_of, ratio_of
 
 BOOL = NDArray[np.bool_]
@@ -37,7 +38,7 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
         return _mean(averages, ~np.isnan(averages))
 
     def macro_f1(counts: FLOAT32) -> FLOAT64:
-        return _mean(divided(2 * (counts @ hits), counts @ both), counts @ actual > 0)
+        return _mean(f1(counts @ hits, counts @ actual, counts @ said), counts @ actual > 0)
 
     metrics: dict[str, Metric] = {
         "mean_average_precision": mean_average_precision,
@@ -87,8 +88,7 @@ def _mean(values: FLOAT64, counted: BOOL) -> FLOAT64:
 
 def f1_of_images(actual: BOOL, said: BOOL) -> FLOAT64:
     """N x K -> N: F1 of the classes of each image; 1 where there is none, and none is told."""
-    both = actual.sum(1) + said.sum(1)
-    return divided(2.0 * (actual & said).sum(1), both, 1.0)
+    return f1((actual & said).sum(1), actual.sum(1), said.sum(1), 1.0)
 
 
 def presences(labels: Sequence[Sequence[int]], classes: int) -> BOOL:

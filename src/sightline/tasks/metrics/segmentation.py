@@ -16,18 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from sightline.data.structures import IGNORED, UINT8
-from sightline.tasks.metrics.resampling import Metric, ratio_of
+from sightline.tasks.metrics import counts
+from sightline.tasks.metrics.counts import COUNTS
+from sightline.tasks.metrics.resampling import FLOAT64, Metric, divided, ratio_of
 
-COUNTS = NDArray[np.int64]
-FLOAT64 = NDArray[np.float64]
-PIXELS = NDArray[Any]  # whole numbers, or float64 where they are resampled
+PIXELS = counts.NUMBERS
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,17 @@ class Overlap:
     @property
     def iou(self) -> FLOAT64:
         """Intersection over union of each class in 0..1; NaN where the class is nowhere."""
-        return _ratio(self.hits, self.union)
+        return divided(self.hits, self.union, np.nan)
 
     @property
     def dice(self) -> FLOAT64:
         """Dice coefficient of each class in 0..1; NaN where the class is nowhere."""
-        return _ratio(2 * self.hits, self.actual + self.claimed)
+        return counts.f1(self.hits, self.actual, self.claimed, np.nan)
 
     @property
     def pixel_accuracy(self) -> FLOAT64:
         """Share of pixels whose class is right, ... without K; 0 without any pixel."""
-        return np.nan_to_num(_ratio(self.hits.sum(-1), self.actual.sum(-1)))
+        return divided(self.hits.sum(-1), self.actual.sum(-1))
 
     @property
     def mean_iou(self) -> FLOAT64:
@@ -90,8 +89,7 @@ def confusion(truth: UINT8, predicted: UINT8, classes: int) -> COUNTS:
         K x K int64; rows are true classes, columns predicted ones.
     """
     counted = truth != IGNORED
-    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return counts.confusion(truth[counted], predicted[counted], classes)
 
 
 def overlap_of(confusions: COUNTS) -> Overlap:
@@ -113,9 +111,9 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
     """
     images = Overlap(*(np.stack(rows[name].to_list()) for name in ("hits", "actual", "claimed")))
     metrics: dict[str, Metric] = {
-        "mIoU": lambda counts: images.resampled(counts).mean_iou,
-        "dice": lambda counts: images.resampled(counts).mean_dice,
-        "pixel_accuracy": lambda counts: images.resampled(counts).pixel_accuracy,
+        "mIoU": lambda drawn: images.resampled(drawn).mean_iou,
+        "dice": lambda drawn: images.resampled(drawn).mean_dice,
+        "pixel_accuracy": lambda drawn: images.resampled(drawn).pixel_accuracy,
     }
     for name, hits, actual, claimed in zip(classes, images.hits.T, images.actual.T, images.claimed.T, strict=True):
         metrics[f"iou_of_{name}"] = ratio_of(hits, actual + claimed - hits)
@@ -123,11 +121,6 @@ def metrics_of_rows(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Met
         metrics[f"recall_of_{name}"] = ratio_of(hits, actual)
         metrics[f"precision_of_{name}"] = ratio_of(hits, claimed)
     return metrics
-
-
-def _ratio(part: PIXELS, whole: PIXELS) -> FLOAT64:
-    ratio: FLOAT64 = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
-    return ratio
 
 
 def _mean(values: FLOAT64) -> FLOAT64:

@@ -16,7 +16,7 @@ from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.structures import LabelMap
 from sightline.models.weights import TASK_BUFFERS
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_folder, read_json, write_json
 from sightline.tasks import build
 from sightline.tasks.base import Task
@@ -129,7 +129,7 @@ def read_card(folder: Path) -> ModelCard:
     except FileNotFoundError:
         raise UserError(f"{folder}: holds no model (model.json is missing); train one with dvc repro") from None
     except (ValidationError, KeyError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.data.structures import UINT8, LabelMap
 from sightline.system.disk import disk_error
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_file
 from sightline.tasks.base import Task
 
@@ -51,7 +51,7 @@ def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
         try:
             _export(network, images, names, work)
         except Exception as error:  # each operator that an exporter lacks raises its own type
-            told = f"{task.kind}: {type(task.network).__name__}: no ONNX: {_first_line(error)}"
+            told = f"{task.kind}: {type(task.network).__name__}: no ONNX: {first_line(error)}"
             raise disk_error(error, path) or UserError(told) from None
         model = onnx.load(str(work))
         _strip(model.graph)
@@ -74,7 +74,7 @@ def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None
             program = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
     except Exception as error:
         raise UserError(
-            f"{task.kind}: {type(task.network).__name__}: torch.export fails: {_first_line(error)}"
+            f"{task.kind}: {type(task.network).__name__}: torch.export fails: {first_line(error)}"
         ) from None
     with new_file(path) as work:
         torch.export.save(program, work, extra_files={"labels.json": json.dumps(task.labels.to_json())})
@@ -116,10 +116,6 @@ def _strip(graph: Any) -> None:
     for attribute in (one for node in graph.node for one in node.attribute):
         for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
             _strip(inner)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class OnnxNetwork:

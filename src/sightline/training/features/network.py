@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from torch import Tensor, nn
 
 from sightline.data.structures import UINT8
 from sightline.models.fusing import fuse_batch_norms
+from sightline.models.layer_names import meant_layer
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.training.features.base import Extractor, Vectors
 from sightline.training.features.pooling import Pooling, channels_first, pooled
-
-_NAMES = 12  # of layers that an error lists
 
 
 class _AllSeen(Exception):  # noqa: N818 - no error: nothing more of the forward pass is needed
@@ -54,7 +52,7 @@ class NetworkExtractor(Extractor):
         modules = dict(task.network.named_modules())
         for name in self.layers:
             if name not in modules or not name:
-                raise UserError(f"extractor.layers: {name}: no such layer{_meant(name, modules)}")
+                raise UserError(f"extractor.layers: {name}: no such layer{meant_layer(name, modules)}")
         blank = torch.zeros(1, size, size, channels, dtype=torch.uint8)
         self._uses = self._count_uses(modules, blank)
         for name in self.layers:
@@ -136,12 +134,3 @@ class NetworkExtractor(Extractor):
         for hook in hooks:
             hook.remove()
         return uses
-
-
-def _meant(name: str, modules: dict[str, nn.Module]) -> str:
-    """Tell the names most like `name`, else the first ones."""
-    known = [own for own, module in modules.items() if own and not any(module.children())]
-    close = get_close_matches(name, [own for own in modules if own], n=3)
-    if close:
-        return f" (did you mean {' or '.join(close)}?)"
-    return f"; there are {', '.join(known[:_NAMES])}{', ...' if len(known) > _NAMES else ''}"

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sightline.config.features import Extractor, Views
 from sightline.config.models import Input
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import read_json
 
 FORMAT_VERSION = 1
@@ -70,7 +70,7 @@ def read_settings(folder: Path) -> Settings:
     except FileNotFoundError:
         raise UserError(f"{folder}: holds no extractor ({SETTINGS} is missing); run dvc repro") from None
     except (ValidationError, KeyError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
     for name, sha256 in files.items():
         file = folder / name

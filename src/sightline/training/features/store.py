@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sightline.config.errors import nearest
 from sightline.data.structures import FLOAT32, LabelMap, SplitName
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line, nearest
 from sightline.system.files import read_json
 
 FORMAT_VERSION = 1
@@ -114,7 +113,7 @@ def read_table(folder: Path, split: SplitName, layers: Sequence[str]) -> Feature
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowException, OSError) as error:
-        problem = next(iter(str(error).splitlines()), "")
+        problem = first_line(error)
         raise UserError(f"{path}: missing or damaged ({problem}); {_remedy(folder)}") from None
     known = table.column_names[2:]
     for name in layers:

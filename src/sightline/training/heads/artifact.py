@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from sightline.config.models import Input
 from sightline.data.structures import LabelMap
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_folder, read_json, write_json
 from sightline.training.features.store import EXTRACTOR
 from sightline.training.heads.skops_file import dump
@@ -107,7 +107,7 @@ def read_head_card(folder: Path) -> HeadCard:
             values["weights_sha256"],
         )
     except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
     for path in (folder / FILE, folder / EXTRACTOR):
         if not path.exists():

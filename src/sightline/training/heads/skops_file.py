@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Any
 
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 # Beside what skops trusts by itself: scikit-learn's public classes, NumPy and plain values.
 TRUSTED = [
@@ -63,8 +63,8 @@ def load(content: bytes, source: str) -> Any:
     try:
         return skops.io.loads(content, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise UserError(f"{source}: is not opened for safety ({first}); restore it with dvc checkout") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = first_line(error)
         raise UserError(f"{source}: not a skops file ({first}); restore it with dvc checkout") from None

@@ -33,6 +33,7 @@ class HeadClassifier(Classification):
     """
 
     exports = False
+    explains = False  # its features have no gradients
 
     def __init__(self, features: FeatureMap, layers: Sequence[str], classifier: Any, labels: LabelMap) -> None:
         super().__init__(nn.Identity(), "", labels, (0.0,), (1.0,))

@@ -20,7 +20,7 @@ from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.annotated import AnnotatedSource
 from sightline.data.raw.formats.source import FileSource, FolderSource, Source, Unreadable, name_of
 from sightline.data.structures import IGNORED, UINT8, LabelMap, Sample
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import read_json, write_json
 
 BATCHES = ".batches"
@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest(**read_json(file))
     except (OSError, ValueError, TypeError) as error:
-        problem = next(iter(str(error).splitlines()), "")
+        problem = first_line(error)
         raise UserError(f"{file}: damaged ({problem}); get it back with `dvc checkout`, or remove it") from None
 
 

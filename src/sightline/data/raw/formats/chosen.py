@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sightline.config.errors import nearest
 from sightline.data.raw.annotations import map_names
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.source import Source, name_of
 from sightline.data.structures import IGNORED, UINT8, Sample
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 class ChosenClasses(Source):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from sightline.config.errors import nearest
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.source import Entry, FileSource, find_doubtful_names, name_of, refuse, require_root
 from sightline.data.raw.formats.split_words import split_called
@@ -27,7 +26,7 @@ from sightline.data.raw.formats.table_labels import (
 )
 from sightline.data.raw.formats.table_text import Row, read_table
 from sightline.data.structures import SPLITS, LabelMap
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 
 @dataclass

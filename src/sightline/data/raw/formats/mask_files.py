@@ -12,6 +12,7 @@ from PIL import Image
 from sightline.data.encoding import LossyMask, read_index_png
 from sightline.data.raw.formats.mask_pairs import MaskedImage
 from sightline.data.raw.formats.source import Unreadable
+from sightline.system.errors import first_line
 
 _RINGED = 0.25  # share of a mask's values, and
 _FEWEST = 3  # their number, from which values between those of their neighbours come from smoothing
@@ -53,7 +54,7 @@ def _colours(encoded: bytes) -> NDArray[np.uint32]:
     except LossyMask:
         raise
     except Exception as error:  # damaged files raise nearly anything
-        raise ValueError(f"cannot be read ({next(iter(str(error).splitlines()), '')})") from None
+        raise ValueError(f"cannot be read ({first_line(error)})") from None
     packed: NDArray[np.uint32] = (red << 16) | (green << 8) | blue
     return packed
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.config.errors import nearest
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.split_words import split_called
 from sightline.data.raw.formats.table_text import Row
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 
 # Taken where a table has no column of the name itself, in any case and with blanks, - or _; the first that is there.
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
