@@ -22,9 +22,9 @@ class Split(Section):
     A part that the data set does not define is taken out of its `train` samples, in the ratio of the fractions.
     """
 
-    train: Fraction = 0.7
-    val: Fraction = 0.15
-    test: Fraction = 0.15
+    train: Fraction = Field(0.7, description="share that models learn from")
+    val: Fraction = Field(0.15, description="share that chooses the epoch and thresholds")
+    test: Fraction = Field(0.15, description="share that scores and the gate see")
     by: Literal["stratified", "hash", "order"] | None = Field(
         None,
         description="stratified: each class has its share in each part; hash: by the image alone, whatever the others "
@@ -56,8 +56,8 @@ class Checks(Section):
 
 class _Dataset(Section):
     root: str = Field(min_length=1, description="folder of the raw files; data/embedded for embedded sets")
-    split: Split = Split()
-    checks: Checks = Checks()
+    split: Split = Field(Split(), description="how samples are divided where the data set does not say")
+    checks: Checks = Field(Checks(), description="limits of what is refused and warned of")
     on_bad_sample: Literal["fail", "quarantine"] = Field(
         "quarantine", description="fail: stop at bad samples and annotations; quarantine: leave them out and list them"
     )
@@ -239,19 +239,19 @@ class Scenes(_Dataset):
     """Digits in random colours on crops of two photographs, every label known by construction."""
 
     format: Literal["scenes"]
-    count: PositiveInt = 800
+    count: PositiveInt = Field(800, description="images that are made")
     size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    max_objects: Annotated[int, Field(ge=1, le=8)] = 4
-    seed: int = 0
+    max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="most digits in an image")
+    seed: int = Field(0, description="another value makes other images")
 
 
 class Figures(_Dataset):
     """One drawn person on a crop of a photograph, with 13 key points known by construction."""
 
     format: Literal["figures"]
-    count: PositiveInt = 800
+    count: PositiveInt = Field(800, description="images that are made")
     size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    seed: int = 0
+    seed: int = Field(0, description="another value makes other images")
 
 
 _Table = ImageFolder | CsvTable | Idx
