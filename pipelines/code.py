@@ -1,19 +1,27 @@
 """Stage `code`: hashes of the code and settings of each stage -> .sightline/code.
 
-It is the first one, so it also looks for names of files that DVC itself would end at with a traceback's last line.
+It is the first one, so it also looks for names of files that DVC itself would end at with a traceback's last line, and
+for stages that DVC, which had to read `pipelines/dag.yaml` before, does not know of yet.
 """
 
 from pathlib import Path
 
 from sightline.config import Params
 from sightline.data.raw.names import require_utf8
+from sightline.pipeline.dag import DAG, write_dag
 from sightline.pipeline.process import run_stage
 from sightline.pipeline.stamps import write_stamps
+from sightline.system.errors import UserError
 
 
 def stage(params: Params) -> None:
     """Write the stamps that changed."""
     require_utf8(Path(dataset.root) for dataset in params.datasets.values())
+    if write_dag(Path(), params):
+        raise UserError(
+            f"params.yaml: names other stages than {DAG} did, which DVC reads before anything runs; "
+            f"{DAG} is up to date now: run the same command again"
+        )
     written = write_stamps(Path(), params)
     print(f"code or settings changed for {', '.join(written)}" if written else "code and settings are as before")
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate@NAME`: model, test split and settings -> metrics, intervals, per-sample predictions, pictures."""
+"""Stage `evaluate@NAME`: model and test split -> metrics, intervals, per-sample predictions, pictures."""
 
 from pathlib import Path
 from shutil import copyfile
@@ -12,14 +12,14 @@ from sightline.system.files import new_folder, write_json
 
 def stage(params: Params, name: str) -> None:
     """Evaluate one model."""
-    from sightline.evaluation.evaluate import comparable_numbers, evaluate_model, read_settings
+    from sightline.evaluation.evaluate import comparable_numbers, evaluate_model
     from sightline.evaluation.predictor import load_predictor
     from sightline.evaluation.report import draw_evaluation
     from sightline.evaluation.slices import chosen_columns, measure_slices, read_columns
     from sightline.system.device import chosen_device
 
     prepared, report = Path("data/prepared", params.dataset_of(name)), Path("reports", name)
-    settings = read_settings(report / "settings.json")
+    settings = params.evaluation.of(name)
     headline = settings.headline.get(name)
     with new_folder(report / "evaluation") as folder:
         metrics = evaluate_model(Path("models", name), prepared, settings, folder, headline)

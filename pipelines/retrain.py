@@ -23,7 +23,7 @@ from sightline.operations.retraining.programs import guarded, temporary_server
 from sightline.operations.retraining.schedule import scheduled_server
 from sightline.operations.retraining.story import Story, decision_table, models_text, report_text
 from sightline.pipeline.process import fail, set_up_process
-from sightline.pipeline.stamps import refresh_stamps
+from sightline.pipeline.refreshing import refresh
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore, git_dirty
 from sightline.registry.history import plot_history
 from sightline.registry.ledger import Ledger, now
@@ -163,7 +163,7 @@ def run_groups(params: Params, root: str, lock: int, force: bool, story: Story) 
     if params.retrain.remote:
         transfer.with_options(name="pull")("pull", params.retrain.remote, root, lock)
     batches = ingest(params, root)
-    refresh_stamps(Path(root))
+    refresh(Path(root))
     story.decision = find_reasons(params, root, batches, force)
     store = DvcStore(Path(root))
     groups, publishing = store.stage_groups(), store.always_run()

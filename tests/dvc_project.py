@@ -5,11 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from sightline.config import load_params
+from sightline.pipeline.dag import write_dag
 from sightline.pipeline.process import QUIET
+from sightline.system.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,6 +64,8 @@ class Project:
     def write_params(self, params: object) -> None:
         plain = json.loads(json.dumps(params))  # nothing shared, so nothing written as an alias
         YAML(typ="safe").dump(plain, self.root / "params.yaml")
+        with suppress(UserError):  # of params that are wrong on purpose
+            write_dag(self.root, load_params(self.root / "params.yaml", policies=False))
 
     def git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)

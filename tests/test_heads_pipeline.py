@@ -26,7 +26,7 @@ PARAMS: dict[str, Any] = {
     "features": {
         "deep": {
             "dataset": "digits",
-            "weights": "../../models/net/weights.safetensors",
+            "weights": {"model": "net"},
             "extractor": {"kind": "model", "layers": ["pool2", "dense_activation1"]},
         },
         "pixels": {

@@ -28,7 +28,7 @@ def test_the_example_is_good() -> None:
 
 
 def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
-    assert read(tmp_path, architecture=None, weights="../../models/cnn/weights.safetensors").steps > 0
+    assert read(tmp_path, architecture=None, weights={"model": "cnn"}).steps > 0
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
         ({"content_weight": 0.0, "style_weight": 0.0}, "both 0; nothing is left to draw"),
         ({"animation": "gif"}, "animation: gif: needs frames_every greater than 0"),
         ({"architecture": None}, "architecture: missing, as weights is squeezenet.pth"),
-        ({"weights": "../../models/cnn/weights.safetensors"}, "a model has its own; leave it out"),
+        ({"weights": {"model": "cnn"}}, "a model has its own; leave it out"),
         ({"size": 8}, "8 is not allowed, must be greater than or equal to 16"),
     ],
 )

@@ -27,7 +27,7 @@ GOOD: dict[str, Any] = {
     "features": {
         "deep": {
             "dataset": "digits",
-            "weights": "../../models/cnn/weights.safetensors",
+            "weights": {"model": "cnn"},
             "extractor": {"kind": "model", "layers": ["pool2", "head"]},
         },
         "hog": {
@@ -70,10 +70,10 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        ("features__deep__weights", "none", "extractor.kind: model needs ../../models/NAME/weights.safetensors"),
+        ("features__deep__weights", "none", "extractor.kind: model needs {model: NAME}"),
         (
             "features__deep__weights",
-            "../../models/cmn/weights.safetensors",
+            {"model": "cmn"},
             "'cmn' is not among models (did you mean cnn?)",
         ),
         ("features__deep__input", {"size": 28, "channels": 1}, "input: a model has its own; leave it out"),
@@ -82,11 +82,11 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
             "digit",
             "features.deep.dataset: 'digit' is not among datasets (did you mean digits?)",
         ),
-        ("features__hog__weights", "random", "weights: random: hog has none; write weights: none"),
+        ("features__hog__weights", "random", "weights: hog has none; leave it out"),
         ("features__hog__input", None, "input: hog needs size and channels"),
         ("features__hog__extractor", {"kind": "hog", "cell": 5}, "extractor.cell: 5: must divide input.size (28)"),
         ("features__hog__extractor", {"kind": "hogs"}, "(did you mean hog?)"),
-        ("features__hog__extractor", NETWORK, "weights: none: a network needs a file in data/weights"),
+        ("features__hog__extractor", NETWORK, "weights: a network needs pretrained, random, or a file in data/weights"),
         ("features__deep__extractor", {"kind": "model", "layers": ["head", "head"]}, "layers names a layer twice"),
         (
             "features__deep__extractor",

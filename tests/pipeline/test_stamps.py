@@ -216,7 +216,7 @@ SMALL: dict[str, Any] = {
         },
         "deep": {
             "dataset": "digits",
-            "weights": "../../models/net/weights.safetensors",
+            "weights": {"model": "net"},
             "extractor": {"kind": "model", "layers": ["dense1"]},
         },
     },

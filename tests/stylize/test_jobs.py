@@ -35,7 +35,7 @@ def section(pictures: Path, **changes: Any) -> Style:
     values: dict[str, Any] = {
         "content": str(pictures / "content.png"),
         "style": str(pictures / "styles"),
-        "weights": "../../models/cnn/weights.safetensors",
+        "weights": {"model": "cnn"},
         "size": 28,
         "steps": 4,
         **changes,
@@ -79,7 +79,7 @@ def test_a_larger_style_has_larger_strokes(pictures: Path, model: Path) -> None:
         ({"style": "nowhere"}, "nowhere: no such picture or folder"),
         ({"mix": {"c.png": 1.0}}, "mix: c.png: no such picture in"),
         ({"style_layers": {"conv3": 1.0}}, "layers: 'conv3': no such layer (did you mean conv"),
-        ({"weights": "../../models/cn/weights.safetensors"}, "holds no model (model.json is missing)"),
+        ({"weights": {"model": "cn"}}, "holds no model (model.json is missing)"),
         ({"weights": "none.pth", "architecture": "torchvision:squeezenet1_0"}, "none.pth: no such file"),
         (
             {"weights": "random", "architecture": "torchvision:squeezenet1"},

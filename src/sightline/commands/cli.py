@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sightline.commands.check import check
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
@@ -32,18 +33,6 @@ ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 @app.callback()
 def _root() -> None:
     """A vision model factory: images in, evaluated, gated and registered models out."""
-
-
-@app.command()
-def check(params: ParamsFile = Path("params.yaml")) -> None:
-    """Read a params file and tell every mistake in it and every file name that DVC cannot take, running nothing."""
-    from sightline.config import load_params
-    from sightline.data.raw.names import require_utf8
-
-    checked = load_params(params)
-    require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
-    heads = f", {len(checked.heads)} heads" if checked.heads else ""
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
 
 
 @app.command()
@@ -193,6 +182,7 @@ def table(
 
 
 for command in (
+    check,
     convert,
     dream,
     drift,

@@ -48,7 +48,7 @@ def stylize(
         "content": str(content),
         "style": str(style),
         "architecture": network if of_library else None,
-        "weights": file.name if of_library else f"../../models/{network}/weights.safetensors",
+        "weights": file.name if of_library else {"model": network},
         "mix": _pairs("mix", mix),
         "content_layers": _pairs("content-layer", content_layer, 1.0),
         "style_layers": _pairs("style-layer", style_layer, 1.0),

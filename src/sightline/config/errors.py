@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sightline.config.base import NAME_RULE
@@ -136,7 +137,10 @@ def _word(quoted: str) -> str:
 
 def _description(location: tuple[int | str, ...]) -> str:
     _, field = _schema(location)
-    if field is None:
-        return ""
-    text = field.description or next((m.description for m in field.metadata if getattr(m, "description", None)), None)
+    text = described(field) if field is not None else ""
     return f" ({text})" if text else ""
+
+
+def described(field: FieldInfo) -> str:
+    """Return what the schema says of a field; nothing where it says nothing."""
+    return field.description or next((m.description for m in field.metadata if getattr(m, "description", None)), "")

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Section
 from sightline.config.models import Input
+from sightline.config.weights import OwnModel, Weights
 
 _Names = Annotated[list[str], Field(min_length=1)]
 _Levels = Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1)]
-_MODEL_FILE = "../../models/NAME/weights.safetensors"
 
 
 class _Layers(Section):
@@ -108,10 +108,10 @@ class Features(Section):
 
     dataset: str
     extractor: Extractor
-    weights: str = Field(
-        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        description=f"{_MODEL_FILE} for kind: model; a file in data/weights, pretrained or random for kind: "
-        "network; none for the others",
+    weights: Weights | None = Field(
+        None,
+        description="of kind: model, {model: NAME}; of kind: network, random, pretrained or a file in data/weights; "
+        "left out for the others",
     )
     input: Input | None = Field(None, description="what the extractor sees; a model has its own")
     normalize: list[Literal["l2", "signed_sqrt"]] = Field([], description="of each layer, in this order")
@@ -119,20 +119,19 @@ class Features(Section):
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Features:
-        kind = self.extractor.kind
-        of_model = self.weights.startswith("../../models/") and self.weights.endswith("/weights.safetensors")
+        kind, weights = self.extractor.kind, self.weights
         match kind:
             case "model":
-                if not of_model:
-                    raise ValueError(f"weights: {self.weights}: extractor.kind: model needs {_MODEL_FILE}")
+                if not isinstance(weights, OwnModel):
+                    raise ValueError("weights: extractor.kind: model needs {model: NAME}")
                 if self.input is not None:
                     raise ValueError("input: a model has its own; leave it out")
             case "network":
-                if self.weights == "none":
-                    raise ValueError("weights: none: a network needs a file in data/weights, pretrained or random")
+                if weights is None or isinstance(weights, OwnModel):
+                    raise ValueError("weights: a network needs pretrained, random, or a file in data/weights")
             case _:
-                if self.weights != "none":
-                    raise ValueError(f"weights: {self.weights}: {kind} has none; write weights: none")
+                if weights is not None:
+                    raise ValueError(f"weights: {kind} has none; leave it out")
         if kind != "model" and self.input is None:
             raise ValueError(f"input: {kind} needs size and channels, e.g. input: {{size: 28, channels: 1}}")
         return self
@@ -150,9 +149,7 @@ class Features(Section):
 
     def model(self) -> str | None:
         """Return the name of the model of this file whose layers these are; None: no such model."""
-        if not isinstance(self.extractor, ModelExtractor):
-            return None
-        return self.weights.removeprefix("../../models/").removesuffix("/weights.safetensors")
+        return self.weights.model if isinstance(self.weights, OwnModel) else None
 
     def layers(self) -> list[str]:
         """Return the names of what is found, one vector each."""

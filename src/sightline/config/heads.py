@@ -36,7 +36,7 @@ class _Dropping(_Head):
 
     @model_validator(mode="after")
     def _copies_need_dropout(self) -> _Dropping:
-        if "copies" in self.model_fields_set and not self.dropout:
+        if self.copies != type(self).model_fields["copies"].default and not self.dropout:
             raise ValueError("copies needs dropout greater than 0")
         return self
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sightline.config.augmentations import READY_POLICIES
 from sightline.config.base import Section
-from sightline.config.optimizers import Constant, Hebb, Optimizer, Rosenblatt, Schedule
+from sightline.config.defaults import complete_model
+from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
+from sightline.config.weights import MEANING, Weights
 
+ShortTask = Annotated[Task, BeforeValidator(lambda task: {"kind": task} if isinstance(task, str) else task)]
 _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 
 class Input(Section):
     """What the network sees: images are decoded upright, brought to `size`, and normalised on the device."""
 
-    size: Annotated[int, Field(ge=8, le=2048)] = Field(description="pixels, both sides")
+    size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="pixels, both sides")
     channels: Literal[1, 3] = 3
     resize: Literal["letterbox", "stretch", "crop"] = Field(
         "letterbox", description="letterbox: whole image, padded; stretch: ignore the aspect; crop: centre square"
     )
-    mean: _Channels | None = Field(None, description="per channel in [0, 1]; default ImageNet's, grey 0.5")
-    std: _Channels | None = Field(None, description="per channel; default ImageNet's, grey 0.5")
+    mean: _Channels | None = Field(
+        None, description="per channel in [0, 1]; null: that of the weights, else ImageNet's, grey 0.5"
+    )
+    std: _Channels | None = Field(None, description="per channel; null: that of the weights, else ImageNet's, grey 0.5")
 
     @model_validator(mode="after")
     def _per_channel(self) -> Input:
@@ -37,28 +42,30 @@ class Input(Section):
 
 
 class Model(Section):
-    """One trained and registered model."""
+    """One trained and registered model; `dataset` and `task` are enough (defaults: `sightline check --full`)."""
 
-    dataset: str
-    task: Task
-    weights: str = Field(
-        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        description="random, pretrained (from the hub), or a file in data/weights; "
-        "../../models/NAME/weights.safetensors is that of another model here",
-    )
-    input: Input
+    dataset: str = Field(description="a key of datasets")
+    task: ShortTask
+    weights: Weights = Field("pretrained", description=MEANING)
+    input: Input = Input()
     augment: str = Field(
+        "light",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
         description=f"how training images vary: {', '.join(READY_POLICIES)}, or a key of augmentations",
     )
-    optimizer: Optimizer
+    optimizer: Optimizer = AdamW(name="adamw", lr=5e-4, weight_decay=0.05)
     schedule: Schedule = Constant(name="constant")
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
     trainer: Trainer = Trainer()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        return complete_model(values)
+
     @model_validator(mode="after")
     def _weights_fit(self) -> Model:
-        trunk = str(getattr(self.task, "backbone", None) or getattr(self.task, "architecture", ""))
+        trunk = self.trunk()
         if ":" not in trunk and self.weights == "pretrained":
             raise ValueError(f"weights: pretrained is not offered for {trunk}; use random or a file")
         if self.weights != "random" and getattr(self.task, "initialisation", None) is not None:
@@ -86,3 +93,7 @@ class Model(Section):
         if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
             raise ValueError(f"optimizer.name: {self.optimizer.name} has no schedule; leave schedule out")
         return self
+
+    def trunk(self) -> str:
+        """Return the network, or the one below pyramid or decoder, that weights are published for."""
+        return str(getattr(self.task, "backbone", None) or getattr(self.task, "architecture", ""))

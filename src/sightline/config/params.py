@@ -26,19 +26,19 @@ from sightline.config.variation import find_variation_mistakes
 
 
 class Params(Section):
-    """Every value a user may change; what DVC's stages name must be there, if only as `trainer: {}`."""
+    """Every value a user may change."""
 
-    seed: Annotated[int, Field(ge=0, description="of weights, order, augmentation and dropout, e.g. 0")]
+    seed: int = Field(0, ge=0, description="of weights, order, augmentation and dropout")
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     augmentations: dict[Name, Augmentation] = Field({}, description="policies, by name")
-    trainer: Trainer = Field(description="common settings of training, may be {}")
-    models: dict[Name, Model] = Field(description="networks, by name; may be {} beside heads")
+    trainer: Trainer = Field(Trainer(), description="common settings of training")
+    models: dict[Name, Model] = Field({}, description="networks, by name")
     features: dict[Name, Features] = Field({}, description="vectors of images, by name")
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
     styles: dict[Name, Style] = Field({}, description="pictures in the style of others, by name")
     explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
     monitor: dict[Name, Monitor] = Field({}, description="data sets that are watched for drift, by name")
-    evaluation: Evaluation = Field(description="settings of the intervals, may be {}")
+    evaluation: Evaluation = Field(Evaluation(), description="how models are measured")
     gate: Gate = Gate()
     retrain: Retrain = Retrain()
 
@@ -179,7 +179,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
     ]
     unknown += [
         f"{path}: {line}"
-        for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads)
+        for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads, params.styles)
     ]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
     learners = {name: learner.dataset for name, learner in params.registered().items()}

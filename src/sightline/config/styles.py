@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.config.base import Positive, PositiveInt, Section
+from sightline.config.weights import MEANING, OwnModel, Weights
 
 _Weight = Annotated[float, Field(ge=0)]
 _LayerWeights = Annotated[dict[str, _Weight], Field(min_length=1)]
-_MODEL_FILE = "../../models/NAME/weights.safetensors"
 
 
 class Style(Section):
@@ -26,10 +26,7 @@ class Style(Section):
         pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
         description="torchvision:NAME or timm:NAME; null: weights are of a model here",
     )
-    weights: str = Field(
-        pattern=r"^(\.\./\.\./models/)?[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        description=f"a file in data/weights, pretrained, random, or {_MODEL_FILE}",
-    )
+    weights: Weights = Field("pretrained", description=MEANING)
     size: Annotated[int, Field(ge=16, le=2048)] = Field(256, description="longer side of the result, pixels")
     style_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
         None, description="longer side of the style's pictures, pixels: larger makes larger strokes; null: as size"
@@ -53,9 +50,7 @@ class Style(Section):
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Style:
-        of_model = self.weights.startswith("../../models/")
-        if of_model and not self.weights.endswith("/weights.safetensors"):
-            raise ValueError(f"weights: {self.weights}: a model here is named by {_MODEL_FILE}")
+        of_model = isinstance(self.weights, OwnModel)
         if of_model and self.architecture is not None:
             raise ValueError(f"architecture: {self.architecture}: a model has its own; leave it out")
         if not of_model and self.architecture is None:

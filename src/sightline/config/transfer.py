@@ -7,17 +7,44 @@ from collections.abc import Iterable, Iterator, Mapping
 from sightline.config.errors import nearest
 from sightline.config.features import Features
 from sightline.config.heads import Head
+from sightline.config.models import Model
+from sightline.config.styles import Style
+from sightline.config.weights import OwnModel, Weights
 
 
 def find_transfer_mistakes(
-    datasets: Iterable[str], models: Iterable[str], features: Mapping[str, Features], heads: Mapping[str, Head]
+    datasets: Iterable[str],
+    models: Mapping[str, Model],
+    features: Mapping[str, Features],
+    heads: Mapping[str, Head],
+    styles: Mapping[str, Style],
 ) -> list[str]:
     """Return one line per mistake, without the file's name."""
     own, networks = list(datasets), list(models)
     told = [line for name, section in features.items() for line in _of_features(name, section, own, networks)]
+    begun = {**{f"models.{name}": one.weights for name, one in models.items()}}
+    begun |= {f"styles.{name}": one.weights for name, one in styles.items()}
+    told += [line for path, weights in begun.items() for line in _of_weights(path, weights, networks)]
+    told += list(_in_circles(models))
     if told:
         return told
     return [line for name, section in heads.items() for line in _of_head(name, section, networks, features)]
+
+
+def _of_weights(path: str, weights: Weights, models: list[str]) -> Iterator[str]:
+    if isinstance(weights, OwnModel) and weights.model not in models:
+        yield f"{path}.weights.model: {weights.model!r} is not among models{_near(weights.model, models)}"
+
+
+def _in_circles(models: Mapping[str, Model]) -> Iterator[str]:
+    """Yield a line for each model that would have to be trained before itself."""
+    before = {name: one.weights.model for name, one in models.items() if isinstance(one.weights, OwnModel)}
+    for name in before:
+        chain = [name]
+        while (following := before.get(chain[-1])) is not None and following not in chain:
+            chain.append(following)
+        if following == name:
+            yield f"models.{name}.weights.model: {' <- '.join([*chain, name])}: a circle; let one of them begin without"
 
 
 def _of_features(name: str, section: Features, datasets: list[str], models: list[str]) -> Iterator[str]:
@@ -25,7 +52,7 @@ def _of_features(name: str, section: Features, datasets: list[str], models: list
         yield f"features.{name}.dataset: {section.dataset!r} is not among datasets{_near(section.dataset, datasets)}"
     model = section.model()
     if model is not None and model not in models:
-        yield f"features.{name}.weights: {model!r} is not among models{_near(model, models)}"
+        yield f"features.{name}.weights.model: {model!r} is not among models{_near(model, models)}"
 
 
 def _of_head(name: str, section: Head, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:

@@ -72,20 +72,6 @@ def evaluate_model(
     return metrics
 
 
-def read_settings(path: Path) -> Evaluation:
-    """Read what the stage `settings` wrote.
-
-    Raises:
-        UserError: it did not.
-    """
-    try:
-        return Evaluation.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not the settings of an evaluation: {error}; delete it and run `dvc repro`") from None
-
-
 def comparable_numbers(metrics: dict[str, Any]) -> dict[str, float]:
     """Return the metrics that `dvc metrics` should compare: plain numbers, and the headline's interval."""
     headline = metrics["headline"]

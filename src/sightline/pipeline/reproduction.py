@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sightline.pipeline.stamps import CODE, refresh_stamps
+from sightline.pipeline.refreshing import refresh
+from sightline.pipeline.stamps import CODE
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore
 
 Report = Callable[[str, str], None]  # stage, a line that it printed
@@ -43,7 +44,7 @@ def reproduce(root: Path, jobs: int, report: Report) -> list[Result]:
     Raises:
         UserError: no DVC repository, or `params.yaml` is not as it should be.
     """
-    refresh_stamps(root)
+    refresh(root)
     store = DvcStore(root)
     needs = {stage: others - {CODE} for stage, others in store.stage_needs().items() if stage != CODE}
     pending = _affected(needs, store.stages_to_run())

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.pipeline.stamps import STAMPS, archived_stamp, refresh_stamps
+from sightline.pipeline.refreshing import refresh
+from sightline.pipeline.stamps import STAMPS, archived_stamp
 from sightline.pipeline.store import DvcStore, last_inputs
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
@@ -24,7 +25,7 @@ def stale_reasons(root: Path, stage: str) -> list[str]:
     Raises:
         UserError: there is no such stage, or no DVC repository.
     """
-    refresh_stamps(root)
+    refresh(root)
     store = DvcStore(root)
     known = store.stage_needs()
     if stage not in known:

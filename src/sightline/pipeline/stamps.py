@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from ruamel.yaml import YAML
 
 import sightline
-from sightline.config import Params, load_params
+from sightline.config import Params
 from sightline.pipeline.code_reach import Library, reached
 from sightline.system.errors import UserError
 from sightline.system.files import new_file, read_json
@@ -65,12 +64,14 @@ def _of_model(params: Params, name: str) -> list[Any]:
 def _of_features(params: Params, name: str) -> list[Any]:
     """Return an entry of features, and the model whose layers they are."""
     features = params.features_of(name)
-    parts = features.weights.split("/")
-    own = features.extractor.kind == "model" and parts[-2] in params.models
-    return [features, *([params.models[parts[-2]]] if own else [])]
+    own = features.model()
+    return [features, *([params.models[own]] if own in params.models else [])]
 
 
-def _of_head(params: Params, name: str) -> list[Any]:
+def _of_registered(params: Params, name: str) -> list[Any]:
+    """Return a model, or a head and its features."""
+    if name in params.models:
+        return [params.models[name]]
     head = params.head(name)
     return [head, *_of_features(params, head.features)]
 
@@ -80,15 +81,12 @@ def _training(params: Params, name: str) -> list[Any]:
     return [model, params.augmentations.get(model.augment), params.seed_of(name)]
 
 
-def _models(params: Params) -> Mapping[str, Any]:
-    return params.models
+def _registered(params: Params) -> Mapping[str, Any]:
+    return params.registered()
 
 
-def _heads(params: Params) -> Mapping[str, Any]:
-    return params.heads
-
-
-def _settings(params: Params, name: str) -> list[Any]:
+def _evaluation(params: Params, name: str) -> list[Any]:
+    """Return what concerns one model, so that the headline of another one evaluates nothing again."""
     return [params.evaluation.of(name)]
 
 
@@ -101,7 +99,7 @@ STAGES = {
     "augment": Stage(
         lambda params: params.augmentations, lambda params, name: [params.augmentation(name), params.seed]
     ),
-    "train": Stage(_models, _training, _of_model, (_MEASURES,)),
+    "train": Stage(lambda params: params.models, _training, _of_model, (_MEASURES,)),
     "embed": Stage(
         lambda params: params.features,
         lambda params, name: [params.features_of(name), params.seed],
@@ -109,12 +107,10 @@ STAGES = {
         (_MEASURES,),
     ),
     "fit_head": Stage(
-        _heads, lambda params, name: [params.head(name), params.features_of(params.head(name).features), params.seed]
+        lambda params: params.heads,
+        lambda params, name: [params.head(name), params.features_of(params.head(name).features), params.seed],
     ),
-    "settings": Stage(_models, _settings),
-    "settings_head": Stage(_heads, _settings),
-    "evaluate": Stage(_models, _nothing, lambda params, name: [*_of_model(params, name), *_settings(params, name)]),
-    "evaluate_head": Stage(_heads, _nothing, lambda params, name: [*_of_head(params, name), *_settings(params, name)]),
+    "evaluate": Stage(_registered, _evaluation, _of_registered),
     "stylize": Stage(
         lambda params: params.styles, lambda params, name: [params.style(name), params.seed], idle=(_MEASURES,)
     ),
@@ -124,8 +120,7 @@ STAGES = {
         _of_model,
         (_MEASURES,),
     ),
-    "release": Stage(_models, _nothing, _of_model),
-    "release_head": Stage(_heads, _nothing, _of_head),
+    "release": Stage(_registered, _nothing, _of_registered),
 }
 
 
@@ -145,19 +140,14 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
         for key in stage.names(params):
             values = stage.values(params, key)
             live = {found for part in [*values, *stage.live(params, key)] for found in _sections(part)}
-            module = library.module(script(name))
+            script = f"pipelines.{name}"
+            module = library.module(script)
             if module is None:
                 raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; get it back")
-            start = [(script(name), unit) for unit in module.units]
+            start = [(script, unit) for unit in module.units]
             code = reached(library, start, sorted(live), [*HARMLESS, *stage.idle])
             yield Path(name, f"{key}.json"), {"values": [_plain(value) for value in values], "code": code}
     library.save()
-
-
-def script(stage: str) -> str:
-    """Return the module that a stage runs: heads share some with networks."""
-    shared = stage.removesuffix("_head")
-    return f"pipelines.{shared if shared in STAGES else stage}"
 
 
 def _sections(value: Any) -> Iterator[str]:
@@ -202,19 +192,6 @@ def write_stamps(root: Path, params: Params) -> list[str]:
     if written:
         _forget(root, kept)
     return written
-
-
-def refresh_stamps(root: Path) -> list[str]:
-    """Write the stamps of a project whose `dvc.yaml` has the stage `code`, as it would; return what was written.
-
-    Raises:
-        ConfigError: `params.yaml` is not as it should be.
-    """
-    path = root / "dvc.yaml"
-    stages = YAML(typ="safe").load(path).get("stages") if path.is_file() else None
-    if CODE not in (stages or {}):
-        return []
-    return write_stamps(root, load_params(root / "params.yaml", policies=False))
 
 
 def archived_stamp(root: Path, md5: str) -> dict[str, Any] | None:

@@ -19,6 +19,8 @@ from sightline.config.tasks import (
     SlidingWindow,
 )
 from sightline.config.tasks import Task as TaskConfig
+from sightline.config.weights import Weights as WeightsConfig
+from sightline.config.weights import file_of
 
 if TYPE_CHECKING:
     from sightline.data.store import SplitStore
@@ -91,6 +93,6 @@ def build(  # noqa: C901 - one case per kind
             assert_never(task)
 
 
-def weights_source(weights: str, folder: Path) -> Weights:
-    """Return what `models.*.weights` means: a word, or a file in `folder`."""
-    return weights if weights in ("random", "pretrained") else folder / weights  # type: ignore[return-value]
+def weights_source(weights: WeightsConfig, network: str | None, folder: Path) -> Weights:
+    """Return what `weights:` means to a network, named as in `timm:resnet18`: a word, or a file."""
+    return file_of(weights, network, folder) or weights  # type: ignore[return-value]

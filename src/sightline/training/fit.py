@@ -33,6 +33,7 @@ from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.datamodule import PreparedData, training_split
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.module import Fit
+from sightline.training.normalisation import with_normalisation
 from sightline.training.resume import RESUME, file_hash, resume_folder, usable_checkpoint
 
 
@@ -103,6 +104,8 @@ def train(
         UserError: weights or settings that do not fit the data, the network or the machine.
     """
     _hush()
+    image = with_normalisation(config.input, config.weights, config.trunk(), weights_folder)
+    config = config.model_copy(update={"input": image})
     labels = load_labels(prepared)
     policy, copies = chosen_policy(config.augment, augmentation), copies_folder(config.augment, augmentation, augmented)
     stores = {"train": training_split(prepared, copies), "val": SplitStore(prepared / "val")}
@@ -160,7 +163,9 @@ def _build(
     config: Model, seed: int, labels: LabelMap, train_split: SplitStore, weights_folder: Path
 ) -> tuple[Task, Numerics]:
     torch.manual_seed(seed)
-    task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), train_split)
+    task = build(
+        config.task, config.input, labels, weights_source(config.weights, config.trunk(), weights_folder), train_split
+    )
     settings = config.trainer
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(
@@ -193,7 +198,7 @@ def _settings(
     processes: int,
 ) -> dict[str, Any]:
     """Everything that decides the result of a training."""
-    weights = weights_source(config.weights, weights_folder)
+    weights = weights_source(config.weights, config.trunk(), weights_folder)
     own = config.model_dump()
     own["trainer"].pop("num_workers")  # never changes the result
     return {

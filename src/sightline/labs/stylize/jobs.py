@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sightline.config.styles import Style
+from sightline.config.weights import Weights, file_of
 from sightline.labs.stylize.dream import Answer, DreamSettings, class_answer, dream, layer_answer
 from sightline.labs.stylize.layers import default_layers, with_average_pooling
 from sightline.labs.stylize.networks import Backbone, library_backbone, model_backbone
@@ -193,7 +194,7 @@ def find_backbone(name: str, weights: str, models: Path, seed: int = 0) -> Backb
         UserError: nothing has that name, or weights that do not fit.
     """
     if name.partition(":")[0] in ("torchvision", "timm"):
-        return library_backbone(name, weights_source(weights, Path()), seed)
+        return library_backbone(name, weights_source(weights, name, Path()), seed)
     for folder in (models / name, Path(name)):
         if (folder / "model.json").is_file():
             return model_backbone(folder)
@@ -236,10 +237,12 @@ def _mixed(place: Path, mix: Mapping[str, float] | None) -> dict[Path, float]:
     return {by_name[name]: weight for name, weight in mix.items() if weight}
 
 
-def _backbone(architecture: str | None, weights: str, weights_folder: Path, seed: int) -> Backbone:
+def _backbone(architecture: str | None, weights: Weights, weights_folder: Path, seed: int) -> Backbone:
+    file = file_of(weights, architecture, weights_folder)
     if architecture is None:
-        return model_backbone((weights_folder / weights).parent)
-    return library_backbone(architecture, weights_source(weights, weights_folder), seed)
+        assert file is not None  # the section says so
+        return model_backbone(file.parent)
+    return library_backbone(architecture, weights_source(weights, architecture, weights_folder), seed)
 
 
 def _has_max_pooling(backbone: Backbone) -> bool:

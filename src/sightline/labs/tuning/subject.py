@@ -25,6 +25,7 @@ from sightline.tasks.base import Task
 from sightline.training.batch import Batch
 from sightline.training.datamodule import Loader, PreparedData, training_split
 from sightline.training.hardware import Numerics, choose_numerics
+from sightline.training.normalisation import with_normalisation
 from sightline.training.sampling import EpochSampler
 
 
@@ -119,7 +120,8 @@ def open_subject(
     labels, store = load_labels(prepared), training_split(prepared, copies)
     device = _device(settings.accelerator)
     torch.manual_seed(seed)
-    task = build(config.task, config.input, labels, weights_source(config.weights, weights_folder), store)
+    image = with_normalisation(config.input, config.weights, config.trunk(), weights_folder)
+    task = build(config.task, image, labels, weights_source(config.weights, config.trunk(), weights_folder), store)
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(f"weights: {config.weights}: batch normalisation is folded; set trainer.batch_statistics: keep")
     now = choose_numerics(task.network, device, settings.precision, settings.layout, settings.threads)

@@ -32,7 +32,7 @@ def from_hub(what: str, load: Callable[[], T]) -> T:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{what}: weights: pretrained: cannot be fetched from the hub ({first}); "
-            "go online, or put the file into data/weights and name it"
+            "go online, or put the file into data/weights"
         ) from None
 
 

@@ -40,7 +40,7 @@ def make_pages(
         params.dataset_of(name)
     ledger = Ledger(root / "registry" / "ledger.jsonl")
     every = [
-        model_sources(name, entry.dataset, _stage(params, name), root, list(outcomes), ledger)
+        model_sources(name, entry.dataset, f"release@{name}", root, list(outcomes), ledger)
         for name, entry in params.registered().items()
     ]
     models = [sources for sources in every if sources.is_evaluated()]
@@ -69,10 +69,6 @@ def make_pages(
         kept = {name: known[name] for name in digests if name in known}
         write_json(_memo(root), {**kept, "": overview})
     return made
-
-
-def _stage(params: Params, name: str) -> str:
-    return f"release_head@{name}" if name in params.heads else f"release@{name}"
 
 
 def _write_model(sources: Sources) -> None:

@@ -20,6 +20,7 @@ from sightline.config.features import (
     VisualWordsExtractor,
 )
 from sightline.config.models import Input
+from sightline.config.weights import file_of
 from sightline.data.structures import LabelMap
 from sightline.models.classify.classifiers import build_classifier, outputs_of
 from sightline.models.weights import load_strictly, read_weights
@@ -33,6 +34,7 @@ from sightline.training.features.feature_map import FeatureMap
 from sightline.training.features.handmade import Gabor, Hog, Pixels
 from sightline.training.features.settings import Settings, read_settings
 from sightline.training.features.visual_words import VisualWords
+from sightline.training.normalisation import with_normalisation
 
 _MODEL_FILES = ("model.json", "weights.safetensors")
 
@@ -61,10 +63,14 @@ def build_features(config: Features, seed: int, weights_folder: Path = Path("dat
     own, image = config.extractor, config.input
     outputs = 0
     if isinstance(own, ModelExtractor):
-        extractor, image = _of_model((weights_folder / config.weights).parent, own)
+        file = file_of(config.weights, None, weights_folder) if config.weights is not None else None
+        assert file is not None  # the section says so
+        extractor, image = _of_model(file.parent, own)
     elif isinstance(own, NetworkExtractor):
         assert image is not None
-        weights = weights_source(config.weights, weights_folder)
+        assert config.weights is not None
+        image = with_normalisation(image, config.weights, own.architecture, weights_folder)
+        weights = weights_source(config.weights, own.architecture, weights_folder)
         outputs = outputs_of(own.architecture, image.channels, image.size, weights)
         torch.manual_seed(seed)
         built = build_classifier(own.architecture, image.channels, image.size, outputs, weights=weights)

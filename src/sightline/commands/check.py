@@ -1,0 +1,30 @@
+"""`sightline check`: whether a params file can be used, and with what values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    params: Annotated[Path, typer.Argument(help="the params file")] = Path("params.yaml"),
+    full: Annotated[bool, typer.Option("--full", help="print every value that will be used, and why")] = False,
+) -> None:
+    """Read a params file and report every error in it and every file name that DVC cannot take, training nothing."""
+    from sightline.config import load_params
+    from sightline.data.raw.names import require_utf8
+    from sightline.pipeline.dag import DAG, write_dag
+
+    checked = load_params(params)
+    require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
+    if params.name == "params.yaml" and (params.parent / DAG).is_file() and write_dag(params.parent, checked):
+        print(f"{params.parent / DAG}: brought up to date")
+    if full:
+        from sightline.config.full import full_text
+
+        print(full_text(params, checked), end="")
+        return
+    heads = f", {len(checked.heads)} heads" if checked.heads else ""
+    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
