@@ -10,6 +10,7 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export NO_ALBUMENTATIONS_UPDATE = 1
+export NO_MKDOCS_2_WARNING = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check lint format docs ui clean

@@ -43,7 +43,8 @@ def params_page() -> Iterator[str]:
     schema = params_schema()
     sections = schema["$defs"]
     yield "# params.yaml\n"
-    yield "Every key of `params.yaml`, with its values and default. Required keys are in **bold**. `sightline schema` prints the same for editors.\n"
+    yield "Every key of `params.yaml`, with its values and default; required ones are in **bold**."
+    yield "`sightline schema` writes the same for editors.\n"
     yield "## The file\n"
     yield from _table(schema)
     for name in _in_order(schema, sections):
