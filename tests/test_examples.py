@@ -79,7 +79,7 @@ def made(
     for place, target in links.items():
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).symlink_to(DATA / target)
-    done = project.dvc("repro", *(f"evaluate_head@{name}" for name in heads), *others)
+    done = project.dvc("repro", *(f"evaluate@{name}" for name in heads), *others)
     assert done.returncode == 0, done.stdout + done.stderr
     return {name: json.loads((root / f"reports/{name}/metrics.json").read_text())["accuracy"] for name in heads}
 

@@ -31,7 +31,6 @@ PARAMS: dict[str, Any] = {
         },
         "pixels": {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         },

@@ -109,7 +109,6 @@ def test_rows_and_their_summary() -> None:
 def features(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {
         "dataset": "digits",
-        "weights": "none",
         "input": {"size": 8, "channels": 1},
         "extractor": {"kind": "pixels"},
     }

@@ -30,7 +30,6 @@ GOOD: dict[str, Any] = {
     "features": {
         "pixels": {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         }

@@ -58,7 +58,6 @@ def test_features_and_heads_need_no_models(tmp_path: Path) -> None:
     values["features"] = {
         "plain": {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         }
@@ -97,8 +96,8 @@ BROKEN = {
         4,
         "trainer.max_epoch: unknown key (did you mean max_epochs?)",
     ),
-    "missing key": ("models.cnn.weights", ..., "models.cnn.weights: missing (random, pretrained"),
-    "missing section": ("evaluation", ..., "evaluation: missing (settings of the intervals, may be {})"),
+    "missing key": ("models.cnn.dataset", ..., "models.cnn.dataset: missing (a key of datasets)"),
+    "missing section": ("datasets", ..., "datasets: missing"),
     "wrong type": ("trainer.batch_size", "many", "trainer.batch_size: 'many' is not allowed, must be integer"),
     "out of range": (
         "models.cnn.optimizer.lr",

@@ -28,7 +28,7 @@ def test_the_example_is_good() -> None:
 
 
 def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
-    assert read(tmp_path, architecture=None, weights={"model": "cnn"}).steps > 0
+    assert read(tmp_path, architecture=None, weights={"model": "digit-mlp"}).steps > 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,6 @@ GOOD: dict[str, Any] = {
         },
         "hog": {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 28, "channels": 1},
             "extractor": {"kind": "hog", "cell": 4},
         },

@@ -52,7 +52,6 @@ def test_features_and_filters(digits: Path, tmp_path: Path) -> None:
     section = Features.model_validate(
         {
             "dataset": "digits",
-            "weights": "none",
             "input": {"size": 28, "channels": 1},
             "extractor": {"kind": "hog", "cell": 7},
         }

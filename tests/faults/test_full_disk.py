@@ -16,8 +16,10 @@ from registry_project import Project as RegistryProject
 from ruamel.yaml import YAML
 from small_disk import Done, content, filled, half_written, run_command, run_script, small_disk
 
+from sightline.config import load_params
 from sightline.data.cache import raw_pixels
 from sightline.data.store import SplitStore
+from sightline.pipeline.dag import write_dag
 from sightline.system.disk import DiskError
 
 pytestmark = pytest.mark.faults
@@ -43,7 +45,6 @@ PARAMS: dict[str, Any] = {
     "features": {
         "pixels": {
             "dataset": "shapes",
-            "weights": "none",
             "input": {"size": 8, "channels": 1},
             "extractor": {"kind": "pixels"},
         }
@@ -72,8 +73,6 @@ STAGES = {
     ("train", "net"): ["models/net", "reports/net/training", "reports/net/plots/curves.csv"],
     ("embed", "pixels"): ["data/features/pixels"],
     ("fit_head", "near"): ["models/near", "reports/near/training"],
-    ("settings", "net"): ["reports/net/settings.json"],
-    ("settings", "near"): ["reports/near/settings.json"],
     ("evaluate", "net"): ["reports/net/evaluation", "reports/net/metrics.json", "reports/net/plots/pictures"],
     ("evaluate", "near"): ["reports/near/evaluation", "reports/near/metrics.json", "reports/near/plots/pictures"],
     ("stylize", "small"): ["reports/stylized/small"],
@@ -97,6 +96,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("pipelines", "data/embedded", "data/weights", "data/augmented", "data/slices"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pth"))
         YAML(typ="safe").dump(json.loads(json.dumps(PARAMS)), root / "params.yaml")
+        write_dag(root, load_params(root / "params.yaml", policies=False))
         random = np.random.default_rng(0)
         for number in range(IMAGES):
             draw(random, root / f"data/raw/shapes/{('dark', 'light')[number % 2]}/{number}.png")

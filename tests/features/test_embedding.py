@@ -30,7 +30,7 @@ HANDMADE: dict[str, dict[str, Any]] = {
 
 
 def section(kind: str, **options: Any) -> Features:
-    values = {"dataset": "digits", "weights": "none", "input": {"size": 16, "channels": 1}, **options}
+    values = {"dataset": "digits", "input": {"size": 16, "channels": 1}, **options}
     return Features.model_validate({**values, "extractor": {"kind": kind, **HANDMADE[kind]}})
 
 

@@ -32,7 +32,6 @@ def section(**options: Any) -> Head:
 def features(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {
         "dataset": "digits",
-        "weights": "none",
         "input": {"size": 16, "channels": 1},
         "extractor": {"kind": "hog", "cell": 4},
     }

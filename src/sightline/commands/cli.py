@@ -15,6 +15,7 @@ from sightline.commands.drift import drift
 from sightline.commands.explain import explain
 from sightline.commands.history import history
 from sightline.commands.ingest import ingest
+from sightline.commands.init import init
 from sightline.commands.predict import predict
 from sightline.commands.report import report
 from sightline.commands.repro import repro
@@ -189,6 +190,7 @@ for command in (
     explain,
     history,
     ingest,
+    init,
     predict,
     report,
     repro,

@@ -34,7 +34,7 @@ class Registry:
 
     def __init__(self, params: Params, root: Path, report: Report) -> None:
         if find_spec("mlflow") is None:
-            raise UserError("mlflow is not installed; `pip install sightline[ops]`")
+            raise UserError("mlflow is not installed; `pip install mlflow`")
         self.params, self.root, self.report = params, root, report
         self.ledger, self.store = Ledger(root / "registry" / "ledger.jsonl"), DvcStore(root)
         connection = Connection(root)

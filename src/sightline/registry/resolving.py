@@ -83,7 +83,7 @@ def champion_version(name: str, root: Path) -> str | None:
 def _versions(name: str, root: Path) -> Versions:
     """Return the project's registry, which is not made where there is none."""
     if find_spec("mlflow") is None:
-        raise UserError(f"{name}: versions are in MLflow, which is not installed; `pip install sightline[ops]`")
+        raise UserError(f"{name}: versions are in MLflow, which is not installed; `pip install mlflow`")
     uri = tracking_uri(root)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise UserError(f"{name}: no registry yet ({uri}); `dvc repro` trains and registers what params.yaml names")

@@ -1,0 +1,94 @@
+"""`sightline init`: a project of one's own, and bringing its pipeline up to date with the installed version."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.system.errors import UserError
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="the project's folder, made where it is missing")] = Path(),
+    update: Annotated[
+        bool, typer.Option("--update", help="renew the pipeline's files of a project that exists")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="with --update: replace changed files without asking")] = False,
+) -> None:
+    """Make a project: params.yaml, dvc.yaml and its stages, a Makefile, folders for data. Nothing is overwritten."""
+    from sightline.commands.skeleton import skeleton
+
+    files = skeleton()
+    if update:
+        _update(folder, files, yes)
+        return
+    for name in ("dvc.yaml", "params.yaml"):
+        if (folder / name).exists():
+            raise UserError(f"{folder / name}: exists already; `sightline init {folder} --update` renews a project")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; name a folder")
+    kept = [name for name in files if (folder / name).exists()]
+    # params.yaml and dvc.yaml come last: without them a folder that was left half written can be begun again.
+    order = sorted(files.keys() - set(kept), key=lambda name: (name in ("dvc.yaml", "params.yaml"), name))
+    for name in order:
+        _write(folder / name, files[name])
+    _finish(folder)
+    print(f"{folder}: wrote {len(order)} files" + (f"; kept your own {', '.join(sorted(kept))}" if kept else ""))
+    here = "" if folder == Path() else f"cd {folder}; "
+    print(f"Next: {here}put images into data/raw/images, one folder per class, look into params.yaml, then: dvc repro")
+
+
+def _update(folder: Path, files: Mapping[str, bytes], yes: bool) -> None:
+    from sightline.commands.skeleton import is_theirs
+
+    if not (folder / "params.yaml").is_file():
+        raise UserError(f"{folder}: no project (params.yaml is missing); `sightline init {folder}` makes one")
+    changed = 0
+    for name, content in files.items():
+        path = folder / name
+        if is_theirs(name) and path.exists():
+            continue
+        if not path.exists():
+            _write(path, content)
+            print(f"{path}: new")
+        elif path.read_bytes() != content:
+            changed += 1
+            _show_difference(path, content)
+            if yes or (sys.stdin.isatty() and typer.confirm(f"replace {path}?")):
+                _write(path, content)
+                print(f"{path}: replaced")
+            else:
+                print(f"{path}: not changed" + ("" if sys.stdin.isatty() else "; --yes replaces it"))
+    _finish(folder)
+    if not changed:
+        print(f"{folder}: everything is up to date")
+
+
+def _show_difference(path: Path, content: bytes) -> None:
+    old, new = (text.decode("utf-8", "replace").splitlines(keepends=True) for text in (path.read_bytes(), content))
+    print("".join(difflib.unified_diff(old, new, str(path), f"{path} (this version)")))
+
+
+def _write(path: Path, content: bytes) -> None:
+    from sightline.system.files import new_file
+
+    with new_file(path) as work:
+        work.write_bytes(content)
+
+
+def _finish(folder: Path) -> None:
+    """Write what follows from params.yaml, and make the folder a git repository, which DVC needs."""
+    from sightline.config import load_params
+    from sightline.pipeline.dag import write_dag
+
+    write_dag(folder, load_params(folder / "params.yaml", policies=False))
+    (folder / "data/raw").mkdir(parents=True, exist_ok=True)
+    inside = subprocess.run(["git", "-C", str(folder), "rev-parse"], capture_output=True, check=False)
+    if inside.returncode:
+        subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
