@@ -81,7 +81,8 @@ def _table(section: dict[str, Any]) -> Iterator[str]:
     if not properties:
         return
     yield "| key | values | default | what it is |\n|---|---|---|---|"
-    for name, value in sorted(properties.items(), key=lambda pair: "const" not in pair[1]):  # what a section is comes first
+    what_it_is_first = sorted(properties.items(), key=lambda pair: "const" not in pair[1])
+    for name, value in what_it_is_first:
         required = name in section.get("required", [])
         default = "" if "default" not in value else _plain(value["default"])
         key = f"**`{name}`**" if required else f"`{name}`"
