@@ -21,7 +21,7 @@ jsonschema = pytest.importorskip("jsonschema", reason="comes with the extra ops"
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "examples").glob("*.yaml"))]
 # Properties that still lack a description; none may be added.
 PENDING = {
-    *("Model.dataset", "Model.task", "Model.input", "Model.optimizer", "Model.schedule", "Model.trainer"),
+    *("Model.task", "Model.input", "Model.optimizer", "Model.schedule", "Model.trainer"),
     *("Input.channels", "Params.datasets", "Params.gate", "Params.retrain"),
     *("Features.dataset", "Features.extractor", "GaborExtractor.orientations", "VisualWordsExtractor.sampling"),
     *("Copies.copies", "Style.content_weight", "Style.start", "Style.optimizer", "Style.steps"),
