@@ -10,9 +10,10 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export NO_ALBUMENTATIONS_UPDATE = 1
+export NO_MKDOCS_2_WARNING = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check lint format ui clean
+.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check lint format docs ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,9 +69,13 @@ format: setup ## lay out the code
 	@ruff check --fix-only --quiet .
 	@ruff format --quiet .
 
+docs: setup ## the pages and the reference as a site, site/index.html
+	@python -m mkdocs build --quiet
+	@echo "site/index.html; with its search: python -m http.server --directory site --bind 127.0.0.1"
+
 ui: setup ## the MLflow pages, on this machine only
 	@echo "runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning   models: http://127.0.0.1:5000/#/models   (ctrl-c stops it)"
 	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
 clean: ## remove everything that can be made again; keeps .venv, DVC's cache, the registry
-	@rm -rf .sightline/cache .sightline/resume .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared data/augmented/*/ models reports release
+	@rm -rf .sightline/cache .sightline/resume .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data/prepared data/augmented/*/ models reports release site

@@ -20,12 +20,13 @@ from sightline.commands.predict import predict
 from sightline.commands.report import report
 from sightline.commands.repro import repro
 from sightline.commands.schedule import schedule
+from sightline.commands.schema import schema
 from sightline.commands.serve import serve
 from sightline.commands.stylize import stylize
 from sightline.commands.why import why
 from sightline.pipeline.process import fail, set_up_process
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
 ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 
@@ -194,6 +195,7 @@ for command in (
     report,
     repro,
     schedule,
+    schema,
     serve,
     stylize,
     why,
@@ -212,6 +214,6 @@ def main() -> None:
     """Run the command line; bad input and a full disk end with code 2 and no traceback."""
     set_up_process()
     try:
-        app()
+        app(prog_name="sightline")
     except Exception as error:
         sys.exit(fail(error))

@@ -14,6 +14,10 @@ def report(
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="write also pages whose sources have not changed")] = False,
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
+    comment: Annotated[
+        Path | None, typer.Option(help="also write this file: all models as Markdown, to comment on a pull request")
+    ] = None,
+    link: Annotated[str, typer.Option(help="where reports/ can be looked at, for the comment")] = "",
 ) -> None:
     """Write reports/NAME/index.html for evaluated models, and the overview reports/index.html."""
     from sightline.config import load_params
@@ -21,8 +25,16 @@ def report(
     from sightline.registry.outcomes import last_outcomes
 
     root = Path()
-    made = make_pages(load_params(root / "params.yaml"), root, last_outcomes(root), names or (), anew=anew)
+    params = load_params(root / "params.yaml")
+    made = make_pages(params, root, last_outcomes(root), names or (), anew=anew)
     page = Path("reports", names[0], "index.html") if names and len(names) == 1 else Path("reports/index.html")
     print(f"{page}: {f'wrote {len(made)} pages: ' + ', '.join(made) if made else 'nothing has changed'}")
+    if comment is not None:
+        from sightline.operations.pages.comment import comment_text
+        from sightline.system.files import new_file
+
+        with new_file(comment) as new:
+            new.write_text(comment_text(params, root, link), encoding="utf-8")
+        print(f"{comment}: written")
     if show:
         typer.launch(str(page.resolve()))

@@ -24,6 +24,8 @@ SOURCES = {
     "README.md": "skeleton/README.md",
     "params.yaml": "skeleton/params.yaml",
     ".gitignore": "skeleton/gitignore",
+    ".github/workflows/sightline.yml": "skeleton/.github/workflows/sightline.yml",
+    ".gitlab-ci.yml": "skeleton/.gitlab-ci.yml",
 }
 # What `sightline init --update` leaves alone: it is the user's from the first day.
 THEIRS = ("params.yaml", "README.md", ".dvc/config", "data/")

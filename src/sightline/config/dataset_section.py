@@ -17,9 +17,9 @@ class Split(Section):
     A part that the data set does not define is taken out of its `train` samples, in the ratio of the fractions.
     """
 
-    train: Fraction = 0.7
-    val: Fraction = 0.15
-    test: Fraction = 0.15
+    train: Fraction = Field(0.7, description="share that models learn from")
+    val: Fraction = Field(0.15, description="share that chooses the epoch and thresholds")
+    test: Fraction = Field(0.15, description="share that scores and the gate see")
     by: Literal["stratified", "hash", "order"] | None = Field(
         None,
         description="stratified: each class has its share in each part; hash: by the image alone, whatever the others "
@@ -53,8 +53,8 @@ class DatasetSection(Section):
     """What every data set has, whatever its format."""
 
     root: str = Field(min_length=1, description="folder of the raw files; data/embedded for embedded sets")
-    split: Split = Split()
-    checks: Checks = Checks()
+    split: Split = Field(Split(), description="how samples are divided where the data set does not say")
+    checks: Checks = Field(Checks(), description="limits of what is refused and warned of")
     on_bad_sample: Literal["fail", "quarantine"] = Field(
         "quarantine", description="fail: stop at bad samples and annotations; quarantine: leave them out and list them"
     )

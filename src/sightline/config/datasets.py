@@ -179,19 +179,19 @@ class Scenes(DatasetSection):
     """Digits in random colours on crops of two photographs, every label known by construction."""
 
     format: Literal["scenes"]
-    count: PositiveInt = 800
+    count: PositiveInt = Field(800, description="images that are made")
     size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    max_objects: Annotated[int, Field(ge=1, le=8)] = 4
-    seed: int = 0
+    max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="most digits in an image")
+    seed: int = Field(0, description="another value makes other images")
 
 
 class Figures(DatasetSection):
     """One drawn person on a crop of a photograph, with 13 key points known by construction."""
 
     format: Literal["figures"]
-    count: PositiveInt = 800
+    count: PositiveInt = Field(800, description="images that are made")
     size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    seed: int = 0
+    seed: int = Field(0, description="another value makes other images")
 
 
 _Table = ImageFolder | CsvTable | Idx

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from sightline.config.base import Fraction, PositiveInt, TaskSection
+from sightline.config.defaults import NETWORK
 
 
 def _doubling(strides: list[int]) -> list[int]:
@@ -26,7 +27,7 @@ class Detector(TaskSection):
     spatial: ClassVar[bool] = True
     mixes_objects: ClassVar[bool] = True
     backbone: str = Field(
-        pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
+        NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"
     )
     strides: Strides = Field(
         [8, 16, 32],

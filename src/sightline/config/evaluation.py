@@ -18,10 +18,14 @@ _Bound = Annotated[float, Field(ge=-1e9, le=1e9)]
 class Evaluation(Section):
     """Intervals come from resampling the test images with replacement."""
 
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    calibration_bins: Annotated[int, Field(ge=2, le=100)] = 15
-    batch_size: PositiveInt = 64
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        2000, description="draws of the test images with replacement, for the intervals"
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of the intervals")
+    calibration_bins: Annotated[int, Field(ge=2, le=100)] = Field(
+        15, description="groups of equal confidence in which it is compared with accuracy"
+    )
+    batch_size: PositiveInt = Field(64, description="images predicted at once")
     slices: Literal["auto"] | list[Annotated[str, Field(min_length=1)]] = Field(
         "auto", description="columns by which the test images are divided, e.g. [photograph]; auto takes all that fit"
     )

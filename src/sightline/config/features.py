@@ -59,7 +59,7 @@ class GaborExtractor(Section):
     """Energy of a bank of Gabor filters, averaged over a grid (Manjunath and Ma 1996)."""
 
     kind: Literal["gabor"]
-    orientations: Annotated[int, Field(ge=1, le=32)] = 8
+    orientations: Annotated[int, Field(ge=1, le=32)] = Field(8, description="of the filters, in half a turn")
     wavelengths: Annotated[list[Annotated[float, Field(ge=2)]], Field(min_length=1)] = Field(
         [4.0, 8.0], description="pixels of the input per period"
     )
@@ -80,7 +80,9 @@ class VisualWordsExtractor(Section):
 
     kind: Literal["visual_words"]
     words: Annotated[int, Field(ge=2)] = Field(200, description="clusters, found on the train split")
-    sampling: Literal["dense", "keypoints"] = "dense"
+    sampling: Literal["dense", "keypoints"] = Field(
+        "dense", description="where descriptors are taken: on a grid, or at the key points that SIFT finds"
+    )
     step: PositiveInt = Field(4, description="pixels between dense descriptors")
     patch: PositiveInt = Field(8, description="diameter of a dense key point, pixels")
     weighting: Literal["tf", "tf_idf"] = Field("tf", description="tf_idf: words of many images count less")
@@ -97,7 +99,7 @@ class Copies(Section):
     """Features are averaged over randomly changed copies of an image (CNNaug, Razavian et al. 2014)."""
 
     policy: Literal["light", "medium", "heavy", "alexnet"] = Field("light", description="a ready-made one")
-    copies: Annotated[int, Field(ge=2, le=100)] = 5
+    copies: Annotated[int, Field(ge=2, le=100)] = Field(5, description="changed copies of each image")
 
 
 Views = Literal["one", "tencrop"] | Copies
@@ -106,8 +108,8 @@ Views = Literal["one", "tencrop"] | Copies
 class Features(Section):
     """What an extractor finds in every image of a data set."""
 
-    dataset: str
-    extractor: Extractor
+    dataset: str = Field(description="a key of datasets")
+    extractor: Extractor = Field(description="what finds the numbers: a model, a network, or a hand-made one")
     weights: Weights | None = Field(
         None,
         description="of kind: model, {model: NAME}; of kind: network, random, pretrained or a file in data/weights; "

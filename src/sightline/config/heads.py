@@ -70,7 +70,7 @@ class Logistic(_Scoring):
 
     kind: Literal["logistic"]
     C: _Tried = Field([0.01, 0.1, 1.0], description="inverse weights of the penalty, one is chosen")
-    calibrate: Calibration = "none"
+    calibrate: Calibration = Field("none", description="of probabilities, by cross-validation on train")
 
 
 class Perceptron(_Scoring):
@@ -83,7 +83,7 @@ class NearestCentroid(_Head):
     """The class whose mean is nearest: matching with a template per class."""
 
     kind: Literal["nearest_centroid"]
-    standardize: bool = False
+    standardize: bool = Field(False, description="mean 0 and deviation 1 of each feature, of the train samples")
 
 
 class Knn(_Head):

@@ -14,7 +14,12 @@ from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
 
-ShortTask = Annotated[Task, BeforeValidator(lambda task: {"kind": task} if isinstance(task, str) else task)]
+
+def _as_mapping(task: Any) -> Any:
+    return {"kind": task} if isinstance(task, str) else task
+
+
+ShortTask = Annotated[Task, BeforeValidator(_as_mapping, json_schema_input_type=str | Task)]
 _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 
@@ -22,7 +27,7 @@ class Input(Section):
     """What the network sees: images are decoded upright, brought to `size`, and normalised on the device."""
 
     size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="pixels, both sides")
-    channels: Literal[1, 3] = 3
+    channels: Literal[1, 3] = Field(3, description="1: grey, 3: RGB")
     resize: Literal["letterbox", "stretch", "crop"] = Field(
         "letterbox", description="letterbox: whole image, padded; stretch: ignore the aspect; crop: centre square"
     )
@@ -45,18 +50,20 @@ class Model(Section):
     """One trained and registered model; `dataset` and `task` are enough (defaults: `sightline check --full`)."""
 
     dataset: str = Field(description="a key of datasets")
-    task: ShortTask
+    task: ShortTask = Field(description="what is learned: a kind, or a mapping with kind and options")
     weights: Weights = Field("pretrained", description=MEANING)
-    input: Input = Input()
+    input: Input = Field(Input(), description="what the network sees of an image")
     augment: str = Field(
         "light",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
         description=f"how training images vary: {', '.join(READY_POLICIES)}, or a key of augmentations",
     )
-    optimizer: Optimizer = AdamW(name="adamw", lr=5e-4, weight_decay=0.05)
-    schedule: Schedule = Constant(name="constant")
+    optimizer: Optimizer = Field(
+        AdamW(name="adamw", lr=5e-4, weight_decay=0.05), description="how weights follow their gradients"
+    )
+    schedule: Schedule = Field(Constant(name="constant"), description="how the learning rate changes over the epochs")
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
-    trainer: Trainer = Trainer()
+    trainer: Trainer = Field(Trainer(), description="settings of training that differ from trainer at the top")
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Probability, TaskSection
+from sightline.config.defaults import NETWORK
 
 LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 _Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -16,6 +17,7 @@ class Network(TaskSection):
     """An architecture with its options; null leaves what is the network's own (docs/networks.md)."""
 
     architecture: str = Field(
+        NETWORK,
         pattern=rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
         description=f"{', '.join(LECTURE_NETWORKS)}, torchvision:NAME or timm:NAME",
     )

@@ -11,10 +11,14 @@ from sightline.config.base import Fraction, Positive, Section
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Betas = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 _Decay = Annotated[float, Field(ge=0)]
+_LR = "learning rate: the highest that the schedule reaches"
+_EPS = "added to the denominator, so that it is never 0"
+_MOMENTUM = "share of the last step that the next one keeps"
+_BETAS = "decay of the means of gradients and of their squares"
 
 
 class _Optimizer(Section):
-    lr: Positive
+    lr: Positive = Field(description=_LR)
     weight_decay: _Decay = Field(0.0, description="never of biases and normalisations")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="factor on the learning rate from each layer to the one before it; 1: the same for all"
@@ -38,49 +42,49 @@ class Momentum(_Optimizer):
     """Gradient descent with a heavy ball's momentum (Polyak 1964)."""
 
     name: Literal["momentum"]
-    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    momentum: Annotated[float, Field(gt=0, lt=1)] = Field(0.9, description=_MOMENTUM)
 
 
 class Nesterov(_Optimizer):
     """Momentum whose gradient is taken where the ball will be (Nesterov 1983; Sutskever et al. 2013)."""
 
     name: Literal["nesterov"]
-    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    momentum: Annotated[float, Field(gt=0, lt=1)] = Field(0.9, description=_MOMENTUM)
 
 
 class Adagrad(_Optimizer):
     """Each weight's rate falls with the sum of its squared gradients (Duchi, Hazan and Singer 2011)."""
 
     name: Literal["adagrad"]
-    lr: Positive = 1e-2
-    eps: Positive = 1e-10
+    lr: Positive = Field(1e-2, description=_LR)
+    eps: Positive = Field(1e-10, description=_EPS)
 
 
 class Adadelta(_Optimizer):
     """Steps as large as the recent ones, by decaying means of squares (Zeiler 2012)."""
 
     name: Literal["adadelta"]
-    lr: Positive = 1.0
-    rho: _Share = 0.9
-    eps: Positive = 1e-6
+    lr: Positive = Field(1.0, description=_LR)
+    rho: _Share = Field(0.9, description="decay of the means of squares")
+    eps: Positive = Field(1e-6, description=_EPS)
 
 
 class Adam(_Optimizer):
     """Adaptive moments (Kingma and Ba 2015); `weight_decay` is added to the gradient."""
 
     name: Literal["adam"]
-    lr: Positive = 1e-3
-    betas: _Betas = Field([0.9, 0.999])
-    eps: Positive = 1e-8
+    lr: Positive = Field(1e-3, description=_LR)
+    betas: _Betas = Field([0.9, 0.999], description=_BETAS)
+    eps: Positive = Field(1e-8, description=_EPS)
 
 
 class AdamW(_Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     name: Literal["adamw"]
-    lr: Positive = 1e-3
-    betas: _Betas = Field([0.9, 0.999])
-    eps: Positive = 1e-8
+    lr: Positive = Field(1e-3, description=_LR)
+    betas: _Betas = Field([0.9, 0.999], description=_BETAS)
+    eps: Positive = Field(1e-8, description=_EPS)
     weight_decay: _Decay = Field(0.01, description="never of biases and normalisations")
 
 
@@ -88,14 +92,14 @@ class Hebb(Section):
     """Hebb's rule with the wanted output, w += lr t x: needs `loss: hebb` and a network of one layer (Hebb 1949)."""
 
     name: Literal["hebb"]
-    lr: Positive = 1.0
+    lr: Positive = Field(1.0, description="share of t x that a weight moves by")
 
 
 class Rosenblatt(Section):
     """Rosenblatt's rule, w += lr t x where the output is wrong: needs `loss: perceptron` and one layer (1958)."""
 
     name: Literal["rosenblatt"]
-    lr: Positive = 1.0
+    lr: Positive = Field(1.0, description="share of t x that a weight moves by")
 
 
 Optimizer = Annotated[
@@ -125,7 +129,7 @@ class Step(_Schedule):
 
     name: Literal["step"]
     milestones: Annotated[list[_Share], Field(min_length=1)] = Field([0.5, 0.75], description="shares of all steps")
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of the rate, at each milestone")
 
     @model_validator(mode="after")
     def _ascending(self) -> Step:

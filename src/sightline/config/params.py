@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -30,7 +30,7 @@ class Params(Section):
     """Every value a user may change."""
 
     seed: int = Field(0, ge=0, description="of weights, order, augmentation and dropout")
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="where images come from, by name")
     augmentations: dict[Name, Augmentation] = Field({}, description="policies, by name")
     trainer: Trainer = Field(Trainer(), description="common settings of training")
     models: dict[Name, Model] = Field({}, description="networks, by name")
@@ -40,8 +40,8 @@ class Params(Section):
     explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
     monitor: dict[Name, Monitor] = Field({}, description="data sets that are watched for drift, by name")
     evaluation: Evaluation = Field(Evaluation(), description="how models are measured")
-    gate: Gate = Gate()
-    retrain: Retrain = Retrain()
+    gate: Gate = Field(Gate(), description="when a challenger replaces the champion")
+    retrain: Retrain = Field(Retrain(), description="what the scheduled flow does")
 
     @model_validator(mode="before")
     @classmethod

@@ -33,17 +33,17 @@ class Style(Section):
     )
     content_layers: _LayerWeights | None = Field(None, description="weights by layer; null: one by the structure")
     style_layers: _LayerWeights | None = Field(None, description="weights by layer; null: many by the structure")
-    content_weight: _Weight = 1.0
+    content_weight: _Weight = Field(1.0, description="the greater, the more is left of the content")
     style_weight: _Weight = Field(60.0, description="the greater, the less is left of the content")
     tv_weight: _Weight = Field(50.0, description="of total variation: the greater, the smoother")
     pooling: Literal["max", "average"] = Field("average", description="average: in the place of max pooling, as Gatys")
     colours: Literal["style", "luminance", "transfer"] = Field(
         "style", description="luminance: the content's colours stay; transfer: the style gets the content's colours"
     )
-    start: Literal["content", "noise"] = "content"
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    start: Literal["content", "noise"] = Field("content", description="the picture that is changed step by step")
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="L-BFGS-B, or Adam where memory is short")
     learning_rate: Positive = Field(0.03, description="of adam")
-    steps: PositiveInt = 200
+    steps: PositiveInt = Field(200, description="updates of the picture")
     frames_every: Annotated[int, Field(ge=0)] = Field(0, description="steps between frames that are kept; 0: none")
     animation: Literal["none", "gif", "webp"] = Field("none", description="of the frames")
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")

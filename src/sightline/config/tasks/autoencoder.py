@@ -13,7 +13,9 @@ class Autoencoder(TaskSection):
     """An image through a short code and back; it needs no labels."""
 
     kind: Literal["autoencoder"]
-    architecture: Literal["conv_autoencoder", "dense_autoencoder"] = "conv_autoencoder"
+    architecture: Literal["conv_autoencoder", "dense_autoencoder"] = Field(
+        "conv_autoencoder", description="of convolutions, or of fully connected layers"
+    )
     code: PositiveInt = Field(32, description="numbers that an image is told with")
     width: PositiveInt | None = Field(None, description="maps of conv_autoencoder's first layer; null: 16")
     depth: Annotated[int, Field(ge=1, le=6)] | None = Field(

@@ -20,7 +20,7 @@ class Classification(Network):
     loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(
         "cross_entropy", description="hinge: a margin of 1; perceptron, hebb: of single neurons, for their rules"
     )
-    label_smoothing: Probability = 0.0
+    label_smoothing: Probability = Field(0.0, description="share of each label that is spread over all classes")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: each class counts the same, whatever its number of samples"
     )

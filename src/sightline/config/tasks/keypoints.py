@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from sightline.config.base import Positive, PositiveInt, TaskSection
+from sightline.config.defaults import NETWORK
 
 
 class Keypoints(TaskSection):
@@ -14,7 +15,9 @@ class Keypoints(TaskSection):
 
     spatial: ClassVar[bool] = True
     kind: Literal["keypoints"]
-    backbone: str = Field(pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="a network's name")
+    backbone: str = Field(
+        NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="a network's name"
+    )
     backbone_stride: Literal[8, 16, 32] = Field(
         32, description="pixels per cell of the backbone's map that is used; its layers behind are left out"
     )

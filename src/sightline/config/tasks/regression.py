@@ -14,5 +14,5 @@ class Regression(Network):
     """K numbers per image, e.g. a score per emotion; learned in units of each number's standard deviation."""
 
     kind: Literal["regression"]
-    loss: Literal["mse", "mae", "huber"] = "mse"
+    loss: Literal["mse", "mae", "huber"] = Field("mse", description="huber: squared up to delta, linear above")
     delta: Positive = Field(1.0, description="of huber: deviations above it count linearly, in standard deviations")

@@ -45,7 +45,9 @@ class SemanticSegmentation(TaskSection):
     stride: Literal[1, 2, 4] | None = Field(
         None, description="side of the squares of pixels that a network takes as one; 2 costs a quarter of 1"
     )
-    loss: Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"] = "cross_entropy"
+    loss: Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"] = Field(
+        "cross_entropy", description="dice: overlap of each class; focal: sure pixels count little"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: each class counts the same in cross entropy, whatever its number of pixels"
     )
