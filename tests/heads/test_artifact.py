@@ -137,3 +137,20 @@ def test_a_changed_extractor_is_found_even_when_it_names_its_own_hashes(model: P
     path.write_text(path.read_text().replace('"bins": 9', '"bins": 8'))
     with pytest.raises(UserError, match="other hash"):
         load_predictor(folder)
+
+
+def test_a_head_of_the_first_versions_is_read() -> None:
+    """Its file names the class by the module that it was in."""
+    import io
+    import zipfile
+
+    from sightline.training.heads import skops_file
+    from sightline.training.heads.dropout import FeatureDropout
+
+    made = skops_file.dump(FeatureDropout(None, 0.5, 2, 0))
+    old = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(made)) as source, zipfile.ZipFile(old, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"sightline.training.heads.", b"sightline.heads."))
+    assert b"sightline.heads.dropout" in zipfile.ZipFile(old).read("schema.json")
+    assert type(skops_file.load(old.getvalue(), "head.skops")) is FeatureDropout

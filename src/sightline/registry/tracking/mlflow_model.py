@@ -28,9 +28,9 @@ class ImageModel(PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Load the model directory; nothing in it is unpickled."""
-        from sightline.evaluation.predictor import load_predictor
+        import sightline
 
-        self._predictor = load_predictor(Path(context.artifacts["model"]))
+        self._predictor = sightline.load(Path(context.artifacts["model"]))
 
     # The plain hint keeps MLflow from deriving a second signature; lists and single images are taken as well.
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -18,6 +18,7 @@ TRUSTED = [
     "sklearn.model_selection._split.StratifiedKFold",
 ]
 _SCHEMA = "schema.json"
+_MOVED = {b"sightline.heads.": b"sightline.training.heads."}  # names in files of the first versions
 _NUMBERED = re.compile(rb'"__id__": (\d+)|"file": "(\d+)\.')
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP file can name
 
@@ -61,10 +62,26 @@ def load(content: bytes, source: str) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops.io.loads(content, trusted=TRUSTED)
+        return skops.io.loads(_renamed(content), trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         first = first_line(error)
         raise UserError(f"{source}: is not opened for safety ({first}); restore it with dvc checkout") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         first = first_line(error)
         raise UserError(f"{source}: not a skops file ({first}); restore it with dvc checkout") from None
+
+
+def _renamed(content: bytes) -> bytes:
+    """Return a skops file with the names that its classes have today."""
+    with zipfile.ZipFile(io.BytesIO(content)) as source:
+        schema = source.read(_SCHEMA)
+        renamed = schema
+        for old, new in _MOVED.items():
+            renamed = renamed.replace(old, new)
+        if renamed == schema:
+            return content
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as target:
+            for name in source.namelist():
+                target.writestr(name, renamed if name == _SCHEMA else source.read(name))
+        return made.getvalue()
