@@ -121,7 +121,7 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
         f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
-        f"1 file(s) left alone, not named like images: {images / 'notes.txt'}",
+        f"1 file(s) ignored, without the suffix of an image: {images / 'notes.txt'}",
     ]
     assert run(model, images / "gone.png").exit_code == 3
 

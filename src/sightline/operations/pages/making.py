@@ -48,7 +48,7 @@ def make_pages(
     for name in names:
         if name not in evaluated:
             raise UserError(
-                f"{name}: not evaluated yet, so there is nothing to report; run `dvc repro evaluate@{name}`"
+                f"{name}: not evaluated yet; run `dvc repro evaluate@{name}`"
             )
     known = {} if anew else _known(root)
     digests = {sources.name: sources.digest() for sources in models}
