@@ -409,7 +409,10 @@ STOPS: dict[str, tuple[Spoil, str]] = {
         _set("categories", 0, id="x"),
         r"categories: entry 0: needs a whole number id and a name, got 'x' and 'dog'",
     ),
-    "image id twice": (_set("images", 1, id=1), r"images: entry 1: id 1: occurs twice; give each image a different one"),
+    "image id twice": (
+        _set("images", 1, id=1),
+        r"images: entry 1: id 1: occurs twice; give each image a different one",
+    ),
     "image leaves": (
         _set("images", 1, file_name="../x.png"),
         r"images: entry 1: file_name '../x.png': leaves the folder",

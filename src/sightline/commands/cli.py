@@ -126,7 +126,10 @@ def tune(
     elif dry_run:
         print(f"{file}: not changed, because of --dry-run")
     elif not yes and not sys.stdin.isatty():
-        print(f"{file}: not changed, as there is no terminal to ask for confirmation; `sightline tune {name} --yes` writes it")
+        print(
+            f"{file}: not changed, as there is no terminal to ask for confirmation; `sightline tune {name} "
+            f"--yes` writes it"
+        )
     elif yes or typer.confirm(f"write into {file}?"):
         write_changes(file, name, changes)
         print(f"{file}: models.{name}: wrote {', '.join(changes)}")
@@ -161,7 +164,9 @@ def table(
     ] = None,
     splits: Annotated[int, typer.Option(min=1, help="random splits to measure on")] = 3,
     kinds: Annotated[str, typer.Option(help="classifiers, separated by commas")] = "linear_svm,logistic",
-    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="share of features dropped, compared with dropping none")] = 0.5,
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.95, help="share of features dropped, compared with dropping none")
+    ] = 0.5,
 ) -> None:
     """Compare classifiers on every layer of embedded features: a study on its own splits, which registers nothing."""
     from rich.console import Console

@@ -11,8 +11,12 @@ import typer
 def dream(
     network: Annotated[str, typer.Argument(help="a model's name or folder, torchvision:NAME or timm:NAME")],
     image: Annotated[Path | None, typer.Argument(help="the picture to start from; default: noise")] = None,
-    weights: Annotated[str, typer.Option(help="weights of a library network: a file, pretrained or random")] = "pretrained",
-    layer: Annotated[str | None, typer.Option(help="a layer, as `sightline summary` names it; default: a deep one")] = None,
+    weights: Annotated[
+        str, typer.Option(help="weights of a library network: a file, pretrained or random")
+    ] = "pretrained",
+    layer: Annotated[
+        str | None, typer.Option(help="a layer, as `sightline summary` names it; default: a deep one")
+    ] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="channel of the layer; default: all")] = None,
     wanted: Annotated[str | None, typer.Option("--class", help="a class instead of a layer, by name or number")] = None,
     to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/dream"),

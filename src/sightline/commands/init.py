@@ -16,9 +16,7 @@ from sightline.system.errors import UserError
 
 def init(
     folder: Annotated[Path, typer.Argument(help="the project's folder, created if it is missing")] = Path(),
-    update: Annotated[
-        bool, typer.Option("--update", help="update the pipeline files of an existing project")
-    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="update the pipeline files of an existing project")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="with --update: replace changed files without asking")] = False,
 ) -> None:
     """Make a project: params.yaml, dvc.yaml and its stages, a Makefile, folders for data. Nothing is overwritten."""

@@ -9,9 +9,7 @@ import typer
 
 
 def report(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="models and heads; default: all that are evaluated")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="models and heads; default: all that are evaluated")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="also write pages whose sources have not changed")] = False,
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     comment: Annotated[

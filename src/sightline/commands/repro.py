@@ -14,7 +14,8 @@ from sightline.system.errors import UserError
 
 def repro(
     jobs: Annotated[
-        int, typer.Option(min=1, max=8, help="stages to run at the same time; set `trainer.threads` of the models to suit")
+        int,
+        typer.Option(min=1, max=8, help="stages to run at the same time; set `trainer.threads` of the models to suit"),
     ] = 2,
 ) -> None:
     """Run what has changed, independent stages side by side; `dvc repro` runs one after the other."""

@@ -9,7 +9,10 @@ import typer
 
 from sightline.system.errors import UserError
 
-_Layers = Annotated[list[str] | None, typer.Option(help="NAME or NAME=WEIGHT, may be repeated; default: chosen by the network's structure")]
+_Layers = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME or NAME=WEIGHT, may be repeated; default: chosen by the network's structure"),
+]
 _Weight = Annotated[float | None, typer.Option(min=0, help="weight of this loss; default: see docs/style.md")]
 
 
@@ -23,19 +26,25 @@ def stylize(
     to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/stylized/picture"),
     mix: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of the style's folder, may be repeated")] = None,
     size: Annotated[int, typer.Option(min=16, max=2048, help="longer side of the result, pixels")] = 256,
-    style_size: Annotated[int | None, typer.Option(min=16, max=2048, help="longer side of the style pictures; default: the same as size")] = None,
+    style_size: Annotated[
+        int | None, typer.Option(min=16, max=2048, help="longer side of the style pictures; default: the same as size")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimizer steps")] = None,
     content_layer: _Layers = None,
     style_layer: _Layers = None,
     content_weight: _Weight = None,
     style_weight: _Weight = None,
     tv_weight: _Weight = None,
-    colours: Annotated[Literal["style", "luminance", "transfer"], typer.Option(help="where the colours come from")] = "style",
+    colours: Annotated[
+        Literal["style", "luminance", "transfer"], typer.Option(help="where the colours come from")
+    ] = "style",
     start: Annotated[Literal["content", "noise"], typer.Option(help="picture to start from")] = "content",
     optimizer: Annotated[Literal["lbfgs", "adam"], typer.Option(help="L-BFGS-B or Adam")] = "lbfgs",
     pooling: Annotated[Literal["max", "average"], typer.Option(help="pooling in the network")] = "average",
     frames: Annotated[int, typer.Option(min=0, help="keep a picture every N steps; 0: none")] = 0,
-    animation: Annotated[Literal["none", "gif", "webp"], typer.Option(help="format of the animation of the frames")] = "none",
+    animation: Annotated[
+        Literal["none", "gif", "webp"], typer.Option(help="format of the animation of the frames")
+    ] = "none",
     seed: Annotated[int, typer.Option(min=0, help="seed of the initial noise")] = 0,
 ) -> None:
     """Draw a picture in the style of others (Gatys, Ecker and Bethge): result, losses and their curve in a folder."""

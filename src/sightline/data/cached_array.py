@@ -156,7 +156,9 @@ def bound_gib() -> float:
     except ValueError:
         bound = math.nan
     if not 0 <= bound < math.inf:
-        raise UserError(f"{BOUND}: {text!r} is not a size in GiB; give a number such as 50, or 0 to delete everything unused")
+        raise UserError(
+            f"{BOUND}: {text!r} is not a size in GiB; give a number such as 50, or 0 to delete everything unused"
+        )
     return bound
 
 

@@ -76,7 +76,9 @@ def _read_file(file: Path) -> pd.DataFrame:
         raise UserError(f"evaluation.slices_file: {file}: has the columns {found}; one of them must be id or source")
     repeated = table[key][table[key].duplicated()]
     if len(repeated):
-        raise UserError(f"evaluation.slices_file: {file}: {key} {repeated.iloc[0]!r} is there twice; remove one of the lines")
+        raise UserError(
+            f"evaluation.slices_file: {file}: {key} {repeated.iloc[0]!r} is there twice; remove one of the lines"
+        )
     return table
 
 

@@ -87,7 +87,9 @@ def find_hidden_classes(labels: LabelMap, parts: _Parts) -> list[Finding]:
     hidden = [name for name in labels.classes if name not in seen] if share >= _MANY_IGNORED else []
     return [
         Finding(
-            "ignored_pixels", f"class {name}", f"is not in any mask, and {share:.0%} of all pixels have an ignored value"
+            "ignored_pixels",
+            f"class {name}",
+            f"is not in any mask, and {share:.0%} of all pixels have an ignored value",
         )
         for name in hidden
     ]
@@ -150,7 +152,8 @@ def _require_each(root: str, parts: _Parts, lost: Sequence[Finding]) -> None:
     if crowds:
         raise UserError(
             f"{root}: all {crowds} objects {where} are crowds (iscrowd), which are neither learned nor "
-            f"scored; set iscrowd to 0 for single objects, set `crowds: objects` to read crowds as single objects (CVAT marks brush masks as crowds), "
+            f"scored; set iscrowd to 0 for single objects, set `crowds: objects` to read crowds as single "
+            f"objects (CVAT marks brush masks as crowds), "
             f"or {_ALLOW}"
         )
     told = f"{root}: none of the {len(members)} images {where} has an object"

@@ -117,7 +117,13 @@ def known_parts(by: Rule, split: Split, last: Division | None, records: Sequence
 def told(split: Split, by: Rule) -> list[Finding]:
     """Return a finding where the data set keeps an older rule than the usual one."""
     if split.by is None and by == "hash":
-        return [Finding("divided_by_hash", "split", "divided by hash, as before; the shares of classes may differ between splits")]
+        return [
+            Finding(
+                "divided_by_hash",
+                "split",
+                "divided by hash, as before; the shares of classes may differ between splits",
+            )
+        ]
     return []
 
 
@@ -131,7 +137,8 @@ def require_kept(name: str, last: Division | None, new: Division) -> None:
         raise UserError(
             f"data/prepared/{name}/{FILE}: what dvc.lock names ({last.lost}) is neither in DVC's cache nor in its "
             "remote, so the previous division is unknown, and some images would change split; restore it "
-            f"with `dvc pull` from a remote that has it, or remove prepare@{name} from dvc.lock to divide the samples again"
+            f"with `dvc pull` from a remote that has it, or remove prepare@{name} from dvc.lock to divide the "
+            f"samples again"
         )
 
 

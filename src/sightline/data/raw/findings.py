@@ -105,7 +105,9 @@ KINDS: dict[Code, Kind] = {
         "class that is not in the data set",
         "correct it, or add the class to the initial data, or to `classes`",
     ),
-    "leak": Kind("sample", "same image in two splits", "keep it in one split; it is kept in the test or validation split"),
+    "leak": Kind(
+        "sample", "same image in two splits", "keep it in one split; it is kept in the test or validation split"
+    ),
     "no_mask": Kind(
         "sample",
         "image without a usable mask",
@@ -160,7 +162,9 @@ KINDS: dict[Code, Kind] = {
     "clipped": Kind("kept", "box partly outside the image, clipped", "nothing, or draw it within the image"),
     "tiny": Kind("kept", "object smaller than a pixel or two", "look at it; remove it if it is a mistake"),
     "keypoint_outside": Kind("kept", "key point outside the image, treated as absent", "nothing, or move it"),
-    "unannotated": Kind("kept", "image without annotation, kept as an image without objects", "nothing, or annotate it"),
+    "unannotated": Kind(
+        "kept", "image without annotation, kept as an image without objects", "nothing, or annotate it"
+    ),
     "wrong_suffix": Kind("kept", "suffix does not match the format", "rename the file"),
     "rotated": Kind("kept", "stored rotated, decoded upright", "nothing; boxes and masks must fit the upright image"),
     "transparent": Kind(
@@ -174,9 +178,7 @@ KINDS: dict[Code, Kind] = {
         "16-bit images of different ranges",
         "convert all to 8 bits on the same scale if brightness matters",
     ),
-    "later_pages": Kind(
-        "kept", "several pages or frames, only the first is used", "save the others as separate files"
-    ),
+    "later_pages": Kind("kept", "several pages or frames, only the first is used", "save the others as separate files"),
     "duplicate": Kind("kept", "same image twice in one split", "remove a copy, because it counts twice"),
     "near_duplicate": Kind(
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
@@ -200,7 +202,8 @@ KINDS: dict[Code, Kind] = {
     "divided_by_hash": Kind(
         "kept",
         "divided by an older rule",
-        "nothing, or write `by: stratified` into its `split` to divide again by classes (`by: hash` silences this finding)",
+        "nothing, or write `by: stratified` into its `split` to divide again by classes (`by: hash` "
+        "silences this finding)",
     ),
     "empty_class": Kind(
         "kept",
@@ -215,7 +218,9 @@ KINDS: dict[Code, Kind] = {
     ),
     "table": Kind("kept", "how the table was read", "nothing, or change the table if this is wrong"),
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
-    "class_without_train": Kind("kept", "class without training samples", "add some, because the class cannot be learned"),
+    "class_without_train": Kind(
+        "kept", "class without training samples", "add some, because the class cannot be learned"
+    ),
     "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test contain some"),
     "empty_split": Kind(
         "kept", "split without an object, so it cannot evaluate a model", "annotate more images, or change the division"

@@ -53,7 +53,8 @@ def activations_picture(
     figure.suptitle(f"{name}: what each layer computes from an image", fontsize=11)
     tell_checks(figure, checks)
     caption = (
-        "Each row shows the strongest activation maps of one layer for one image, from the finest layer to the coarsest."
+        "Each row shows the strongest activation maps of one layer for one image, from the finest "
+        "layer to the coarsest."
     )
     return Picture("activations", title, caption, "Yosinski et al. 2015", checks, figure)
 

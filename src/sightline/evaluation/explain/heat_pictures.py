@@ -184,7 +184,8 @@ def _words(method: HeatMethod, subject: Subject) -> tuple[str, str, str]:
         case "occlusion":
             return (
                 "Occlusion",
-                "Bright areas are those where a grey square, a fifth of the image wide, makes the network less confident.",
+                "Bright areas are those where a grey square, a fifth of the image wide, makes the network less "
+                "confident.",
                 "Zeiler and Fergus 2014",
             )
         case "integrated_gradients":

@@ -155,7 +155,8 @@ def patches_picture(
     figure.suptitle(f"{name}: what excites single channels most (a row per channel, {len(pixels)} test images)")
     tell_checks(figure, checks)
     caption = (
-        "Each row shows the parts of test images to which one channel responds most: what they share is what it detects."
+        "Each row shows the parts of test images to which one channel responds most: what they "
+        "share is what it detects."
     )
     return Picture("patches", "Most exciting patches", caption, "Zeiler and Fergus 2014", checks, figure)
 
@@ -163,7 +164,10 @@ def patches_picture(
 def _checks(answers: Mapping[str, Responses], of_random: Mapping[str, Responses]) -> tuple[Check, ...]:
     value, random = (float(np.mean([_choosiness(one) for one in own.values()])) for own in (answers, of_random))
     told = f"the channels respond to their best patches {value:.1f} times as strongly as to an average image (random "
-    told += f"weights {random:.1f} times): training has made them {'more selective' if value > random else 'NOT more selective'}."
+    told += (
+        f"weights {random:.1f} times): training has made them "
+        f"{'more selective' if value > random else 'NOT more selective'}."
+    )
     return (Check("choosiness", value, random, value > random, told),)
 
 

@@ -106,7 +106,9 @@ def visualisation_picture(
         rows.append(("output classes", made, [names[k] for k in classes]))
         checks.append(_recognition(task, classes, made))
     figure = _draw(name, rows, checks)
-    caption = "Each square is optimised from noise so that one channel, or one class, responds to it as strongly as possible."
+    caption = (
+        "Each square is optimised from noise so that one channel, or one class, responds to it as strongly as possible."
+    )
     return Picture("visualisation", "Feature visualisation", caption, "Olah et al. 2017", tuple(checks), figure)
 
 

@@ -88,7 +88,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("images", " · ".join(f"{samples[split]:,} {split}" for split in SPLITS)),
         ("format", card["format"]),
-        ("width × height", f"{sides[0]} by {sides[1]} pixels, {channels}"),
+        ("image size", f"{sides[0]} by {sides[1]} pixels, {channels}"),
         ("rejected", bad),
         *values,
     ]

@@ -108,7 +108,10 @@ def _tests(entry: Entry) -> list[str]:
     count = entry.promotions_on_test_set
     if count < 2:
         return []
-    return [f"The same test images decided {count} earlier promotions: the more often they decide, the more optimistic their scores become."]
+    return [
+        f"The same test images decided {count} earlier promotions: the more often they decide, the more "
+        f"optimistic their scores become."
+    ]
 
 
 def _sentence(text: str) -> str:

@@ -32,9 +32,7 @@ class Monitoring:
             buckets=_LATENCIES,
             registry=registry,
         )
-        self._batches = Histogram(
-            "sightline_batch_images", "Images per batch", buckets=_BATCHES, registry=registry
-        )
+        self._batches = Histogram("sightline_batch_images", "Images per batch", buckets=_BATCHES, registry=registry)
         queue = Gauge("sightline_queue_images", "Images waiting for a prediction", registry=registry)
         queue.set_function(waiting)
         self._model = Info("sightline_model", "The model being served", registry=registry)

@@ -87,7 +87,9 @@ class AnnotatedSource(FolderSource):
         if size is None:
             return Sample(entry.path, image, split=entry.split), []  # the checks of images say what is wrong
         if entry.size not in (None, size):
-            raise Unreadable(entry.path, f"annotated as {_told(entry.size)}, but the image is {_told(size)}", "size_differs")
+            raise Unreadable(
+                entry.path, f"annotated as {_told(entry.size)}, but the image is {_told(size)}", "size_differs"
+            )
         annotations = self.annotations(entry, size)
         sample, findings = assemble(
             entry.path,

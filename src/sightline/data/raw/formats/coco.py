@@ -73,7 +73,11 @@ def _read_images(
         told, name = f"{root / file}: images: entry {number}", image.get("file_name")
         own, (height, width) = identity(image.get("id")), (whole(image.get(side)) for side in ("height", "width"))
         if own is None or own in by_id:
-            problem = "is not a number or a name; correct it" if own is None else "occurs twice; give each image a different one"
+            problem = (
+                "is not a number or a name; correct it"
+                if own is None
+                else "occurs twice; give each image a different one"
+            )
             mistakes.append(f"{told}: id {image.get('id')!r}: {problem}")
             continue
         listing = listed.add(folder, split, name, (height, width) if height and width else None)

@@ -89,7 +89,9 @@ class Categories:
         names = [name for _, name in kept]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
-            raise UserError(f"{self._last}: categories: name {repeated!r} occurs twice; give each class a different one")
+            raise UserError(
+                f"{self._last}: categories: name {repeated!r} occurs twice; give each class a different one"
+            )
         findings = [
             Finding("unused_class", f"class {name}", f"no annotation has its category_id {number}")
             for number, name in ordered

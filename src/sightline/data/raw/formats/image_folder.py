@@ -46,9 +46,7 @@ def open_image_folder(root: Path, chosen: Sequence[str] | None = None) -> FileSo
         f"{part}/{name}" if part else name: name_of(name) for part in parts for name in visible_folders(root / part)
     }
     if not folders:
-        raise UserError(
-            f"{root}: no class folders{_loose(root)}; put the images of each class into a separate folder"
-        )
+        raise UserError(f"{root}: no class folders{_loose(root)}; put the images of each class into a separate folder")
     images, ignored = _images(root, parts, folders)
     if not images:
         names = sorted(set(folders.values()))

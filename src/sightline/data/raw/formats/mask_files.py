@@ -79,4 +79,7 @@ def smoothed(values: NDArray[np.uint32]) -> str | None:
     odd = sum(2 * inside[value] >= count for value, count in zip(present[ringed], counts[ringed], strict=True))
     if odd < _FEWEST or odd <= _RINGED * len(present):
         return None
-    return f"{odd} of its {len(present)} values are between those of their neighbours, as if the mask was resized with interpolation"
+    return (
+        f"{odd} of its {len(present)} values are between those of their neighbours, as if the mask "
+        f"was resized with interpolation"
+    )

@@ -76,7 +76,9 @@ def _listed(root: Path, image_folder: str, mask_folder: str, suffix: str) -> tup
     ours, theirs = PurePosixPath(image_folder), PurePosixPath(mask_folder)
     if ours == theirs:
         if not suffix:
-            raise UserError(f"{root}: images and masks are in the same folder; set `mask_suffix`, e.g. _mask, to distinguish them")
+            raise UserError(
+                f"{root}: images and masks are in the same folder; set `mask_suffix`, e.g. _mask, to distinguish them"
+            )
         masks = [path for path in masks if without_suffix(path).endswith(suffix)]
         return sorted(set(images) - set(masks)), masks
     if theirs.is_relative_to(ours):

@@ -107,7 +107,8 @@ def _require_place(root: Path, images: Collection[str], pairing: Pairing) -> Non
         folder = PurePosixPath(astray[0]).parent.as_posix()
         raise UserError(
             f"{root}: {len(astray)} text files, {astray[0]} first, have the names of images, but are not where "
-            f"labels are expected; move what is in {folder}/ into a folder `labels` with the same folders in it as `images` has"
+            f"labels are expected; move what is in {folder}/ into a folder `labels` with the same folders in it "
+            f"as `images` has"
         )
 
 

@@ -56,7 +56,9 @@ def read_row(
             return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {told}")
         return Annotation(place, label, _box(values), points=_points(values[_BOX:], points.numbers), relative=True)
     if count == _BOX + 1:
-        return BrokenRow("broken_line", f"{place}: 6 values, expected 5: ground-truth boxes have no confidence and no angle")
+        return BrokenRow(
+            "broken_line", f"{place}: 6 values, expected 5: ground-truth boxes have no confidence and no angle"
+        )
     if count < _BOX or count % 2:
         hint = "; name key points by kpt_shape in data.yaml" if count > _BOX and (count - _BOX) % 3 == 0 else ""
         return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {_FORMS}{hint}")
