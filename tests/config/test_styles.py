@@ -43,7 +43,7 @@ def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
         ({"content_weight": 0.0, "style_weight": 0.0}, "both 0; nothing is left to draw"),
         ({"animation": "gif"}, "animation: gif: needs frames_every greater than 0"),
         ({"architecture": None}, "architecture: missing, as weights is squeezenet.pth"),
-        ({"weights": {"model": "cnn"}}, "a model has its own; leave it out"),
+        ({"weights": {"model": "cnn"}}, "defined by the model; leave it out"),
         ({"size": 8}, "8 is not allowed, must be greater than or equal to 16"),
     ],
 )
