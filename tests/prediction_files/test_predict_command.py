@@ -158,7 +158,7 @@ def test_what_cannot_be_is_told_in_a_line(model: Path, images: Path, tmp_path: P
         ((model, images / "deep" / "nothing*"), None),
         ((model, tmp_path, "--to", "table"), "no images there"),
         (("nowhere", images), "nowhere: no model there"),
-        ((model, images, "--to", "pictures"), "--to pictures: writes a folder; name it with --out"),
+        ((model, images, "--to", "pictures"), "--to pictures: writes a folder; give one with --out"),
         ((model, images, "--to", "coco", "--out", images), "is there already and not empty"),
         ((model, images, "--to", "coco", "--out", tmp_path / "coco"), "finds no boxes, masks or key points"),
         ((model, images, "--engine", "onnx", "--device", "cuda"), "engine onnx runs on the CPU, not on cuda"),
