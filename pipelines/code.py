@@ -19,8 +19,8 @@ def stage(params: Params) -> None:
     require_utf8(Path(dataset.root) for dataset in params.datasets.values())
     if write_dag(Path(), params):
         raise UserError(
-            f"params.yaml: names other stages than {DAG} did, which DVC reads before anything runs; "
-            f"{DAG} is up to date now: run the same command again"
+            f"params.yaml: its stages differ from those in {DAG}, which DVC reads before anything "
+            f"runs; {DAG} is now updated: run the same command again"
         )
     written = write_stamps(Path(), params)
     print(f"code or settings changed for {', '.join(written)}" if written else "code and settings are as before")

@@ -103,7 +103,7 @@ def monitor(root: str = ".", datasets: list[str] | None = None) -> Any:
     place = Path(root).resolve()
     names = chosen(load_params(place / "params.yaml", policies=False), datasets)
     if not names:
-        return Completed(message="params.yaml has no section monitor; nothing is watched")
+        return Completed(message="params.yaml has no section monitor; no data set is monitored")
     rows, failed = [], []
     for name in names:
         state = check(name, str(place), return_state=True)
@@ -113,7 +113,7 @@ def monitor(root: str = ".", datasets: list[str] | None = None) -> Any:
             failed.append(name)
             rows.append({"dataset": name, "verdict": "not checked", "began": False, "reason": state.message or ""})
     begun = [row["dataset"] for row in rows if row["began"]]
-    told = trigger(begun) if begun else "drift begins nowhere"
+    told = trigger(begun) if begun else "no data set began to drift"
     get_run_logger().info("retraining: %s", told)
     create_table_artifact(rows, key="monitor-verdicts", description=f"Drift of each data set; retraining: {told}")
     if failed:
@@ -131,7 +131,7 @@ def chosen(params: Params, datasets: list[str] | None) -> list[str]:
     for name in datasets or []:
         if name not in params.monitor:
             near = nearest(name, params.monitor, f" ({', '.join(params.monitor) or 'it is empty'})")
-            raise UserError(f"datasets: {name!r} is not among monitor of params.yaml{near}")
+            raise UserError(f"datasets: {name!r} is not in monitor of params.yaml{near}")
     return datasets or list(params.monitor)
 
 

@@ -20,7 +20,7 @@ def stage(params: Params, name: str = "") -> None:
     """Prepare one data set of params.yaml and show what it holds."""
     if name not in params.datasets:
         known = ", ".join(params.datasets)
-        raise UserError(f"{name!r} is not among datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
+        raise UserError(f"{name!r} is not in datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
     folder = Path("data/prepared") / name
     card = prepare(name, params.datasets[name], folder, progress=True, last=_last(name, folder))
     annotations = f", {card.dropped} bad annotations too" if card.dropped else ""

@@ -103,7 +103,9 @@ def find_reasons(params: Params, root: str, batches: list[str], force: bool) -> 
     old = old_champions(ledger, list(params.registered()), params.retrain.max_age, now())
     decision = decide(batches, DvcStore(place).changed_stages(), drifting, old, force)
     record(decision, place)
-    create_table_artifact(decision_table(decision), key="retrain-decision", description="Why this run did what it did")
+    create_table_artifact(
+        decision_table(decision), key="retrain-decision", description="Why this run trained or skipped models"
+    )
     get_run_logger().info(decision.sentence())
     return decision
 

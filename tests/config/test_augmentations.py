@@ -106,7 +106,7 @@ BROKEN = {
         "[0].OneOf.transforms[0].MixUp: mixes whole batches; put it at the top of the policy",
     ),
     "what the device does": ([{"Normalize": {}}], "[0].Normalize: images stay uint8 and are normalised on the device"),
-    "functions": ([{"Lambda": {}}], "[0].Lambda: needs functions, which a file cannot hold"),
+    "functions": ([{"Lambda": {}}], "[0].Lambda: needs functions, which cannot be written in a file"),
     "colours of grey images": (
         [{"ISONoise": {}}],
         "[0].ISONoise: fails on an image of 28 x 28 x 1: This transformation expects 3-channel images",
@@ -126,12 +126,12 @@ def test_each_mistake_in_a_policy_is_one_line(tmp_path: Path, policy: Any, line:
 UNFIT = {
     "torn objects": (
         [{"RandomGridShuffle": {}}],
-        "augmentations.own.policy[0].RandomGridShuffle: does not keep boxes, masks and key points on their objects "
+        "augmentations.own.policy[0].RandomGridShuffle: does not move boxes, masks and key points with their objects "
         "(models.net, task.kind: detection)",
     ),
     "reflections": (
         [{"Blur": {}}, {"Rotate": {"border_mode": 4}}],
-        "augmentations.own.policy[1].Rotate: multiplies points where it reflects the image; set border_mode: 0",
+        "augmentations.own.policy[1].Rotate: duplicates points where it reflects the image; set border_mode: 0",
     ),
     "labels of boxes": (
         [{"MixUp": {}}],
@@ -161,7 +161,7 @@ def test_names_and_data_sets_must_fit(tmp_path: Path) -> None:
     )
     ready = {"light": {"dataset": "digits", "policy": "light"}}
     assert told(tmp_path, "light", {**CLASSIFIER, "augment": "light"}, augmentations=ready) == (
-        "augmentations.light: is the name of a ready-made policy; choose another one"
+        "augmentations.light: is the name of a ready-made policy; choose another name"
     )
     assert "is not among datasets" in told(
         tmp_path, "light", augmentations={"own": {"dataset": "digit", "policy": "light"}}

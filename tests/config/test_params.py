@@ -119,7 +119,8 @@ BROKEN = {
     "name of the inbox's own folder": (
         "datasets.quarantine",
         {"format": "digits", "root": "data/embedded"},
-        "datasets.quarantine: data/inbox/quarantine holds what was left out of the others; choose another name",
+        "datasets.quarantine: data/inbox/quarantine is used for the rejected files of other data sets; "
+        "choose another name",
     ),
     "unknown data set": (
         "models.cnn.dataset",
@@ -145,7 +146,11 @@ BROKEN = {
         1,
         "models.cnn: trainer.freeze_epochs: 1 needs trained weights, but weights is random",
     ),
-    "no models": ("models", {}, "models: empty, as heads is: nothing to evaluate and register; add a model or a head"),
+    "no models": (
+        "models",
+        {},
+        "models: empty, and so is heads: nothing to evaluate and register; add a model or a head",
+    ),
     "a list for a mapping": ("datasets", ["digits"], "datasets: ['digits'] is not allowed, must be"),
 }
 

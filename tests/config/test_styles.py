@@ -35,7 +35,7 @@ def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
     ("changes", "told"),
     [
         ({"stlye_weight": 1.0}, "styles.one.stlye_weight: unknown key (did you mean style_weight?)"),
-        ({"content": None}, "styles.one.content: missing (the picture whose content stays)"),
+        ({"content": None}, "styles.one.content: missing (the picture whose content is kept)"),
         ({"colours": "luminace"}, "'luminace' is not allowed, use one of style, luminance, transfer"),
         ({"mix": {"a.jpg": 0.0, "b.jpg": 0.0}}, "mix: all weights are 0; give one a weight above 0"),
         ({"mix": {"a.jpg": -1.0}}, "-1.0 is not allowed, must be greater than or equal to 0"),
@@ -43,7 +43,7 @@ def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
         ({"content_weight": 0.0, "style_weight": 0.0}, "both 0; nothing is left to draw"),
         ({"animation": "gif"}, "animation: gif: needs frames_every greater than 0"),
         ({"architecture": None}, "architecture: missing, as weights is squeezenet.pth"),
-        ({"weights": {"model": "cnn"}}, "a model has its own; leave it out"),
+        ({"weights": {"model": "cnn"}}, "defined by the model; leave it out"),
         ({"size": 8}, "8 is not allowed, must be greater than or equal to 16"),
     ],
 )

@@ -75,7 +75,7 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
             {"model": "cmn"},
             "'cmn' is not among models (did you mean cnn?)",
         ),
-        ("features__deep__input", {"size": 28, "channels": 1}, "input: a model has its own; leave it out"),
+        ("features__deep__input", {"size": 28, "channels": 1}, "input: defined by the model; leave it out"),
         (
             "features__deep__dataset",
             "digit",
@@ -90,7 +90,7 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
         (
             "features__deep__extractor",
             {"kind": "model", "layers": ["head"], "pyramid": [2, 1]},
-            "pyramid: [2, 1]: write each level once, the coarsest first",
+            "pyramid: [2, 1]: list each level once, the coarsest first",
         ),
         (
             "features__deep__extractor",

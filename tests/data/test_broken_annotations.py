@@ -144,7 +144,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
         "broken_line",
         IMAGE + FILE + r"bbox \['1', 2, 3, 4\] is not left.*; correct it",
     ),
-    "nothing at all": (_boxes(bbox=None), "bad_box", IMAGE + FILE + "has neither a box nor an outline nor key points"),
+    "nothing at all": (_boxes(bbox=None), "bad_box", IMAGE + FILE + "has no box, no outline and no key points"),
     "unknown class": (
         _coco(category_id=8),
         "unknown_class",
@@ -175,7 +175,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "nan polygon": (
         _coco(segmentation=[[1, 1, 9, 9, 3, float("nan")]]),
         "bad_mask",
-        IMAGE + FILE + "a polygon holds a number that is not finite",
+        IMAGE + FILE + "a polygon contains a number that is not finite",
     ),
     "run lengths of another size": (
         _coco(segmentation={"size": [40, 31], "counts": [1240]}),
@@ -240,7 +240,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "xml without image": (
         _text(write_voc, "Annotations/lost.xml", "<annotation/>"),
         "unused_file",
-        r"raw/Annotations/lost.xml: there is no image of its name; add its image",
+        r"raw/Annotations/lost.xml: there is no image with its name; add its image",
     ),
     "xml of another size": (
         _voc(_xml_object(1, 1, 9, 9), "<size><width>31</width><height>40</height></size>"),
@@ -271,7 +271,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "yolo without image": (
         _text(write_yolo, "labels/lost.txt", "0 .5 .5 .1 .1"),
         "unused_file",
-        r"raw/labels/lost.txt: there is no image of its name; add its",
+        r"raw/labels/lost.txt: there is no image with its name; add its",
     ),
     "via point": (
         _via({"name": "point", "cx": 3, "cy": 3}),
@@ -291,7 +291,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "mask values": (
         _mask(lambda root: (root / "masks/001.png").write_bytes(encode_png(_filled(77)))),
         "mask_values",
-        IMAGE + r"masks/001.png: the values 77 are no class; name them in names, or put them in ignore_index",
+        IMAGE + r"masks/001.png: the values 77 are no class; add them to names, or to ignore_index",
     ),
     "mask of another size": (
         _mask(lambda root: (root / "masks/001.png").write_bytes(encode_png(_filled(1)[:-3]))),
@@ -409,7 +409,10 @@ STOPS: dict[str, tuple[Spoil, str]] = {
         _set("categories", 0, id="x"),
         r"categories: entry 0: needs a whole number id and a name, got 'x' and 'dog'",
     ),
-    "image id twice": (_set("images", 1, id=1), r"images: entry 1: id 1: comes twice; give each image its own"),
+    "image id twice": (
+        _set("images", 1, id=1),
+        r"images: entry 1: id 1: occurs twice; give each image a different one",
+    ),
     "image leaves": (
         _set("images", 1, file_name="../x.png"),
         r"images: entry 1: file_name '../x.png': leaves the folder",
@@ -445,7 +448,7 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "no mask at all": (
         lambda root: write_masks(root).model_copy(update={"mask_suffix": "_x"}),
-        r"raw: no image has a mask of its name and '_x'; correct images, masks or mask_suffix",
+        r"raw: no image has a mask with its name and '_x'; correct images, masks or mask_suffix",
     ),
     "all masks wrong": (
         lambda root: write_masks(root).model_copy(update={"names": ["cat", "dog"]}),

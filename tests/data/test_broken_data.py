@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _images(lambda root: [_move(root / name, root / "archive" / name) for name in ("class0", "class1")]),
         r"raw: only the class 'archive', with class0/, class1/ inside; .* set `root: .*raw/archive`",
     ),
-    "one split twice": (_images(_two_valid), r"raw: train/, val/, validation/ hold the same split twice; merge them"),
+    "one split twice": (_images(_two_valid), r"raw: train/, val/, validation/ are the same split; merge them"),
     "empty image, strict": (
         _images(lambda root: (root / "class0" / "000.png").write_bytes(b""), on_bad_sample="fail"),
         r"raw/class0/000.png: has 0 bytes; copy the file again",
@@ -277,7 +277,7 @@ def test_the_script_ends_with_code_2_and_lines(tmp_path: Path) -> None:
     assert missing.stderr == "raw: no such folder; put the raw files there, or correct `root` in params.yaml\n"
     unknown = run_script(tmp_path, "cell")
     assert unknown.returncode == 2
-    assert unknown.stderr == "'cell' is not among datasets of params.yaml (did you mean cells?)\n"
+    assert unknown.stderr == "'cell' is not in datasets of params.yaml (did you mean cells?)\n"
     write_folder(tmp_path / "raw")
     done = run_script(tmp_path, "cells")
     assert (done.returncode, done.stderr) == (0, "")

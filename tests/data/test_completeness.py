@@ -92,12 +92,12 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     "coco file of other images": (_other_images, r"raw/val.json: none of its 4 images is there, .*val_008.png"),
     "yolo names": (
         _moved(write_yolo, "labels"),
-        r"raw: 11 annotation files belong to no image; the first: .*001_x.txt",
+        r"raw: 11 annotation files have no image; the first: .*001_x.txt",
     ),
     "mask names": (_moved(write_masks, "masks"), r"raw: 11 annotation files belong to no image; .*masks/001_x.png"),
     "voc names": (
         _moved(write_voc, "Annotations"),
-        r"no labelled objects|11 annotation files belong to no image; the first: .*001_x.xml",
+        r"no labelled objects|11 annotation files have no image; the first: .*001_x.xml",
     ),
     "via file of other images": (
         lambda root: write_via(root).model_copy(update={"images": "."}),

@@ -15,7 +15,7 @@ from sightline.config.datasets import Dataset
 
 FOLDERS = {"train": "a", "test": "b"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "class twice": ({"format": "digits", "classes": ["1", "1"]}, "'1' comes twice; keep one of them"),
+    "class twice": ({"format": "digits", "classes": ["1", "1"]}, "'1' occurs twice; keep one of them"),
     "no class": ({"format": "digits", "classes": []}, "at least 1 item"),
     "value twice": ({"format": "csv", "values": ["a", "a"]}, "'a' comes twice"),
     "splits differ": (

@@ -154,7 +154,7 @@ def test_the_command_writes_or_tells_why_not(digits: Path, tmp_path: Path, monke
     done = CliRunner().invoke(app, ["export", "digits", "--split", "val", "--to", "out"])
     assert (done.exit_code, done.output) == (0, f"out: {len(SplitStore(digits / 'val'))} images, 0 annotations\n")
     for arguments, told in (
-        (["digits", "--to", "out"], r"out: is not empty; name a new folder with --to"),
+        (["digits", "--to", "out"], r"out: is not empty; give a new folder with --to"),
         (["digit", "--to", "new"], r"data/prepared/digit: no prepared data set; run dvc repro prepare@digit"),
     ):
         failed = CliRunner().invoke(app, ["export", *arguments])

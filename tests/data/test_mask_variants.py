@@ -160,7 +160,7 @@ STOPS: dict[str, tuple[Callable[[UINT8, Path], None], Any, str]] = {
     "suffix forgotten": (
         lambda mask, file: _png(mask, file.with_stem(f"{file.stem}_mask")),
         ["a", "b", "c"],
-        r"no image has a mask of its name; .*`mask_suffix: '_mask'`",
+        r"no image has a mask with its name; .*`mask_suffix: '_mask'`",
     ),
     "colours": (
         _coloured,

@@ -133,7 +133,7 @@ def test_lists_of_nothing_known_are_refused(tmp_path: Path) -> None:
 def test_lists_that_are_not_followed_are_told(tmp_path: Path) -> None:
     dataset = with_lists(tmp_path / "raw", default=lines(range(12)))
     assert len(open_source(dataset)) == COUNT
-    told = "not followed: lists are called train, trainval, val and test"
+    told = "ignored: lists must be named train, trainval, val or test"
     assert findings_of(dataset, "given_split") == [("ImageSets/Main/default.txt", told)]
 
 
@@ -239,8 +239,8 @@ FILE = (
         (xml_of(1).replace("dog", "狗").encode("gbk"), "not UTF-8 text (byte"),
         (_declared("klingon").encode(), "declares the encoding 'klingon', which is unknown"),
         (_declared("base64").encode(), "declares the encoding 'base64', which is unknown"),
-        (LAUGHS.encode(), "declares entities, which are not read; export it without"),
-        (FILE.encode("utf-16"), "declares entities, which are not read; export it without"),
+        (LAUGHS.encode(), "declares entities, which are not supported; export it without them"),
+        (FILE.encode("utf-16"), "declares entities, which are not supported; export it without them"),
         (b"", "not XML: no element found"),
         (
             b"<annotations><image/></annotations>",
@@ -304,7 +304,7 @@ def test_images_that_share_a_file_are_left_out_unless_a_list_tells(tmp_path: Pat
 def test_names_that_differ_in_case_are_told(tmp_path: Path) -> None:
     dataset = _xml(lambda text: text.replace(">dog<", "> Cat <"))(tmp_path / "raw")
     assert open_source(dataset).labels.classes == ("Cat", "cat")
-    told = "differs from cat in upper and lower case only"
+    told = "differs from cat only in upper and lower case"
     assert findings_of(dataset, "similar_names") == [("class Cat", told)]
 
 

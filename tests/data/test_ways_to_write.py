@@ -167,7 +167,7 @@ def test_words_for_splits_in_a_table(tmp_path: Path) -> None:
     kept = table(tmp_path, text.replace("Split", "subset"))
     assert [entry.split for entry in kept.entries] == [None] * 4
     assert [finding.reason for finding in kept.findings] == [
-        "its column 'subset' names splits, but is kept as an attribute; call it split to follow it"
+        "its column 'subset' looks like splits, but is kept as an attribute; rename it to split to use it"
     ]
 
 
@@ -254,5 +254,5 @@ def test_what_is_found_stands_on_the_page(tmp_path: Path, out: Path) -> None:
     prepare("tiny", config(format="image_folder", root=str(root)), out)
     page = (out / "report.md").read_text()
     assert "- `zebra`: no images in it" in page
-    assert "- `class CLASS0`: differs from class0 in upper and lower case only" in page
+    assert "- `class CLASS0`: differs from class0 only in upper and lower case" in page
     assert sum(len(SplitStore(out / part)) for part in SPLITS) == 36

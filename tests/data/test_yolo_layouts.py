@@ -172,7 +172,7 @@ def test_parts_that_are_not_given_are_told(tmp_path: Path, out: Path) -> None:
     dataset = write(tmp_path / "some", f"{NAMES}val: v.txt\n", v=lines(SECOND)).model_copy(update={"split": HALF})
     card = prepare("tiny", dataset, out)
     assert card.samples["val"] == 3
-    told = "val as the data set itself defines; the fractions of split only take test out of the rest"
+    told = "val as defined by the data set; the fractions of split only take test out of the rest"
     assert card.findings["given_split"]["first"] == [{"source": "split", "reason": told}]
     dataset = _roboflow(tmp_path / "whole").model_copy(update={"split": dataset.split})
     card = prepare("tiny", config(**dataset.model_dump()), tmp_path / "out")
@@ -271,14 +271,14 @@ def test_names_are_the_text_that_is_written(tmp_path: Path) -> None:
     dataset = write(tmp_path / "blank", "names: {3: ' Cat ', 0: cat, 5: ''}\n")
     labels = open_source(dataset).labels
     assert (labels.classes, labels.source_ids) == (("cat", "Cat"), ("0", "3"))
-    assert findings_of(dataset, "similar_names") == [("class cat", "differs from Cat in upper and lower case only")]
+    assert findings_of(dataset, "similar_names") == [("class cat", "differs from Cat only in upper and lower case")]
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (b"names: [M\xfcll]", r"data.yaml: not UTF-8 text \(byte 9\); save it as UTF-8"),
-        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' comes twice; give each class its own name"),
+        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' occurs twice; give each class a different one name"),
         (
             b"names: {a: cat}",
             r"data.yaml: names: is {'a': 'cat'}, expected a list of class names or NUMBER: NAME pairs",
@@ -310,7 +310,7 @@ def test_text_files_that_no_image_uses_stop(tmp_path: Path, out: Path, place: st
         prepare("tiny", dataset, out)
     (tmp_path / "raw/labels").mkdir(exist_ok=True)
     (tmp_path / f"raw/{place}/001.txt").rename(tmp_path / "raw/labels/001.txt")
-    with pytest.raises(UserError, match=r"annotation files belong to no image; the first: .*/00\d.txt"):
+    with pytest.raises(UserError, match=r"annotation files have no image; the first: .*/00\d.txt"):
         prepare("tiny", dataset, out)
     (tmp_path / "raw/README.txt").write_text("5 lines on this 1 2 3")
     assert "README.txt" not in dict(findings_of(dataset, "unused_file"))

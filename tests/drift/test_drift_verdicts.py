@@ -50,7 +50,7 @@ def test_the_file_of_verdicts(tmp_path: Path) -> None:
 
 def test_the_reason_tells_how_many_checks_are_missing(tmp_path: Path) -> None:
     verdict, _ = record_check(tmp_path, check(1, True), 3, 2)
-    assert verdict.reason == "brightness: lower; check 1 of 3 in a row before the verdict changes"
+    assert verdict.reason == "brightness: lower; check 1 of 3 needed in a row before the verdict changes"
 
 
 @pytest.mark.parametrize("name", ["monitor.json", "monitor_checks.jsonl"])

@@ -90,7 +90,7 @@ def test_drift_begins_after_two_checks_and_triggers_once(
     assert page.count("(data:image/webp;base64,") == 3
     # once more: it drifts already, so nothing begins
     deploy_retrain()
-    assert "drift begins nowhere" in flow.monitor(str(root), return_state=True).message
+    assert "no data set began to drift" in flow.monitor(str(root), return_state=True).message
     assert scheduled() == []
     (root / ".sightline/monitor.json").unlink()
     assert "triggered retrain/retrain" in flow.monitor(str(root), return_state=True).message
@@ -108,4 +108,4 @@ def test_drift_begins_after_two_checks_and_triggers_once(
 def test_a_name_that_is_not_watched_fails_in_one_line(flow: ModuleType, made: Path) -> None:
     state = flow.monitor(str(made), ["scene"], return_state=True)
     assert state.is_failed()
-    assert "datasets: 'scene' is not among monitor of params.yaml (did you mean scenes?)" in state.message
+    assert "datasets: 'scene' is not in monitor of params.yaml (did you mean scenes?)" in state.message

@@ -86,7 +86,7 @@ def test_the_longest_unused_goes_first_and_what_is_in_use_stays(
         thin_out(tmp_path)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "c.npy", "d.npy"]
         told = capsys.readouterr().err
-        assert told.startswith(f"{tmp_path}: 1 files unused the longest removed")
+        assert told.startswith(f"{tmp_path}: 1 least recently used files removed")
         assert BOUND in told
         monkeypatch.setenv(BOUND, "0")
         thin_out(tmp_path)

@@ -47,7 +47,7 @@ def test_the_same_files_are_taken_once(site: Site) -> None:
     assert site.ingest() == []
     assert contents(site.raw) == before
     assert site.waiting() == []
-    assert site.told[-1] == "tiny: 1 images are there already, not taken again"
+    assert site.told[-1] == "tiny: 1 images are in the data set already, not added again"
 
 
 def test_bad_files_go_to_quarantine_with_the_reason(site: Site) -> None:
@@ -141,7 +141,9 @@ def test_files_in_progress_and_folders_of_no_data_set_are_left_alone(site: Site)
     site.drop("../tiny2/class0/a.png", 100)
     assert site.ingest() == []
     assert site.waiting() == [".copying/class0/a.png"]
-    assert site.told == ["data/inbox/tiny2: left alone: no data set that grows has this name (did you mean tiny?)"]
+    assert site.told == [
+        "data/inbox/tiny2: ignored: no data set that takes new files has this name (did you mean tiny?)"
+    ]
 
 
 def test_a_linked_folder_loses_its_link_alone(site: Site, tmp_path: Path) -> None:
@@ -157,7 +159,9 @@ def test_a_linked_folder_loses_its_link_alone(site: Site, tmp_path: Path) -> Non
 
 def test_a_made_data_set_takes_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, format="digits", root="data/embedded")
-    with pytest.raises(UserError, match=r"^datasets.tiny.format: digits is made, not read; it takes no new files$"):
+    with pytest.raises(
+        UserError, match=r"^datasets.tiny.format: digits is generated, not read; it does not take new files$"
+    ):
         site.ingest(["tiny"])
     with pytest.raises(UserError, match=r"datasets.tyni: no such entry"):
         site.ingest(["tyni"])

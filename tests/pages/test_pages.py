@@ -292,7 +292,7 @@ def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
     text = Parsed(page_of(root)).text()
     assert "passed deletion 0.125, random 0.500 falls" in text
     assert "failed random weights 0.750 shows <edges>" in text
-    assert "agrees yes largest difference of an output 1.25e-06" in text
+    assert "agrees yes largest difference between outputs 1.25e-06" in text
     (folder / "explanations.json").write_text('{"pictures": [{}]}')
     with pytest.raises(UserError, match=r"explanations\.json: damaged"):
         make_pages(params, root, [])

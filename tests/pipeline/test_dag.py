@@ -67,7 +67,10 @@ def test_it_is_written_where_it_is_behind(tmp_path: Path) -> None:
     ("weights", "told"),
     [
         ({"model": "flowrs"}, "models.finer.weights.model: 'flowrs' is not among models (did you mean flowers?)"),
-        ({"model": "finer"}, "models.finer.weights.model: finer <- finer: a circle; let one of them begin without"),
+        (
+            {"model": "finer"},
+            "models.finer.weights.model: finer <- finer: a cycle; start one of them from other weights",
+        ),
         ("../../models/flowers/weights.safetensors", "a model of this file is named by {model: flowers}"),
     ],
 )

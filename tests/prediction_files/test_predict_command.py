@@ -121,7 +121,7 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
         f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
-        f"1 file(s) left alone, not named like images: {images / 'notes.txt'}",
+        f"1 file(s) ignored, without the suffix of an image: {images / 'notes.txt'}",
     ]
     assert run(model, images / "gone.png").exit_code == 3
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_told_in_a_line(model: Path, images: Path, tmp_path: P
         ((model, images / "deep" / "nothing*"), None),
         ((model, tmp_path, "--to", "table"), "no images there"),
         (("nowhere", images), "nowhere: no model there"),
-        ((model, images, "--to", "pictures"), "--to pictures: writes a folder; name it with --out"),
+        ((model, images, "--to", "pictures"), "--to pictures: writes a folder; give one with --out"),
         ((model, images, "--to", "coco", "--out", images), "is there already and not empty"),
         ((model, images, "--to", "coco", "--out", tmp_path / "coco"), "finds no boxes, masks or key points"),
         ((model, images, "--engine", "onnx", "--device", "cuda"), "engine onnx runs on the CPU, not on cuda"),

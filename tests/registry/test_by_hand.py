@@ -95,7 +95,7 @@ def test_the_first_model_can_be_promoted_by_hand(project: Project) -> None:
         (["promote", "digt"], "models.digt: no such entry (did you mean digit?)"),
         (["rollback", "digt"], "models.digt: no such entry (did you mean digit?)"),
         (["promote", "digit"], "release/digit.json: no such file; run `dvc repro` to make it"),
-        (["rollback", "digit"], "digit: no earlier champion to go back to"),
+        (["rollback", "digit"], "digit: no earlier champion to roll back to"),
     ],
 )
 def test_mistakes_are_one_line(project: Project, arguments: list[str], told: str) -> None:

@@ -134,7 +134,11 @@ def test_rows_that_cannot_be_compared() -> None:
         judge(one, one.assign(id="a"))
     with pytest.raises(ValueError, match="no test samples"):
         judge(one.iloc[:0], one.iloc[:0])
-    with pytest.raises(ValueError, match=r"recall_of_z is no metric that can be resampled; there are accuracy, top5"):
+    with pytest.raises(
+        ValueError,
+        match=r"recall_of_z is not a metric that can be resampled; use one "
+        "of accuracy, top5",
+    ):
         judge(one, one, "recall_of_z")
     with pytest.raises(ValueError, match="psnr cannot be measured on these 2 test samples"):
         judge(restored([1, 2]), restored([1, np.nan]))

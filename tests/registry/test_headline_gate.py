@@ -153,9 +153,7 @@ def test_the_guard_is_asked_anew_when_it_changes(project: Project) -> None:
     assert refused["gain"] == pytest.approx(0.1)
     assert [own["value"] for own in refused["guards"]] == pytest.approx([0.95, 0.8])
     assert outcome.reason.startswith("guard: recall_of_0 0.8000 [0.7")
-    assert (
-        "below 0.9; `sightline promote digit` makes it champion all the same; although it is better" in outcome.reason
-    )
+    assert "below 0.9; `sightline promote digit` makes it champion anyway; although it is better" in outcome.reason
     shown = " ".join(table(registry_table([outcome]), 200).split())
     assert "refused: breaks a guard, recall_of_0 0.8000 [0.7" in shown
     assert "below 0.9, +0.100 [+0." in shown

@@ -26,7 +26,7 @@ def test_other_classes_are_refused_with_both_maps_and_the_way_on(project: Projec
     assert (digit.alias, digit.decision, other.decision) == ("challenger", "refuse", "promote")
     assert digit.reason == (
         "other classes: the champion's are 0, 1, 2, 3, the challenger's zero, one, two, three, four, ... (7 in all);"
-        " they cannot be compared; `sightline promote digit` puts the challenger in its place"
+        " they cannot be compared; `sightline promote digit` makes the challenger champion"
     )
     assert project.aliases() == {"champion": "1", "challenger": "2"}
     assert [outcome.decision for outcome in project.register()] == ["kept", "kept"]
@@ -69,7 +69,11 @@ def test_a_metric_that_cannot_be_resampled_is_told(project: Project) -> None:
     project.make("one", GOOD)
     project.register()
     project.make("two", BETTER, metric="beauty")
-    with pytest.raises(UserError, match=r"digit: beauty is no metric that can be resampled; there are accuracy, top5"):
+    with pytest.raises(
+        UserError,
+        match=r"digit: beauty is not a metric that can be resampled; use one "
+        "of accuracy, top5",
+    ):
         project.register()
 
 

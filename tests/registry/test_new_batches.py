@@ -128,5 +128,7 @@ def test_another_test_split_is_judged_without_new_batches(project: Project) -> N
 
     project.make("two", range(80), count=480, batches=["second"], prefix="t")
     outcome = project.register(evaluate)[0]
-    assert outcome.reason.endswith("judged on 400 of 480 test samples: those of no batch that is new to the champion")
+    assert outcome.reason.endswith(
+        "judged on 400 of 480 test samples: those without batches that are new to the champion"
+    )
     assert seen == [400]

@@ -116,7 +116,7 @@ def test_a_lost_database_is_made_again_without_a_new_decision(project: Project) 
     shutil.rmtree(project.root / "mlartifacts")
     done = run_stage(project.root)
     assert done.returncode == 0, done.stderr
-    assert "made again from DVC's cache" in done.stdout
+    assert "restored from DVC's cache" in done.stdout
     assert (project.root / "registry" / "ledger.jsonl").read_bytes() == ledger
     code = (
         "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db')\n"
@@ -300,7 +300,7 @@ def test_a_model_whose_onnx_file_differs_is_not_released(project: Project) -> No
     )
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "digit: model.onnx differs from the network it was made of: accuracy 0.5000 instead of"
+        "digit: model.onnx differs from the network it was exported from: accuracy 0.5000 instead of"
     )
     assert len(done.stderr.splitlines()) == 1
     assert released.read_bytes() == before

@@ -37,7 +37,7 @@ def test_the_worst_class_is_above_and_one_without_objects_last() -> None:
     written = [text.get_text() for text in axis.texts]
     assert written == ["AP", "objects", "0.25", "7", "0.50", "7", "0.75", "7", "-", "0"]
     told = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert told == ["AP at overlap 0.5", "AP at overlaps 0.5 to 0.95", "mean over classes 0.50"]
+    assert told == ["AP at IoU 0.5", "AP at IoU 0.5 to 0.95", "mean over classes 0.50"]
     (marks,) = [line for line in axis.lines if line.get_marker() == "D"]
     np.testing.assert_array_equal(marks.get_xdata(), [0.125, 0.25, 0.375, np.nan])
 

@@ -12,7 +12,7 @@ from sightline.registry.ledger import Ledger
 def test_nothing_speaks_for_it() -> None:
     decision = decide([], [], {}, {}, forced=False)
     assert (decision.reasons, decision.runs_stages) == ((), False)
-    assert decision.sentence() == "nothing speaks for it: only register runs"
+    assert decision.sentence() == "no reason to train: only register runs"
 
 
 def test_reasons_without_a_change_train_nothing(tmp_path: Path) -> None:

@@ -229,4 +229,4 @@ def test_what_cannot_be_served_is_told_in_one_line(
     process = command("nothing", "--host", "203.0.113.1")
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "choose another with --host or --port" in told
+    assert "choose another address with --host or --port" in told

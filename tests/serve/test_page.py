@@ -126,7 +126,7 @@ def test_a_bad_file_is_told_and_the_next_one_works(
     drop(page, b"no image", "notes.png")
     page.get_by_role("alert").filter(has_text="notes.png: not an image").wait_for()
     drop(page, encoded(photograph(), ".tif"), "scan.tif")  # browsers do not show it, the model reads it
-    page.get_by_text("40 pixels; browsers do not show this format").wait_for()
+    page.get_by_text("40 pixels; your browser cannot show this format").wait_for()
     assert page.get_by_role("alert").count() == 0
 
 

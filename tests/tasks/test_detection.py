@@ -223,7 +223,7 @@ def test_backbones_that_do_not_fit_are_refused(backbone: str, strides: list[int]
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"strides": [8, 32]}, "each stride must be twice the one before"),
+        ({"strides": [8, 32]}, "each stride must be twice the previous one"),
         ({"width": 48}, "multiple of 32"),
         ({"anchor_scale": 4.0}, "anchor_scale is for retinanet and faster_rcnn, but architecture is fcos"),
         ({"proposals": 50}, "proposals is for faster_rcnn, but architecture is fcos"),

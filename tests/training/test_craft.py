@@ -81,9 +81,13 @@ def test_ten_steps_lower_the_loss(
 @pytest.mark.parametrize(
     ("task", "changes", "told"),
     [
-        ({}, {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}}, "sgd has no momentum; use name: momentum"),
+        (
+            {},
+            {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}},
+            "sgd does not use momentum; use name: momentum",
+        ),
         ({}, {"optimizer": {"name": "hebb"}}, "optimizer.name: hebb needs task.loss: hebb"),
-        ({"loss": "perceptron"}, {}, "teaches one layer: architecture must be neuron or perceptron"),
+        ({"loss": "perceptron"}, {}, "trains a single layer: architecture must be neuron or perceptron"),
         (
             {"architecture": "perceptron", "hidden": None, "loss": "perceptron"},
             {"optimizer": {"name": "rosenblatt"}, "schedule": {"name": "cosine"}},

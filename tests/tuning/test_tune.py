@@ -88,7 +88,7 @@ finally:
         (0.01, False, False, False, None, "`sightline tune small --yes` writes", False),
         (0.01, False, False, True, True, "wrote optimizer.lr", True),
         (0.01, False, False, True, False, "made up", False),
-        (1e-7, True, False, False, None, "stays as it is", False),
+        (1e-7, True, False, False, None, "nothing to change", False),
     ],
 )
 def test_nothing_is_written_unasked(

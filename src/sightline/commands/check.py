@@ -14,7 +14,7 @@ def check(
     params: Annotated[Path, typer.Argument(help="the params file")] = Path("params.yaml"),
     full: Annotated[bool, typer.Option("--full", help="print every value that will be used, and why")] = False,
     contract: Annotated[
-        bool, typer.Option("--contract", help="try the tasks, formats and metrics of installed packages instead")
+        bool, typer.Option("--contract", help="test the tasks, formats and metrics of installed packages instead")
     ] = False,
 ) -> None:
     """Read a params file and report every error in it and every file name that DVC cannot take, training nothing."""
@@ -52,6 +52,6 @@ def _try_contract() -> None:
         promises.append(promise)
     broken = [f"{one.subject} {one.what}: {one.broken}" for one in promises if one.broken]
     if broken:
-        raise UserError([*broken, "what follows a broken promise of the same subject was not tried"])
+        raise UserError([*broken, "after a broken promise, the remaining checks of that subject were skipped"])
     if not promises:
-        print("no installed package brings a task, format or metric (docs/plugins.md)")
+        print("no installed package provides a task, format or metric (docs/plugins.md)")

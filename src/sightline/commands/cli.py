@@ -39,9 +39,9 @@ def _root() -> None:
 @app.command()
 def models(
     params: ParamsFile = Path("params.yaml"),
-    following: Annotated[bool, typer.Option("--next", help="also tell what to type next")] = False,
+    following: Annotated[bool, typer.Option("--next", help="also show the commands to type next")] = False,
 ) -> None:
-    """Show each model with its score on the test split and its place in the registry."""
+    """Show each model with its score on the test split and its status in the registry."""
     from rich.console import Console
 
     from sightline.config import load_params
@@ -56,7 +56,7 @@ def models(
     missing = [name for name in names if name not in {outcome.name for outcome in registered}]
     if missing:
         told = f"{', '.join(missing)} not registered yet" if registered else "no model is registered yet"
-        console.print(f"{told}; `make repro` makes and registers what params.yaml names", soft_wrap=True)
+        console.print(f"{told}; `make repro` trains and registers the models of params.yaml", soft_wrap=True)
     if following:
         console.print("\nNext:")
         for command, told in NEXT.items():
@@ -77,7 +77,7 @@ def promote(
 
 @app.command()
 def rollback(name: ModelName) -> None:
-    """Make the champion before the present one the champion again."""
+    """Make the previous champion the champion again."""
     from sightline.config import load_params
     from sightline.registry.registration import rollback as roll_back
 
@@ -100,8 +100,8 @@ def export(
 @app.command()
 def tune(
     name: ModelName,
-    seconds: Annotated[float, typer.Option(min=0, help="for all timings together")] = 60.0,
-    batch_size: Annotated[bool, typer.Option("--batch-size", help="also look for the fastest size of batch")] = False,
+    seconds: Annotated[float, typer.Option(min=0, help="total time for all timings")] = 60.0,
+    batch_size: Annotated[bool, typer.Option("--batch-size", help="also look for the fastest batch size")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="write without asking")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only show")] = False,
 ) -> None:
@@ -122,11 +122,14 @@ def tune(
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(findings_table(found))
     changes = {finding.setting: finding.suggested for finding in found if finding.changed}
     if not changes:
-        print(f"{file}: stays as it is")
+        print(f"{file}: nothing to change")
     elif dry_run:
-        print(f"{file}: not changed, as --dry-run was given")
+        print(f"{file}: not changed, because of --dry-run")
     elif not yes and not sys.stdin.isatty():
-        print(f"{file}: not changed, as there is no terminal to ask; `sightline tune {name} --yes` writes")
+        print(
+            f"{file}: not changed, as there is no terminal to ask for confirmation; `sightline tune {name} "
+            f"--yes` writes it"
+        )
     elif yes or typer.confirm(f"write into {file}?"):
         write_changes(file, name, changes)
         print(f"{file}: models.{name}: wrote {', '.join(changes)}")
@@ -136,11 +139,11 @@ def tune(
 def summary(
     name: Annotated[str, typer.Argument(help="a model of params.yaml, or a network: mnist_cnn, torchvision:vgg16")],
     size: Annotated[int | None, typer.Option(min=1, help="height and width of the image, pixels")] = None,
-    channels: Annotated[int | None, typer.Option(help="of the image, 1 or 3")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="that the network tells apart")] = None,
+    channels: Annotated[int | None, typer.Option(help="channels of the image, 1 or 3")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="number of classes")] = None,
     params: Annotated[Path, typer.Option(help="the params file")] = Path("params.yaml"),
 ) -> None:
-    """Show the layers of a network: shapes, windows, parameters, multiply-adds, what of the image each sees."""
+    """Show the layers of a network: shapes, windows, parameters, multiply-adds, receptive fields."""
     from rich.console import Console
 
     from sightline.commands.layer_table import find_subject, layer_table
@@ -160,8 +163,10 @@ def table(
         int | None, typer.Option(min=2, help="train images of every class, of all splits; default: 4/5 of train")
     ] = None,
     splits: Annotated[int, typer.Option(min=1, help="random splits to measure on")] = 3,
-    kinds: Annotated[str, typer.Option(help="classifiers, by commas")] = "linear_svm,logistic",
-    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="share of features left out, beside none")] = 0.5,
+    kinds: Annotated[str, typer.Option(help="classifiers, separated by commas")] = "linear_svm,logistic",
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.95, help="share of features dropped, compared with dropping none")
+    ] = 0.5,
 ) -> None:
     """Compare classifiers on every layer of embedded features: a study on its own splits, which registers nothing."""
     from rich.console import Console
@@ -205,8 +210,8 @@ for command in (
 
 NEXT = {
     "make ui": "runs, curves, pictures and versions in MLflow, http://127.0.0.1:5000",
-    "$EDITOR params.yaml && make repro": "your own images: add a data set and a model, run what is new",
-    "make retrain": "the same as a Prefect flow, as a schedule would run it",
+    "$EDITOR params.yaml && make repro": "your own images: add a data set and a model, then run the new stages",
+    "make retrain": "the same as a Prefect flow, as the schedule runs it",
 }
 
 

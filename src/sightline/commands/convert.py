@@ -24,7 +24,9 @@ def convert(
 
     folder = resolve_model(model, Path()).folder
     if holds_head(folder):
-        raise UserError(f"{model}: a head is no network (features and a scikit-learn classifier), so it has no graph")
+        raise UserError(
+            f"{model}: a head is not a network (it is features and a scikit-learn classifier), so it has no graph"
+        )
     task, card = read_model(folder)
     match to:
         case "onnx" if card.onnx_sha256:

@@ -11,21 +11,25 @@ import typer
 def dream(
     network: Annotated[str, typer.Argument(help="a model's name or folder, torchvision:NAME or timm:NAME")],
     image: Annotated[Path | None, typer.Argument(help="the picture to start from; default: noise")] = None,
-    weights: Annotated[str, typer.Option(help="of a library's network: a file, pretrained or random")] = "pretrained",
-    layer: Annotated[str | None, typer.Option(help="as `sightline summary` names it; default: a deep one")] = None,
-    channel: Annotated[int | None, typer.Option(min=0, help="of the layer; default: all")] = None,
-    wanted: Annotated[str | None, typer.Option("--class", help="a class instead, by name or number")] = None,
+    weights: Annotated[
+        str, typer.Option(help="weights of a library network: a file, pretrained or random")
+    ] = "pretrained",
+    layer: Annotated[
+        str | None, typer.Option(help="a layer, as `sightline summary` names it; default: a deep one")
+    ] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="channel of the layer; default: all")] = None,
+    wanted: Annotated[str | None, typer.Option("--class", help="a class instead of a layer, by name or number")] = None,
     to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/dream"),
     size: Annotated[int, typer.Option(min=16, max=4096, help="longer side of the result, pixels")] = 384,
-    steps: Annotated[int, typer.Option(min=1, help="per octave")] = 10,
-    octaves: Annotated[int, typer.Option(min=1, max=12, help="sizes, from small to large")] = 4,
-    octave_scale: Annotated[float, typer.Option(min=1.05, max=4, help="from one size to the next")] = 1.4,
+    steps: Annotated[int, typer.Option(min=1, help="steps per octave")] = 10,
+    octaves: Annotated[int, typer.Option(min=1, max=12, help="number of sizes, from small to large")] = 4,
+    octave_scale: Annotated[float, typer.Option(min=1.05, max=4, help="factor from one size to the next")] = 1.4,
     step_size: Annotated[float, typer.Option(min=0, help="mean change of a pixel per step, of 0..1")] = 0.01,
     jitter: Annotated[int, typer.Option(min=0, help="largest random shift before a step, pixels")] = 16,
-    frames: Annotated[int, typer.Option(min=0, help="keep a picture every so many steps; 0: none")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="of shifts and noise")] = 0,
+    frames: Annotated[int, typer.Option(min=0, help="keep a picture every N steps; 0: none")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of shifts and noise")] = 0,
 ) -> None:
-    """Let a network dream: a picture grows what a layer, a channel or a class of it answers to (DeepDream)."""
+    """Let a network dream: draw what a layer, a channel or a class responds to into a picture (DeepDream)."""
     from sightline.labs.stylize.dream import DreamSettings
     from sightline.labs.stylize.jobs import find_backbone, make_dream
     from sightline.labs.stylize.progress import progress_bar

@@ -19,7 +19,7 @@ DRIFTS = 3  # exit code of --fail
 def drift(
     dataset: Annotated[str, typer.Argument(help="a prepared data set of params.yaml")],
     recent: Annotated[
-        Path | None, typer.Option(help="folder of recent images; default: as monitor in params.yaml says")
+        Path | None, typer.Option(help="folder of recent images; default: the one in monitor of params.yaml")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="NAME or NAME@champion, whose features and predictions are compared")

@@ -11,7 +11,7 @@ import typer
 def ingest(
     datasets: Annotated[list[str] | None, typer.Argument(help="data sets of params.yaml; default: all")] = None,
     withdraw: Annotated[
-        bool, typer.Option("--withdraw", help="take out the batches that the newest refusals blame, and nothing in")
+        bool, typer.Option("--withdraw", help="only withdraw the batches that the newest refusals blame")
     ] = False,
 ) -> None:
     """Check the files in data/inbox/DATASET and add them to the data set; bad ones go to data/inbox/quarantine."""

@@ -15,10 +15,8 @@ from sightline.system.errors import UserError
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="the project's folder, made where it is missing")] = Path(),
-    update: Annotated[
-        bool, typer.Option("--update", help="renew the pipeline's files of a project that exists")
-    ] = False,
+    folder: Annotated[Path, typer.Argument(help="the project's folder, created if it is missing")] = Path(),
+    update: Annotated[bool, typer.Option("--update", help="update the pipeline files of an existing project")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="with --update: replace changed files without asking")] = False,
 ) -> None:
     """Make a project: params.yaml, dvc.yaml and its stages, a Makefile, folders for data. Nothing is overwritten."""
@@ -30,25 +28,25 @@ def init(
         return
     for name in ("dvc.yaml", "params.yaml"):
         if (folder / name).exists():
-            raise UserError(f"{folder / name}: exists already; `sightline init {folder} --update` renews a project")
+            raise UserError(f"{folder / name}: exists already; `sightline init {folder} --update` updates a project")
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file; name a folder")
+        raise UserError(f"{folder}: is a file; give a folder")
     kept = [name for name in files if (folder / name).exists()]
     # params.yaml and dvc.yaml come last: without them a folder that was left half written can be begun again.
     order = sorted(files.keys() - set(kept), key=lambda name: (name in ("dvc.yaml", "params.yaml"), name))
     for name in order:
         _write(folder / name, files[name])
     _finish(folder)
-    print(f"{folder}: wrote {len(order)} files" + (f"; kept your own {', '.join(sorted(kept))}" if kept else ""))
+    print(f"{folder}: wrote {len(order)} files" + (f"; kept your {', '.join(sorted(kept))}" if kept else ""))
     here = "" if folder == Path() else f"cd {folder}; "
-    print(f"Next: {here}put images into data/raw/images, one folder per class, look into params.yaml, then: dvc repro")
+    print(f"Next: {here}put images into data/raw/images, one folder per class, check params.yaml, then: dvc repro")
 
 
 def _update(folder: Path, files: Mapping[str, bytes], yes: bool) -> None:
     from sightline.commands.skeleton import is_theirs
 
     if not (folder / "params.yaml").is_file():
-        raise UserError(f"{folder}: no project (params.yaml is missing); `sightline init {folder}` makes one")
+        raise UserError(f"{folder}: not a project (params.yaml is missing); `sightline init {folder}` creates one")
     changed = 0
     for name, content in files.items():
         path = folder / name

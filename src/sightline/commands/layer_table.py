@@ -63,7 +63,9 @@ def find_subject(
     if name in models:
         for option, value in (("size", size), ("channels", channels)):
             if value is not None:
-                raise UserError(f"--{option}: {value}: models.{name}.input says it; leave it out, or name a network")
+                raise UserError(
+                    f"--{option}: {value}: already set by models.{name}.input; leave it out, or name a network"
+                )
         return _of_model(name, models[name], prepared / models[name].dataset, classes)
     if name not in LECTURE_NETWORKS and name.partition(":")[0] not in ("torchvision", "timm"):
         known = (*models, *LECTURE_NETWORKS)
@@ -98,7 +100,9 @@ def _of_model(name: str, model: Model, folder: Path, classes: int | None) -> Sub
 
     if (folder / "labels.json").is_file():
         if classes is not None:
-            raise UserError(f"--classes: {classes}: {folder / 'labels.json'} says it; leave it out, or name a network")
+            raise UserError(
+                f"--classes: {classes}: {folder / 'labels.json'} already defines them; leave it out, or name a network"
+            )
         labels = load_labels(folder)
     else:
         names = tuple(map(str, range(classes or 10)))
@@ -208,7 +212,7 @@ def _totals(inspection: Inspection) -> Table:
     table.add_row("parameters", f"{inspection.parameters:,}", f"{size}{unused}")
     table.add_row("trainable", f"{inspection.trainable:,}", "")
     table.add_row("mult-adds", f"{inspection.multiply_adds:,}", "for one image")
-    table.add_row("activations", decimal(inspection.activation_bytes), "that layers put out for one image")
+    table.add_row("activations", decimal(inspection.activation_bytes), "that the layers output for one image")
     return table
 
 

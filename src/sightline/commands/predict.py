@@ -19,12 +19,12 @@ def predict(
     paths: Annotated[list[str], typer.Argument(help="files, folders, patterns such as 'in/**/*.jpg'; - reads paths")],
     to: Annotated[Literal["table", "jsonl", "coco", "pictures"], typer.Option(help="what to write")] = "table",
     out: Annotated[Path | None, typer.Option(help="the file (table, jsonl), or a new folder (coco, pictures)")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="images that are predicted together")] = 32,
-    engine: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="what computes")] = "auto",
-    device: Annotated[str, typer.Option(help="of torch: cpu, cuda, cuda:1, mps")] = "cpu",
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="also folders within folders")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="images per batch")] = 32,
+    engine: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="what runs the model")] = "auto",
+    device: Annotated[str, typer.Option(help="torch device: cpu, cuda, cuda:1, mps")] = "cpu",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="also search subfolders")] = False,
     least_score: Annotated[
-        float, typer.Option(min=0, max=1, help="of objects that the table counts and pictures show")
+        float, typer.Option(min=0, max=1, help="lowest score of the objects that are counted and drawn")
     ] = 0.5,
 ) -> None:
     """Predict image files; bad ones are skipped and named at the end.
@@ -42,7 +42,7 @@ def predict(
     given = (os.fsdecode(line) for line in sys.stdin.buffer) if "-" in paths else ()
     files = find_images(paths, given, recursive)
     if not files:
-        raise UserError(f"{' '.join(paths)}: no images there; --recursive also looks into folders within folders")
+        raise UserError(f"{' '.join(paths)}: no images there; --recursive also searches subfolders")
     predictor = load_predictor(found.folder, device, engine)
     console = Console(stderr=True, highlight=False, markup=False)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -58,6 +58,6 @@ def predict(
         console.print(f"{len(finished.bad)} of {len(files)} files skipped")
     if others := left_alone(paths, recursive):
         some = ", ".join(others[:_TOLD]) + (", ..." if len(others) > _TOLD else "")
-        console.print(f"{len(others)} file(s) left alone, not named like images: {some}", soft_wrap=True)
+        console.print(f"{len(others)} file(s) ignored, without the suffix of an image: {some}", soft_wrap=True)
     if finished.exit_code:
         raise typer.Exit(finished.exit_code)

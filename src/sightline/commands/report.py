@@ -9,15 +9,13 @@ import typer
 
 
 def report(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="models and heads; all that are evaluated if left out")
-    ] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="write also pages whose sources have not changed")] = False,
+    names: Annotated[list[str] | None, typer.Argument(help="models and heads; default: all that are evaluated")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="also write pages whose sources have not changed")] = False,
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     comment: Annotated[
         Path | None, typer.Option(help="also write this file: all models as Markdown, to comment on a pull request")
     ] = None,
-    link: Annotated[str, typer.Option(help="where reports/ can be looked at, for the comment")] = "",
+    link: Annotated[str, typer.Option(help="URL of reports/, to link from the comment")] = "",
 ) -> None:
     """Write reports/NAME/index.html for evaluated models, and the overview reports/index.html."""
     from sightline.config import load_params
@@ -28,7 +26,7 @@ def report(
     params = load_params(root / "params.yaml")
     made = make_pages(params, root, last_outcomes(root), names or (), anew=anew)
     page = Path("reports", names[0], "index.html") if names and len(names) == 1 else Path("reports/index.html")
-    print(f"{page}: {f'wrote {len(made)} pages: ' + ', '.join(made) if made else 'nothing has changed'}")
+    print(f"{page}: {f'wrote {len(made)} pages: ' + ', '.join(made) if made else 'all pages are up to date'}")
     if comment is not None:
         from sightline.operations.pages.comment import comment_text
         from sightline.system.files import new_file

@@ -14,7 +14,8 @@ from sightline.system.errors import UserError
 
 def repro(
     jobs: Annotated[
-        int, typer.Option(min=1, max=8, help="stages at a time; give models as many `trainer.threads`")
+        int,
+        typer.Option(min=1, max=8, help="stages to run at the same time; set `trainer.threads` of the models to suit"),
     ] = 2,
 ) -> None:
     """Run what has changed, independent stages side by side; `dvc repro` runs one after the other."""
@@ -41,5 +42,5 @@ def repro(
     failed = [result.stage for result in results if result.outcome == "failed"]
     if failed:
         raise UserError(
-            f"{', '.join(failed)} failed, as told above; what does not need it can be run by `dvc repro -k`"
+            f"{', '.join(failed)} failed, see above; `dvc repro -k` runs the stages that do not depend on it"
         )

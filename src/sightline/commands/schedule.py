@@ -10,7 +10,7 @@ import typer
 
 def schedule(
     what: Annotated[Literal["start", "stop", "status"], typer.Argument(help="what to do")],
-    port: Annotated[int, typer.Option(min=1024, max=65535, help="of Prefect's server on 127.0.0.1")] = 4200,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="port of Prefect's server on 127.0.0.1")] = 4200,
 ) -> None:
     """Start, stop or show what prefect.yaml schedules: a Prefect server and a worker in the background."""
     from sightline.operations.retraining import schedule as programs

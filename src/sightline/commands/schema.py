@@ -10,7 +10,7 @@ import typer
 
 def schema(
     to: Annotated[
-        Path | None, typer.Option(help="the file to write, e.g. .sightline/params.schema.json; printed if left out")
+        Path | None, typer.Option(help="the file to write, e.g. .sightline/params.schema.json; default: print it")
     ] = None,
 ) -> None:
     """Print the JSON schema of params.yaml, by which editors complete keys and mark mistakes."""
@@ -24,7 +24,7 @@ def schema(
         return
     with new_file(to) as new:
         new.write_text(text, encoding="utf-8")
-    print(f"{to}: written; `# yaml-language-server: $schema={to}` as the first line of params.yaml names it to editors")
+    print(f"{to}: written; editors use it with `# yaml-language-server: $schema={to}` as the first line of params.yaml")
 
 
 def params_schema() -> dict[str, Any]:

@@ -11,17 +11,21 @@ import typer
 def serve(
     model: Annotated[str, typer.Argument(help="a model's folder or name, NAME@champion, NAME@challenger or NAME/3")],
     host: Annotated[
-        str, typer.Option(help="address to listen at; 0.0.0.0 for every one of this machine")
+        str, typer.Option(help="address to listen on; 0.0.0.0 for all addresses of this machine")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one")] = 8080,
-    max_batch: Annotated[int, typer.Option(min=1, help="images predicted together")] = 8,
-    max_wait_ms: Annotated[float, typer.Option(min=0, help="milliseconds that an image waits for others")] = 2.0,
-    max_queue: Annotated[int, typer.Option(min=1, help="images that wait; more are answered with 503")] = 512,
-    max_body_mb: Annotated[float, typer.Option(min=0.001, help="megabytes of a request")] = 32.0,
-    max_megapixels: Annotated[float, typer.Option(min=0.001, help="of an image, by its header")] = 50.0,
-    timeout: Annotated[float, typer.Option(min=0.001, help="seconds until a request is given up with 504")] = 30.0,
-    workers: Annotated[int, typer.Option(min=1, help="threads that decode and predict, each its own batches")] = 1,
-    poll: Annotated[float, typer.Option(min=0.1, help="seconds between two looks for a new champion")] = 5.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port")] = 8080,
+    max_batch: Annotated[int, typer.Option(min=1, help="most images in a batch")] = 8,
+    max_wait_ms: Annotated[
+        float, typer.Option(min=0, help="milliseconds that an image waits for others in its batch")
+    ] = 2.0,
+    max_queue: Annotated[int, typer.Option(min=1, help="most images that may wait; further ones get a 503")] = 512,
+    max_body_mb: Annotated[float, typer.Option(min=0.001, help="most megabytes in a request")] = 32.0,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, help="largest image accepted, by its header")] = 50.0,
+    timeout: Annotated[float, typer.Option(min=0.001, help="seconds until a request times out with a 504")] = 30.0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="threads that decode and predict, each with separate batches")
+    ] = 1,
+    poll: Annotated[float, typer.Option(min=0.1, help="seconds between checks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
     from sightline.operations.serve import (

@@ -9,34 +9,43 @@ import typer
 
 from sightline.system.errors import UserError
 
-_Layers = Annotated[list[str] | None, typer.Option(help="NAME or NAME=WEIGHT, may be repeated; default: by structure")]
-_Weight = Annotated[float | None, typer.Option(min=0, help="of this loss; default: see docs/style.md")]
+_Layers = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME or NAME=WEIGHT, may be repeated; default: chosen by the network's structure"),
+]
+_Weight = Annotated[float | None, typer.Option(min=0, help="weight of this loss; default: see docs/style.md")]
 
 
 def stylize(
-    content: Annotated[Path, typer.Argument(help="the picture whose content stays")],
+    content: Annotated[Path, typer.Argument(help="the picture whose content is kept")],
     style: Annotated[Path, typer.Argument(help="a picture, or a folder of pictures")],
-    weights: Annotated[str, typer.Option(help="of the network: a file, pretrained or random")] = "pretrained",
+    weights: Annotated[str, typer.Option(help="weights of the network: a file, pretrained or random")] = "pretrained",
     network: Annotated[
         str, typer.Option(help="torchvision:NAME, timm:NAME, or a model's name")
     ] = "torchvision:squeezenet1_0",
     to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/stylized/picture"),
     mix: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of the style's folder, may be repeated")] = None,
     size: Annotated[int, typer.Option(min=16, max=2048, help="longer side of the result, pixels")] = 256,
-    style_size: Annotated[int | None, typer.Option(min=16, max=2048, help="of the style; default: as size")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="of the optimizer")] = None,
+    style_size: Annotated[
+        int | None, typer.Option(min=16, max=2048, help="longer side of the style pictures; default: the same as size")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="optimizer steps")] = None,
     content_layer: _Layers = None,
     style_layer: _Layers = None,
     content_weight: _Weight = None,
     style_weight: _Weight = None,
     tv_weight: _Weight = None,
-    colours: Annotated[Literal["style", "luminance", "transfer"], typer.Option(help="whose they are")] = "style",
-    start: Annotated[Literal["content", "noise"], typer.Option(help="what is changed")] = "content",
+    colours: Annotated[
+        Literal["style", "luminance", "transfer"], typer.Option(help="where the colours come from")
+    ] = "style",
+    start: Annotated[Literal["content", "noise"], typer.Option(help="picture to start from")] = "content",
     optimizer: Annotated[Literal["lbfgs", "adam"], typer.Option(help="L-BFGS-B or Adam")] = "lbfgs",
-    pooling: Annotated[Literal["max", "average"], typer.Option(help="in the network")] = "average",
-    frames: Annotated[int, typer.Option(min=0, help="keep a picture every so many steps; 0: none")] = 0,
-    animation: Annotated[Literal["none", "gif", "webp"], typer.Option(help="of the frames")] = "none",
-    seed: Annotated[int, typer.Option(min=0, help="of the noise to start from")] = 0,
+    pooling: Annotated[Literal["max", "average"], typer.Option(help="pooling in the network")] = "average",
+    frames: Annotated[int, typer.Option(min=0, help="keep a picture every N steps; 0: none")] = 0,
+    animation: Annotated[
+        Literal["none", "gif", "webp"], typer.Option(help="format of the animation of the frames")
+    ] = "none",
+    seed: Annotated[int, typer.Option(min=0, help="seed of the initial noise")] = 0,
 ) -> None:
     """Draw a picture in the style of others (Gatys, Ecker and Bethge): result, losses and their curve in a folder."""
     from sightline.labs.stylize.jobs import make_styled
@@ -81,7 +90,7 @@ def _pairs(option: str, words: list[str] | None, default: float | None = None) -
     """NAME=WEIGHT, ... -> weights by name.
 
     Raises:
-        UserError: a weight is missing or no number from 0 on.
+        UserError: a weight is missing or is not a number of 0 or more.
     """
     if words is None:
         return None

@@ -19,7 +19,7 @@ Policy: TypeAlias = ReadyPolicy | list[Entry]
 class MixUp(Section):
     """Weighted means of two images and of their labels (Zhang et al. 2018)."""
 
-    alpha: Positive = Field(0.2, description="the weight is drawn from Beta(alpha, alpha); small ones mix little")
+    alpha: Positive = Field(0.2, description="the weight is drawn from Beta(alpha, alpha); small values mix little")
     p: Fraction = Field(0.5, description="share of the batches that are mixed")
 
 
@@ -49,9 +49,11 @@ class Augmentation(Section):
         description=f"{', '.join(READY_POLICIES)}, or a list of transforms of Albumentations with their arguments"
     )
     copies: Annotated[int, Field(ge=0, le=100)] = Field(
-        0, description="variants of every training image, made once, that training takes instead of drawing new ones"
+        0, description="variants of every training image, made once; training uses them instead of drawing new ones"
     )
-    max_lost_boxes: Fraction = Field(0.1, description="share of boxes that leave the image, above which is warned")
+    max_lost_boxes: Fraction = Field(
+        0.1, description="share of boxes that leave the image above which there is a warning"
+    )
 
 
 def mixing_of(name: MixingName) -> type[Mixing]:
@@ -88,7 +90,9 @@ def chosen_policy(augment: str, section: Augmentation | None) -> Policy:
         return section.policy
     ready = [name for name in READY_POLICIES if name == augment]
     if not ready:
-        raise UserError(f"augment: {augment!r} is none of {', '.join(READY_POLICIES)}, and no section is given for it")
+        raise UserError(
+            f"augment: {augment!r} is not one of {', '.join(READY_POLICIES)}, and augmentations has no such entry"
+        )
     return ready[0]
 
 

@@ -23,7 +23,7 @@ class TaskSection(Section):
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
 
 
-NAME_RULE = "lower-case letters, digits, - and _, as it names DVC stages, folders and registered models"
+NAME_RULE = "lower-case letters, digits, - and _, because it is used for DVC stages, folders and registered models"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description=NAME_RULE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]

@@ -17,15 +17,16 @@ class Split(Section):
     A part that the data set does not define is taken out of its `train` samples, in the ratio of the fractions.
     """
 
-    train: Fraction = Field(0.7, description="share that models learn from")
-    val: Fraction = Field(0.15, description="share that chooses the epoch and thresholds")
-    test: Fraction = Field(0.15, description="share that scores and the gate see")
+    train: Fraction = Field(0.7, description="share of images that models learn from")
+    val: Fraction = Field(0.15, description="share of images that the epoch and thresholds are chosen on")
+    test: Fraction = Field(0.15, description="share of images for scores and the gate")
     by: Literal["stratified", "hash", "order"] | None = Field(
         None,
-        description="stratified: each class has its share in each part; hash: by the image alone, whatever the others "
-        "are; order: first train, then val, test; null: stratified, but what was divided by hash before stays so",
+        description="stratified: each class has the same share in each split; hash: by the image alone, regardless of "
+        "the others; order: first train, then val, test; null: stratified, except for data sets that were "
+        "divided by hash before",
     )
-    salt: int = Field(0, description="another value gives another random division")
+    salt: int = Field(0, description="a different value gives a different random division")
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Split:
@@ -41,22 +42,24 @@ class Checks(Section):
     """Limits of the preflight checks."""
 
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = Field(  # Pillow opens no larger ones
-        50_000_000, description="larger images are refused before they are decoded"
+        50_000_000, description="larger images are rejected before they are decoded"
     )
-    min_samples_per_class: PositiveInt = Field(10, description="fewer samples of a class in all give a warning")
+    min_samples_per_class: PositiveInt = Field(10, description="a class with fewer samples in total gives a warning")
     near_duplicate_bits: Annotated[int, Field(ge=-1, le=16)] = Field(
-        4, description="perceptual hashes (64 bit) that differ in at most so many bits are near-duplicates; -1: off"
+        4,
+        description="images are near-duplicates if their 64-bit perceptual hashes differ by at most this "
+        "many bits; -1: off",
     )
 
 
 class DatasetSection(Section):
     """What every data set has, whatever its format."""
 
-    root: str = Field(min_length=1, description="folder of the raw files; data/embedded for embedded sets")
-    split: Split = Field(Split(), description="how samples are divided where the data set does not say")
-    checks: Checks = Field(Checks(), description="limits of what is refused and warned of")
+    root: str = Field(min_length=1, description="folder of the raw files; data/embedded for the built-in sets")
+    split: Split = Field(Split(), description="how samples are divided if the data set does not define splits")
+    checks: Checks = Field(Checks(), description="limits for rejections and warnings")
     on_bad_sample: Literal["fail", "quarantine"] = Field(
-        "quarantine", description="fail: stop at bad samples and annotations; quarantine: leave them out and list them"
+        "quarantine", description="fail: stop at bad samples and annotations; quarantine: reject them and list them"
     )
     classes: Annotated[list[Text], Field(min_length=1)] | None = Field(
         None, description="keep only samples, boxes or pixels of these classes, in this order"
@@ -76,5 +79,5 @@ def different(names: list[str] | None) -> list[str] | None:
     """
     repeated = next((name for name in names or [] if (names or []).count(name) > 1), None)
     if repeated is not None:
-        raise ValueError(f"{repeated!r} comes twice; keep one of them")
+        raise ValueError(f"{repeated!r} occurs twice; keep one of them")
     return names

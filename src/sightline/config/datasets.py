@@ -28,8 +28,8 @@ class CsvTable(DatasetSection):
     """A table with the column path, the targets label, labels or `values`, and optionally split and group."""
 
     format: Literal["csv"]
-    table: Text = Field("labels.csv", description="the table, relative to root; its paths are too")
-    values: list[Text] = Field([], description="columns of numbers to be predicted, for regression")
+    table: Text = Field("labels.csv", description="the table; its path and the paths in it are relative to root")
+    values: list[Text] = Field([], description="columns of numbers to predict, for regression")
 
     @field_validator("values")
     @classmethod
@@ -47,7 +47,7 @@ class Drawn(DatasetSection):
     """Images with objects or maps that other files draw on them."""
 
     allow_empty: bool = Field(
-        False, description="true: go on with annotation files that no image uses, and with splits without an object"
+        False, description="true: accept annotation files that no image uses, and splits without an object"
     )
 
 
@@ -75,7 +75,7 @@ class Coco(_Paired):
     annotations: PerSplit = Field("annotations.json", description="the JSON file, or one per split, below root")
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
     crowds: Literal["ignored", "objects"] = Field(
-        "ignored", description="objects: `iscrowd` is not believed, as CVAT marks brush masks so"
+        "ignored", description="objects: ignore `iscrowd`, because CVAT sets it for brush masks"
     )
 
 
@@ -97,12 +97,12 @@ class MaskFolder(_Paired):
     format: Literal["mask_folder"]
     images: PerSplit = Field("images", description="folder of the images, or one per split, below root")
     masks: PerSplit = Field("masks", description="folder of the masks, or one per split, below root")
-    mask_suffix: str = Field("", description="what a mask's name has after its image's, e.g. _mask")
+    mask_suffix: str = Field("", description="what follows the image's name in a mask's name, e.g. _mask")
     names: Annotated[list[Text] | dict[Text, _MaskValue | _Colour], Field(min_length=1)] = Field(
         description="names of the mask values 0, 1, 2, ..., or NAME: VALUE pairs, or NAME: COLOUR ('#ff8000')"
     )
     ignore_index: _MaskValue | _HexColour | list[_MaskValue | _HexColour] = Field(
-        255, description="mask values that are neither learnt nor scored"
+        255, description="mask values that are neither learned nor scored"
     )
 
     @model_validator(mode="after")
@@ -110,12 +110,12 @@ class MaskFolder(_Paired):
         if isinstance(self.names, list):
             different(self.names)
         elif 0 < sum(not isinstance(value, int) for value in self.names.values()) < len(self.names):
-            raise ValueError("names has numbers and colours; give each class one of the same kind")
+            raise ValueError("names mixes numbers and colours; use one kind for all classes")
         values = self.mask_values()
         if len(values) > 255:
-            raise ValueError(f"names has {len(values)} classes, at most 255 are possible")
+            raise ValueError(f"names has {len(values)} classes, at most 255 are allowed")
         if len(set(values.values())) < len(values):
-            raise ValueError("names gives two classes one value; give each its own")
+            raise ValueError("names gives two classes the same value; give each a different one")
         both = set(self._given_ignored()) & set(values.values())
         if both - (set() if self.in_colours() else {255}):  # masks of 0 and 255 need no ignore_index
             raise ValueError(f"the value {min(both)} is in names and in ignore_index; keep it in one of them")
@@ -155,7 +155,7 @@ class InstanceMasks(_Paired):
     format: Literal["instance_masks"]
     images: PerSplit = Field("PNGImages", description="folder of the images, or one per split, below root")
     masks: PerSplit = Field("PedMasks", description="folder of the masks, or one per split, below root")
-    mask_suffix: str = Field("_mask", description="what a mask's name has after its image's")
+    mask_suffix: str = Field("_mask", description="what follows the image's name in a mask's name")
     class_name: Text = Field("object", description="the class of every object")
 
 
@@ -165,8 +165,10 @@ class Via(_Paired):
     format: Literal["via"]
     annotations: PerSplit = Field("via_region_data.json", description="the JSON file, or one per split, below root")
     images: PerSplit = Field(".", description="folder of the images, or one per split, below root")
-    attribute: Text | None = Field(None, description="region attribute with the class; null: all are of one class")
-    class_name: Text = Field("object", description="the class of every region where there is no attribute")
+    attribute: Text | None = Field(
+        None, description="region attribute with the class; null: all regions have the same class"
+    )
+    class_name: Text = Field("object", description="the class of every region if there is no attribute")
 
 
 class Digits(DatasetSection):
@@ -179,19 +181,19 @@ class Scenes(DatasetSection):
     """Digits in random colours on crops of two photographs, every label known by construction."""
 
     format: Literal["scenes"]
-    count: PositiveInt = Field(800, description="images that are made")
-    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="most digits in an image")
-    seed: int = Field(0, description="another value makes other images")
+    count: PositiveInt = Field(800, description="number of images to generate")
+    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="height and width in pixels")
+    max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="largest number of digits in an image")
+    seed: int = Field(0, description="a different value gives different images")
 
 
 class Figures(DatasetSection):
     """One drawn person on a crop of a photograph, with 13 key points known by construction."""
 
     format: Literal["figures"]
-    count: PositiveInt = Field(800, description="images that are made")
-    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="pixels, both sides")
-    seed: int = Field(0, description="another value makes other images")
+    count: PositiveInt = Field(800, description="number of images to generate")
+    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="height and width in pixels")
+    seed: int = Field(0, description="a different value gives different images")
 
 
 _Table = ImageFolder | CsvTable | Idx

@@ -49,18 +49,20 @@ def missing_of_model(section: Any) -> Iterator[tuple[tuple[str, ...], tuple[Any,
     kind, trunk = task["kind"], str(task.get("backbone") or task.get("architecture") or "")
     weights = section.get("weights", "pretrained" if ":" in trunk else "random")
     if "weights" not in section:
-        why = "published for this network" if weights == "pretrained" else "nobody publishes weights for this network"
+        why = "published for this network" if weights == "pretrained" else "no published weights for this network"
         yield ("weights",), (weights, why)
     image = section.get("input", {})
     if isinstance(image, dict) and "size" not in image:
         size = _PIXELS.get(kind, 224)
-        why = "objects and regions need more of the image" if size > 224 else "what most networks were published for"
+        why = "objects and regions need more pixels" if size > 224 else "most networks were published for it"
         yield ("input", "size"), (size, "enough for a short code" if kind == "autoencoder" else why)
     if "augment" not in section:
         plain = kind == "autoencoder"
         yield (
             ("augment",),
-            ("none", "it learns the image as it is") if plain else ("light", "small moves and light; never mirrors"),
+            ("none", "the task is to reproduce the image unchanged")
+            if plain
+            else ("light", "small shifts and changes of light, no mirroring"),
         )
     if "optimizer" not in section:
         yield from _optimizer(task, "schedule" in section, weights == "random")
@@ -68,7 +70,7 @@ def missing_of_model(section: Any) -> Iterator[tuple[tuple[str, ...], tuple[Any,
 
 def _network(task: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[Any, str]]]:
     kind = task["kind"]
-    good = "small, accurate, and as fast on a CPU as any"
+    good = "small, accurate, and fast on a CPU"
     if kind in _WHOLE_IMAGES and "architecture" not in task:
         yield ("task", "architecture"), (NETWORK, good)
     elif kind in _BACKBONES and "backbone" not in task:
@@ -84,10 +86,10 @@ def _optimizer(
     task: dict[str, Any], scheduled: bool, random: bool
 ) -> Iterator[tuple[tuple[str, ...], tuple[Any, str]]]:
     if rule := _RULES.get(str(task.get("loss"))):
-        yield ("optimizer",), ({"name": rule}, "the rule of this loss")
+        yield ("optimizer",), ({"name": rule}, "the rule that belongs to this loss")
         return
     rate = 1e-3 if random else 5e-4
-    why = "a rate for random weights" if random else "a rate that keeps what the given weights know"
+    why = "a rate for random weights" if random else "a low rate that preserves the pretrained weights"
     yield ("optimizer",), ({"name": "adamw", "lr": rate, "weight_decay": 0.05}, why)
     if not scheduled:
-        yield ("schedule",), ({"name": "one_cycle"}, "up and down again once: good in few epochs")
+        yield ("schedule",), ({"name": "one_cycle"}, "rises and falls once: good results in few epochs")

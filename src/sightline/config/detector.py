@@ -13,7 +13,7 @@ from sightline.config.defaults import NETWORK
 
 def _doubling(strides: list[int]) -> list[int]:
     if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
-        raise ValueError(f"each stride must be twice the one before, got {strides}, e.g. [4, 8, 16]")
+        raise ValueError(f"each stride must be twice the previous one, got {strides}, e.g. [4, 8, 16]")
     return strides
 
 
@@ -31,15 +31,15 @@ class Detector(TaskSection):
     )
     strides: Strides = Field(
         [8, 16, 32],
-        description="input pixels per point of each map, each twice the one before; small objects need 4",
+        description="input pixels per point of each map, each twice the previous one; small objects need 4",
     )
-    width: Width = Field(64, description="channels of pyramid and heads; the papers have 256")
+    width: Width = Field(64, description="channels of pyramid and heads; 256 in the papers")
     head_convs: Annotated[int, Field(ge=1, le=4)] = Field(
-        2, description="convolutions of each head; the papers have 4, and 1 in that which proposes boxes"
+        2, description="convolutions of each head; in the papers 4, and 1 in the region proposal network"
     )
-    score_threshold: Fraction = Field(0.05, description="less sure objects are never told")
+    score_threshold: Fraction = Field(0.05, description="objects with a lower confidence are discarded")
     nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="of two objects of a class that overlap more, the surer one stays"
+        0.5, description="of two objects of a class with a larger IoU, only the more confident one is kept"
     )
     max_objects: PositiveInt = Field(100, description="per image")
 

@@ -19,21 +19,21 @@ class Evaluation(Section):
     """Intervals come from resampling the test images with replacement."""
 
     resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        2000, description="draws of the test images with replacement, for the intervals"
+        2000, description="bootstrap resamples of the test images, for the intervals"
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of the intervals")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="confidence level of the intervals")
     calibration_bins: Annotated[int, Field(ge=2, le=100)] = Field(
-        15, description="groups of equal confidence in which it is compared with accuracy"
+        15, description="number of confidence bins of the calibration error"
     )
-    batch_size: PositiveInt = Field(64, description="images predicted at once")
+    batch_size: PositiveInt = Field(64, description="images per batch")
     slices: Literal["auto"] | list[Annotated[str, Field(min_length=1)]] = Field(
-        "auto", description="columns by which the test images are divided, e.g. [photograph]; auto takes all that fit"
+        "auto", description="columns to slice the test images by, e.g. [photograph]; auto: all that are suitable"
     )
     slices_file: Annotated[str, Field(pattern=r"^[^/\\\\]+\.csv$")] | None = Field(
-        None, description="a CSV file in data/slices with a column id or source, and further ones to slice by"
+        None, description="a CSV file in data/slices with a column id or source, and other columns to slice by"
     )
     headline: dict[Name, _Metric] = Field(
-        {}, description="the metric by which a model is judged, by its name; others have that of their kind of task"
+        {}, description="headline metric by model; default: the one of the kind of task"
     )
 
     def of(self, name: str) -> Evaluation:
@@ -45,18 +45,18 @@ class Evaluation(Section):
 class Gate(Section):
     """A challenger becomes champion when the interval of its gain lies above `min_gain` and no class suffers."""
 
-    min_gain: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="in the headline metric")
+    min_gain: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="smallest gain in the headline metric")
     max_class_drop: Fraction = Field(0.05, description="largest loss of recall allowed in any class")
     min_class_samples: PositiveInt = Field(20, description="classes with fewer test samples cannot veto")
     withdraw_batches: Literal["worse", "refused"] = Field(
         "worse",
-        description="new batches are withdrawn when a model trained with them is measurably worse, or whenever it is "
-        "refused, be it that the difference is within noise",
+        description="worse: withdraw new batches when a model trained with them is measurably worse; refused: "
+        "whenever such a model is refused, even if the difference is within noise",
     )
     guards: dict[str, _Bound | dict[_Metric, _Bound]] = Field(
         {},
-        description="METRIC: what it must reach on the test split, in every model that has this metric; or "
-        "NAME: {METRIC: ...} for one model; errors such as mae must not exceed it",
+        description="METRIC: the value to reach on the test split, for every model that has this metric; "
+        "or NAME: {METRIC: ...} for one model; for errors such as mae, the largest value",
     )
 
     def guards_of(self, name: str) -> dict[str, float]:

@@ -28,17 +28,19 @@ class Explanation(Section):
 
     dataset: str = Field(description="the data set of the model")
     methods: Annotated[list[ExplainMethod], Field(min_length=1)] | None = Field(
-        None, description="null: all that the network takes"
+        None, description="null: every kind that the network supports"
     )
-    samples: Annotated[int, Field(ge=1, le=32)] = Field(8, description="images with heat maps")
+    samples: Annotated[int, Field(ge=1, le=32)] = Field(8, description="number of images with heat maps")
     images: Annotated[int, Field(ge=16, le=10_000)] = Field(
-        128, description="whose activations are looked at: patches, silent channels, the map of images"
+        128,
+        description="number of images whose activations are used: for patches, silent channels and the map of images",
     )
     layers: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="of activations, as `sightline summary` names them; null: the last of each size of map"
+        None,
+        description="layers for activations, as `sightline summary` names them; null: the last layer of each map size",
     )
-    heat_layer: str | None = Field(None, description="of grad_cam; null: the last with 7 x 7 places or more")
-    ascent_steps: PositiveInt = Field(40, description="of the images made to excite")
+    heat_layer: str | None = Field(None, description="layer for grad_cam; null: the last with a map of 7 x 7 or more")
+    ascent_steps: PositiveInt = Field(40, description="optimisation steps for the images that excite a channel")
 
 
 def find_explanation_mistakes(models: Mapping[str, Model], explanations: Mapping[str, Explanation]) -> list[str]:
@@ -47,8 +49,10 @@ def find_explanation_mistakes(models: Mapping[str, Model], explanations: Mapping
     for name, section in explanations.items():
         if name not in models:
             near = nearest(name, models, otherwise=f" ({', '.join(models)})")
-            told.append(f"explanations.{name}: not among models{near}; networks are explained, heads are not")
+            told.append(f"explanations.{name}: not among models{near}; only networks can be explained, not heads")
         elif section.dataset != models[name].dataset:
             own = models[name].dataset
-            told.append(f"explanations.{name}.dataset: {section.dataset!r}, but the model learns {own!r}; use that")
+            told.append(
+                f"explanations.{name}.dataset: {section.dataset!r}, but the model is trained on {own!r}; use that"
+            )
     return told

@@ -16,21 +16,27 @@ _Levels = Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1)
 
 class _Layers(Section):
     layers: _Names = Field(description="module names, as `sightline summary` lists them; one forward pass for all")
-    pooling: Literal["avg", "max", "flatten"] = Field("avg", description="over the places of a map, or of tokens")
-    pyramid: _Levels = Field([1], description="cells along each side of a map that are pooled apart, level by level")
+    pooling: Literal["avg", "max", "flatten"] = Field(
+        "avg", description="pooling over the positions of a map, or over tokens"
+    )
+    pyramid: _Levels = Field(
+        [1], description="cells along each side of a map that are pooled separately, level by level"
+    )
 
     @model_validator(mode="after")
     def _named_once(self) -> _Layers:
         if len(set(self.layers)) < len(self.layers):
-            raise ValueError("layers names a layer twice; once is enough")
+            raise ValueError("layers has a layer twice; remove one")
         return self
 
     @model_validator(mode="after")
     def _levels_fit(self) -> _Layers:
         if sorted(set(self.pyramid)) != self.pyramid:
-            raise ValueError(f"pyramid: {self.pyramid}: write each level once, the coarsest first, e.g. [1, 2, 3]")
+            raise ValueError(f"pyramid: {self.pyramid}: list each level once, the coarsest first, e.g. [1, 2, 3]")
         if self.pooling == "flatten" and self.pyramid != [1]:
-            raise ValueError("pyramid: flatten keeps all places as they are; leave it out, or pool by avg or max")
+            raise ValueError(
+                "pyramid: pooling: flatten keeps all positions; leave pyramid out, or set pooling to avg or max"
+            )
         return self
 
 
@@ -59,34 +65,38 @@ class GaborExtractor(Section):
     """Energy of a bank of Gabor filters, averaged over a grid (Manjunath and Ma 1996)."""
 
     kind: Literal["gabor"]
-    orientations: Annotated[int, Field(ge=1, le=32)] = Field(8, description="of the filters, in half a turn")
+    orientations: Annotated[int, Field(ge=1, le=32)] = Field(
+        8, description="orientations of the filters over 180 degrees"
+    )
     wavelengths: Annotated[list[Annotated[float, Field(ge=2)]], Field(min_length=1)] = Field(
         [4.0, 8.0], description="pixels of the input per period"
     )
-    grid: PositiveInt = Field(4, description="cells along each side in which energy is averaged")
+    grid: PositiveInt = Field(4, description="cells along each side over which energy is averaged")
 
 
 class HogExtractor(Section):
     """Histograms of oriented gradients (Dalal and Triggs 2005)."""
 
     kind: Literal["hog"]
-    cell: PositiveInt = Field(8, description="pixels of the input, both sides")
-    block: PositiveInt = Field(2, description="cells, both sides, that are normalised together")
-    bins: Annotated[int, Field(ge=2, le=36)] = Field(9, description="orientations in half a turn")
+    cell: PositiveInt = Field(8, description="side of a cell in input pixels")
+    block: PositiveInt = Field(2, description="side in cells of a block that is normalised together")
+    bins: Annotated[int, Field(ge=2, le=36)] = Field(9, description="orientations over 180 degrees")
 
 
 class VisualWordsExtractor(Section):
     """Histogram of visual words: SIFT descriptors by their nearest cluster (Csurka et al. 2004)."""
 
     kind: Literal["visual_words"]
-    words: Annotated[int, Field(ge=2)] = Field(200, description="clusters, found on the train split")
+    words: Annotated[int, Field(ge=2)] = Field(200, description="number of clusters, found on the train split")
     sampling: Literal["dense", "keypoints"] = Field(
-        "dense", description="where descriptors are taken: on a grid, or at the key points that SIFT finds"
+        "dense", description="where descriptors are computed: on a grid, or at the key points found by SIFT"
     )
     step: PositiveInt = Field(4, description="pixels between dense descriptors")
     patch: PositiveInt = Field(8, description="diameter of a dense key point, pixels")
-    weighting: Literal["tf", "tf_idf"] = Field("tf", description="tf_idf: words of many images count less")
-    descriptors: Annotated[int, Field(ge=1000)] = Field(100_000, description="drawn from train for the clusters")
+    weighting: Literal["tf", "tf_idf"] = Field("tf", description="tf_idf: words that occur in many images count less")
+    descriptors: Annotated[int, Field(ge=1000)] = Field(
+        100_000, description="number of descriptors drawn from train for clustering"
+    )
 
 
 Extractor = Annotated[
@@ -98,8 +108,8 @@ Extractor = Annotated[
 class Copies(Section):
     """Features are averaged over randomly changed copies of an image (CNNaug, Razavian et al. 2014)."""
 
-    policy: Literal["light", "medium", "heavy", "alexnet"] = Field("light", description="a ready-made one")
-    copies: Annotated[int, Field(ge=2, le=100)] = Field(5, description="changed copies of each image")
+    policy: Literal["light", "medium", "heavy", "alexnet"] = Field("light", description="a ready-made policy")
+    copies: Annotated[int, Field(ge=2, le=100)] = Field(5, description="augmented copies of each image")
 
 
 Views = Literal["one", "tencrop"] | Copies
@@ -109,15 +119,15 @@ class Features(Section):
     """What an extractor finds in every image of a data set."""
 
     dataset: str = Field(description="a key of datasets")
-    extractor: Extractor = Field(description="what finds the numbers: a model, a network, or a hand-made one")
+    extractor: Extractor = Field(description="what computes the features: a model, a network, or a hand-made extractor")
     weights: Weights | None = Field(
         None,
-        description="of kind: model, {model: NAME}; of kind: network, random, pretrained or a file in data/weights; "
-        "left out for the others",
+        description="for kind: model, {model: NAME}; for kind: network, random, pretrained or a file in data/weights; "
+        "not for the others",
     )
-    input: Input | None = Field(None, description="what the extractor sees; a model has its own")
-    normalize: list[Literal["l2", "signed_sqrt"]] = Field([], description="of each layer, in this order")
-    views: Views = Field("one", description="features are averaged over them")
+    input: Input | None = Field(None, description="input of the extractor; not for kind: model, which defines it")
+    normalize: list[Literal["l2", "signed_sqrt"]] = Field([], description="normalisations of each layer, in this order")
+    views: Views = Field("one", description="views of each image; features are averaged over them")
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Features:
@@ -127,13 +137,13 @@ class Features(Section):
                 if not isinstance(weights, OwnModel):
                     raise ValueError("weights: extractor.kind: model needs {model: NAME}")
                 if self.input is not None:
-                    raise ValueError("input: a model has its own; leave it out")
+                    raise ValueError("input: defined by the model; leave it out")
             case "network":
                 if weights is None or isinstance(weights, OwnModel):
                     raise ValueError("weights: a network needs pretrained, random, or a file in data/weights")
             case _:
                 if weights is not None:
-                    raise ValueError(f"weights: {kind} has none; leave it out")
+                    raise ValueError(f"weights: {kind} has no weights; leave it out")
         if kind != "model" and self.input is None:
             raise ValueError(f"input: {kind} needs size and channels, e.g. input: {{size: 28, channels: 1}}")
         return self

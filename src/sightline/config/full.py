@@ -43,7 +43,9 @@ def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:
     """Return why a value is what it is, for those that depend on others."""
     found: dict[_Path, str] = {}
     for name, section in (written.get("models") or {}).items():
-        found |= {("models", name, "trainer", key): "from trainer at the top" for key in written.get("trainer") or {}}
+        found |= {
+            ("models", name, "trainer", key): "from the top-level trainer" for key in written.get("trainer") or {}
+        }
         found |= {("models", name, *path): why for path, (_, why) in missing_of_model(section)}
     return found
 

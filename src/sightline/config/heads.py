@@ -18,21 +18,23 @@ class _Head(Section):
     dataset: str = Field(description="the data set of its features")
     features: str = Field(description="a key of features")
     layers: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="of those embedded; several are joined; null: all"
+        None, description="which of the embedded layers to use; several are concatenated; null: all"
     )
-    standardize: bool = Field(True, description="mean 0 and deviation 1 of each feature, of the train samples")
-    folds: Annotated[int, Field(ge=2, le=20)] = Field(5, description="of the cross-validation on train")
+    standardize: bool = Field(
+        True, description="scale each feature to mean 0 and standard deviation 1 on the train samples"
+    )
+    folds: Annotated[int, Field(ge=2, le=20)] = Field(5, description="folds of the cross-validation on train")
     choose_on: PositiveInt | None = Field(
-        None, description="train samples, drawn by class, on which settings are chosen; null: all"
+        None, description="number of train samples, stratified by class, for choosing settings; null: all"
     )
-    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the top-level seed")
 
 
 class _Dropping(_Head):
     dropout: Probability = Field(
-        0.0, description="share of features that are zero in copies of the train samples (DeCAF)"
+        0.0, description="share of features set to zero in copies of the train samples (DeCAF)"
     )
-    copies: PositiveInt = Field(5, description="copies of each train sample where dropout is not 0")
+    copies: PositiveInt = Field(5, description="copies of each train sample if dropout is not 0")
 
     @model_validator(mode="after")
     def _copies_need_dropout(self) -> _Dropping:
@@ -42,9 +44,10 @@ class _Dropping(_Head):
 
 
 class _Scoring(_Dropping):
-    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: each class counts the same")
+    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: every class has the same weight")
     calibrate: Calibration = Field(
-        "temperature", description="of probabilities, by cross-validation on train; none: softmax of the scores"
+        "temperature",
+        description="calibration of probabilities, by cross-validation on train; none: softmax of the scores",
     )
 
 
@@ -52,16 +55,17 @@ class LinearSvm(_Scoring):
     """One linear support vector machine per class (Cortes and Vapnik 1995), squared hinge loss."""
 
     kind: Literal["linear_svm"]
-    C: _Tried = Field([0.01, 0.1, 1.0], description="weights of the errors, one is chosen")
+    C: _Tried = Field([0.01, 0.1, 1.0], description="candidate weights of the errors; the best one is chosen")
 
 
 class RbfSvm(_Scoring):
     """Support vector machines with radial basis functions, one per pair of classes."""
 
     kind: Literal["rbf_svm"]
-    C: _Tried = Field([1.0, 10.0], description="weights of the errors, one is chosen")
+    C: _Tried = Field([1.0, 10.0], description="candidate weights of the errors; the best one is chosen")
     gamma: Annotated[list[Positive | Literal["scale"]], Field(min_length=1)] = Field(
-        ["scale"], description="1 / (2 width^2), one is chosen; scale: 1 / (features x variance)"
+        ["scale"],
+        description="candidates for 1 / (2 width^2); the best one is chosen; scale: 1 / (features x variance)",
     )
 
 
@@ -69,8 +73,8 @@ class Logistic(_Scoring):
     """Multinomial logistic regression with a quadratic penalty; its probabilities need no calibration."""
 
     kind: Literal["logistic"]
-    C: _Tried = Field([0.01, 0.1, 1.0], description="inverse weights of the penalty, one is chosen")
-    calibrate: Calibration = Field("none", description="of probabilities, by cross-validation on train")
+    C: _Tried = Field([0.01, 0.1, 1.0], description="candidate inverse weights of the penalty; the best one is chosen")
+    calibrate: Calibration = Field("none", description="calibration of probabilities, by cross-validation on train")
 
 
 class Perceptron(_Scoring):
@@ -83,14 +87,18 @@ class NearestCentroid(_Head):
     """The class whose mean is nearest: matching with a template per class."""
 
     kind: Literal["nearest_centroid"]
-    standardize: bool = Field(False, description="mean 0 and deviation 1 of each feature, of the train samples")
+    standardize: bool = Field(
+        False, description="scale each feature to mean 0 and standard deviation 1 on the train samples"
+    )
 
 
 class Knn(_Head):
     """The commonest class among the nearest train samples."""
 
     kind: Literal["knn"]
-    neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = Field([1, 3, 5], description="one is chosen")
+    neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+        [1, 3, 5], description="candidates; the best one is chosen"
+    )
 
 
 Head = Annotated[

@@ -26,15 +26,17 @@ _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 class Input(Section):
     """What the network sees: images are decoded upright, brought to `size`, and normalised on the device."""
 
-    size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="pixels, both sides")
+    size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="height and width in pixels")
     channels: Literal[1, 3] = Field(3, description="1: grey, 3: RGB")
     resize: Literal["letterbox", "stretch", "crop"] = Field(
-        "letterbox", description="letterbox: whole image, padded; stretch: ignore the aspect; crop: centre square"
+        "letterbox", description="letterbox: whole image, padded; stretch: ignore the aspect ratio; crop: centre square"
     )
     mean: _Channels | None = Field(
-        None, description="per channel in [0, 1]; null: that of the weights, else ImageNet's, grey 0.5"
+        None, description="per channel in [0, 1]; null: that of the weights, or ImageNet's; 0.5 for grey"
     )
-    std: _Channels | None = Field(None, description="per channel; null: that of the weights, else ImageNet's, grey 0.5")
+    std: _Channels | None = Field(
+        None, description="per channel; null: that of the weights, or ImageNet's; 0.5 for grey"
+    )
 
     @model_validator(mode="after")
     def _per_channel(self) -> Input:
@@ -50,20 +52,20 @@ class Model(Section):
     """One trained and registered model; `dataset` and `task` are enough (defaults: `sightline check --full`)."""
 
     dataset: str = Field(description="a key of datasets")
-    task: ShortTask = Field(description="what is learned: a kind, or a mapping with kind and options")
+    task: ShortTask = Field(description="what the model learns: a kind, or a mapping with kind and options")
     weights: Weights = Field("pretrained", description=MEANING)
-    input: Input = Field(Input(), description="what the network sees of an image")
+    input: Input = Field(Input(), description="input of the network")
     augment: str = Field(
         "light",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
         description=f"how training images vary: {', '.join(READY_POLICIES)}, or a key of augmentations",
     )
     optimizer: Optimizer = Field(
-        AdamW(name="adamw", lr=5e-4, weight_decay=0.05), description="how weights follow their gradients"
+        AdamW(name="adamw", lr=5e-4, weight_decay=0.05), description="how weights are updated from gradients"
     )
     schedule: Schedule = Field(Constant(name="constant"), description="how the learning rate changes over the epochs")
-    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the seed at the top of the file")
-    trainer: Trainer = Field(Trainer(), description="settings of training that differ from trainer at the top")
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the top-level seed")
+    trainer: Trainer = Field(Trainer(), description="training settings that differ from the top-level trainer")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +76,7 @@ class Model(Section):
     def _weights_fit(self) -> Model:
         trunk = self.trunk()
         if ":" not in trunk and self.weights == "pretrained":
-            raise ValueError(f"weights: pretrained is not offered for {trunk}; use random or a file")
+            raise ValueError(f"weights: pretrained is not available for {trunk}; use random or a file")
         if self.weights != "random" and getattr(self.task, "initialisation", None) is not None:
             raise ValueError(f"task.initialisation is for random weights, but weights is {self.weights}")
         if self.weights == "random":
@@ -94,11 +96,13 @@ class Model(Section):
         loss = getattr(task, "loss", None)
         needed = {"hebb": "hebb", "rosenblatt": "perceptron"}.get(self.optimizer.name)
         if needed is not None and loss != needed:
-            raise ValueError(f"optimizer.name: {self.optimizer.name} needs task.loss: {needed}, which is its rule")
+            raise ValueError(
+                f"optimizer.name: {self.optimizer.name} needs task.loss: {needed}, to which the rule belongs"
+            )
         if loss == "hebb" and not isinstance(self.optimizer, Hebb):
-            raise ValueError("task.loss: hebb falls without end; it needs optimizer.name: hebb")
+            raise ValueError("task.loss: hebb is unbounded below; it needs optimizer.name: hebb")
         if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
-            raise ValueError(f"optimizer.name: {self.optimizer.name} has no schedule; leave schedule out")
+            raise ValueError(f"optimizer.name: {self.optimizer.name} does not use a schedule; leave schedule out")
         return self
 
     def trunk(self) -> str:

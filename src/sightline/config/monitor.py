@@ -16,7 +16,7 @@ MOST_TESTS = 14
 
 
 class Monitor(Section):
-    """Recent images are compared with the validation split; off where the section is left out."""
+    """Recent images are compared with the validation split; off without this section."""
 
     recent: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="folder of recent images; null: data/inbox/DATASET, or the newest batch of the data set"
@@ -24,28 +24,30 @@ class Monitor(Section):
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(@[a-z]+|/[0-9]+)?$")] | None = Field(
         None, description="NAME (models/NAME), NAME@champion or NAME/3: whose features and predictions are compared"
     )
-    features: str | None = Field(None, description="an entry of features, instead of a model; null: made by hand")
+    features: str | None = Field(None, description="an entry of features, instead of a model; null: hand-made features")
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
-        0.01, description="chance that a check finds drift where there is none, over all its tests"
+        0.01, description="probability that a check reports drift when there is none, over all its tests"
     )
     flag_after: PositiveInt = Field(2, description="checks in a row that find drift before the data set is drifting")
-    clear_after: PositiveInt = Field(2, description="checks in a row that find none before it is not any more")
-    min_samples: Annotated[int, Field(ge=10)] = Field(50, description="with fewer recent images nothing is concluded")
+    clear_after: PositiveInt = Field(2, description="checks in a row without drift before the verdict is cleared")
+    min_samples: Annotated[int, Field(ge=10)] = Field(50, description="fewest recent images for a verdict")
     max_samples: Annotated[int, Field(ge=10, le=5000)] = Field(
-        500, description="images of either side that are looked at, drawn at random"
+        500, description="most images from each side, drawn at random"
     )
-    permutations: Annotated[int, Field(ge=99, le=1_000_000)] = Field(1999, description="of the kernel test")
+    permutations: Annotated[int, Field(ge=99, le=1_000_000)] = Field(
+        1999, description="permutations of the kernel test"
+    )
 
     @model_validator(mode="after")
     def _one_extractor(self) -> Monitor:
         if self.model is not None and self.features is not None:
-            raise ValueError("names both model and features; keep one")
+            raise ValueError("has both model and features; keep one")
         return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Monitor:
         if self.max_samples < self.min_samples:
-            raise ValueError(f"max_samples ({self.max_samples}) must not be below min_samples ({self.min_samples})")
+            raise ValueError(f"max_samples ({self.max_samples}) must not be less than min_samples ({self.min_samples})")
         needed = int(MOST_TESTS / self.alpha)
         if self.permutations < needed:
             raise ValueError(

@@ -22,18 +22,22 @@ class Network(TaskSection):
         description=f"{', '.join(LECTURE_NETWORKS)}, torchvision:NAME or timm:NAME",
     )
     activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign"] | None = Field(
-        None, description="of the project's own networks"
+        None, description="for the built-in networks"
     )
-    initialisation: Literal["xavier", "he"] | None = Field(None, description="of random weights")
-    pooling: Literal["max", "average", "sum"] | None = Field(None, description="of the project's own networks")
+    initialisation: Literal["xavier", "he"] | None = Field(None, description="initialisation of random weights")
+    pooling: Literal["max", "average", "sum"] | None = Field(None, description="for the built-in networks")
     hidden: list[PositiveInt] | None = Field(None, description="units of each hidden layer of mlp")
-    dropout: Probability | None = Field(None, description="before the last layer, or where the network has it")
-    stochastic_depth: _Rate = Field(0.0, description="share of samples that skip the last block; less before it")
+    dropout: Probability | None = Field(
+        None, description="dropout before the last layer, or where the network defines it"
+    )
+    stochastic_depth: _Rate = Field(
+        0.0, description="share of samples that skip the last block; decreasing towards the first"
+    )
 
     @model_validator(mode="after")
     def _outputs_are_classes(self) -> Network:
         if self.architecture in ("neuron", "perceptron") and not self.one_class_per_image:
-            raise ValueError(f"architecture: {self.architecture} tells classes apart; use mlp with hidden: []")
+            raise ValueError(f"architecture: {self.architecture} is a classifier; use mlp with hidden: []")
         return self
 
     def options(self) -> dict[str, Any]:

@@ -13,15 +13,15 @@ _Betas = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 _Decay = Annotated[float, Field(ge=0)]
 _LR = "learning rate: the highest that the schedule reaches"
 _EPS = "added to the denominator, so that it is never 0"
-_MOMENTUM = "share of the last step that the next one keeps"
+_MOMENTUM = "share of the previous step that is kept in the next one"
 _BETAS = "decay of the means of gradients and of their squares"
 
 
 class _Optimizer(Section):
     lr: Positive = Field(description=_LR)
-    weight_decay: _Decay = Field(0.0, description="never of biases and normalisations")
+    weight_decay: _Decay = Field(0.0, description="not applied to biases and normalisations")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="factor on the learning rate from each layer to the one before it; 1: the same for all"
+        1.0, description="factor on the learning rate from each layer to the previous one; 1: the same for all"
     )
 
 
@@ -34,7 +34,7 @@ class Sgd(_Optimizer):
     @classmethod
     def _no_momentum(cls, values: Any) -> Any:
         if isinstance(values, dict) and ("momentum" in values or "nesterov" in values):
-            raise ValueError("sgd has no momentum; use name: momentum or name: nesterov")
+            raise ValueError("sgd does not use momentum; use name: momentum or name: nesterov")
         return values
 
 
@@ -85,21 +85,21 @@ class AdamW(_Optimizer):
     lr: Positive = Field(1e-3, description=_LR)
     betas: _Betas = Field([0.9, 0.999], description=_BETAS)
     eps: Positive = Field(1e-8, description=_EPS)
-    weight_decay: _Decay = Field(0.01, description="never of biases and normalisations")
+    weight_decay: _Decay = Field(0.01, description="not applied to biases and normalisations")
 
 
 class Hebb(Section):
     """Hebb's rule with the wanted output, w += lr t x: needs `loss: hebb` and a network of one layer (Hebb 1949)."""
 
     name: Literal["hebb"]
-    lr: Positive = Field(1.0, description="share of t x that a weight moves by")
+    lr: Positive = Field(1.0, description="share of t x by which a weight moves")
 
 
 class Rosenblatt(Section):
     """Rosenblatt's rule, w += lr t x where the output is wrong: needs `loss: perceptron` and one layer (1958)."""
 
     name: Literal["rosenblatt"]
-    lr: Positive = Field(1.0, description="share of t x that a weight moves by")
+    lr: Positive = Field(1.0, description="share of t x by which a weight moves")
 
 
 Optimizer = Annotated[
@@ -128,13 +128,17 @@ class Step(_Schedule):
     """The learning rate is multiplied by `factor` at each milestone."""
 
     name: Literal["step"]
-    milestones: Annotated[list[_Share], Field(min_length=1)] = Field([0.5, 0.75], description="shares of all steps")
-    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of the rate, at each milestone")
+    milestones: Annotated[list[_Share], Field(min_length=1)] = Field(
+        [0.5, 0.75], description="milestones as shares of all steps"
+    )
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="factor on the learning rate at each milestone"
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> Step:
         if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError("milestones must ascend")
+            raise ValueError("milestones must be in ascending order")
         return self
 
 

@@ -29,16 +29,16 @@ from sightline.system.errors import nearest
 class Params(Section):
     """Every value a user may change."""
 
-    seed: int = Field(0, ge=0, description="of weights, order, augmentation and dropout")
+    seed: int = Field(0, ge=0, description="seed of weights, order, augmentation and dropout")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="where images come from, by name")
-    augmentations: dict[Name, Augmentation] = Field({}, description="policies, by name")
+    augmentations: dict[Name, Augmentation] = Field({}, description="augmentation policies, by name")
     trainer: Trainer = Field(Trainer(), description="common settings of training")
     models: dict[Name, Model] = Field({}, description="networks, by name")
-    features: dict[Name, Features] = Field({}, description="vectors of images, by name")
+    features: dict[Name, Features] = Field({}, description="feature extractors, by name")
     heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
-    styles: dict[Name, Style] = Field({}, description="pictures in the style of others, by name")
-    explanations: dict[Name, Explanation] = Field({}, description="pictures of what a model sees, by its name")
-    monitor: dict[Name, Monitor] = Field({}, description="data sets that are watched for drift, by name")
+    styles: dict[Name, Style] = Field({}, description="style transfers, by name")
+    explanations: dict[Name, Explanation] = Field({}, description="explanations of models, by model")
+    monitor: dict[Name, Monitor] = Field({}, description="data sets that are monitored for drift, by name")
     evaluation: Evaluation = Field(Evaluation(), description="how models are measured")
     gate: Gate = Field(Gate(), description="when a challenger replaces the champion")
     retrain: Retrain = Field(Retrain(), description="what the scheduled flow does")
@@ -163,11 +163,14 @@ def load_params(path: Path, policies: bool = True) -> Params:
     except ValidationError as error:
         raise ConfigError(mistakes(error, Params, inherit_trainer(values), values, str(path))) from None
     unknown = [
-        f"{path}: datasets.{name}: data/inbox/{name} holds what was left out of the others; choose another name"
+        f"{path}: datasets.{name}: data/inbox/{name} is used for the rejected files of other data sets; "
+        f"choose another name"
         for name in sorted({"quarantine"} & set(params.datasets))
     ]
     if not params.registered():
-        unknown.append(f"{path}: models: empty, as heads is: nothing to evaluate and register; add a model or a head")
+        unknown.append(
+            f"{path}: models: empty, and so is heads: nothing to evaluate and register; add a model or a head"
+        )
     unknown += [
         f"{path}: models.{name}.dataset: {model.dataset!r} is not among datasets"
         + nearest(model.dataset, params.datasets, otherwise=f" ({', '.join(params.datasets)})")

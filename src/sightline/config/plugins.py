@@ -41,7 +41,7 @@ def _load(point: EntryPoint) -> Any:
         raise ConfigError(
             [
                 f"entry point {point.name} = {point.value!r} ({point.group}) of {whose}: cannot be imported "
-                f"({type(error).__name__}: {error}); mend or uninstall that package"
+                f"({type(error).__name__}: {error}); fix or uninstall that package"
             ]
         ) from error
 
@@ -78,7 +78,7 @@ def implementation(path: str) -> Callable[..., Any]:
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ConfigError([f"{path}: cannot be imported ({error}); mend the package that names it"]) from error
+        raise ConfigError([f"{path}: cannot be imported ({error}); fix the package that refers to it"]) from error
     if not callable(found):
-        raise ConfigError([f"{path}: is no function"])
+        raise ConfigError([f"{path}: is not a function"])
     return found  # type: ignore[no-any-return]

@@ -21,7 +21,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; run in the project's folder, or name a file"]) from None
+        raise ConfigError([f"{path}: no such file; run this in the project's folder, or give a file"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as UTF-8 text: {error}"]) from None
     return parse_mapping(path, text)

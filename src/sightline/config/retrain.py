@@ -13,9 +13,9 @@ class Retrain(Section):
     """Settings of the flow `retrain`; no stage depends on them."""
 
     commit: bool = Field(False, description="commit dvc.lock, pointers and ledger on a branch retrain/<date>")
-    max_age: Positive | None = Field(None, description="days after which a champion counts as old, e.g. 30")
+    max_age: Positive | None = Field(None, description="age in days at which a champion is retrained, e.g. 30")
     remote: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="DVC remote to pull from before a run, as `dvc remote list` names it"
+        None, description="DVC remote to pull from before a run, as in `dvc remote list`"
     )
     push: bool = Field(False, description="push data and models to the DVC remote after a run")
     notify: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = Field(

@@ -44,7 +44,8 @@ def _in_circles(models: Mapping[str, Model]) -> Iterator[str]:
         while (following := before.get(chain[-1])) is not None and following not in chain:
             chain.append(following)
         if following == name:
-            yield f"models.{name}.weights.model: {' <- '.join([*chain, name])}: a circle; let one of them begin without"
+            cycle = " <- ".join([*chain, name])
+            yield f"models.{name}.weights.model: {cycle}: a cycle; start one of them from other weights"
 
 
 def _of_features(name: str, section: Features, datasets: list[str], models: list[str]) -> Iterator[str]:
@@ -57,7 +58,7 @@ def _of_features(name: str, section: Features, datasets: list[str], models: list
 
 def _of_head(name: str, section: Head, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:
     if name in models:
-        yield f"heads.{name}: there is a model of that name; choose another one"
+        yield f"heads.{name}: there is a model of the same name; choose another name"
     if section.features not in features:
         yield f"heads.{name}.features: {section.features!r} is not among features{_near(section.features, features)}"
         return

@@ -15,9 +15,9 @@ from sightline.system.errors import first_line, nearest
 
 COMPOSITIONS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
 # Classes of Albumentations that no policy may name, and why.
-_ELSEWHERE = "images stay uint8 and are normalised on the device; leave it out"
+_ELSEWHERE = "not needed, as images are normalised on the device; leave it out"
 _UNFIT = {
-    "Lambda": "needs functions, which a file cannot hold",
+    "Lambda": "needs functions, which cannot be written in a file",
     "Normalize": _ELSEWHERE,
     "ToFloat": _ELSEWHERE,
     "FromFloat": _ELSEWHERE,

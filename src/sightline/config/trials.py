@@ -69,7 +69,7 @@ def _one(path: str, name: str, arguments: dict[str, Any], given: dict[str, Any])
         and moves
         and (name in _TEARING or library.core.type_definitions.Targets.KEYPOINTS not in found._targets)
     ):
-        yield path, "does not keep boxes, masks and key points on their objects"
+        yield path, "does not move boxes, masks and key points with their objects"
         return given
     params = library.KeypointParams("xy", remove_invisible=False) if spatial else None
     try:
@@ -83,10 +83,10 @@ def _one(path: str, name: str, arguments: dict[str, Any], given: dict[str, Any])
         return given
     bends = "keypoint_remapping_method" in arguments_of(found)  # their points are moved by `data.distortions`
     if spatial and not bends and len(changed["keypoints"]) != len(_POINTS):
-        yield path, "multiplies points where it reflects the image; set border_mode: 0"
+        yield path, "duplicates points where it reflects the image; set border_mode: 0"
         return given
     image = changed["image"]
     if image.dtype != np.uint8 or image.shape[2:] != given["image"].shape[2:]:
-        yield path, f"makes {image.dtype} of {image.shape}, but images stay uint8 with as many channels"
+        yield path, f"makes {image.dtype} of {image.shape}, but images must stay uint8 with the same number of channels"
         return given
     return {**changed, "keypoints": given["keypoints"]} if spatial else changed

@@ -34,7 +34,7 @@ def find_variation_mistakes(
     told: list[str] = []
     for name, own in augmentations.items():
         if name in READY_POLICIES:
-            told.append(f"augmentations.{name}: is the name of a ready-made policy; choose another one")
+            told.append(f"augmentations.{name}: is the name of a ready-made policy; choose another name")
         if own.dataset not in datasets:
             otherwise = f" ({', '.join(datasets)})"
             near = nearest(own.dataset, datasets, otherwise)

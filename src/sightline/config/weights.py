@@ -18,12 +18,12 @@ _OLD_PATH = re.compile(r"(?:\.\./)+models/([^/]+)/weights\.safetensors")
 class OwnModel(Section):
     """The weights of another model of this file, which is trained first."""
 
-    model: Name = Field(description="its name")
+    model: Name = Field(description="name of the model")
 
 
 def _not_by_path(value: Any) -> Any:
     if isinstance(value, str) and (old := _OLD_PATH.fullmatch(value)):
-        raise ValueError(f"{value}: a model of this file is named by {{model: {old[1]}}}")
+        raise ValueError(f"{value}: to use a model of this file, write {{model: {old[1]}}}")
     return value
 
 

@@ -102,7 +102,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[WriteRow]:
         def write(index: int, row: UINT8) -> None:
             left, place = memoryview(np.ascontiguousarray(row).data).cast("B"), start + index * row_size
             if len(left) != row_size:
-                raise ValueError(f"row {index} has {len(left)} bytes, {row_size} belong there")
+                raise ValueError(f"row {index} has {len(left)} bytes, expected {row_size}")
             while left:
                 done = os.pwrite(number, left, place)
                 left, place = left[done:], place + done
@@ -144,7 +144,7 @@ def thin_out(folder: Path, needed: int = 0) -> None:
     bound = bound_gib()
     removed = _remove(folder, max(0, int(bound * _GIB) - needed))
     if removed:
-        told = f"{len(removed)} files unused the longest removed ({sum(removed) / _GIB:.2f} GiB)"
+        told = f"{len(removed)} least recently used files removed ({sum(removed) / _GIB:.2f} GiB)"
         print(f"{folder}: {told}, to keep within {bound:g} GiB; {BOUND} sets the bound", file=sys.stderr)
 
 
@@ -156,7 +156,9 @@ def bound_gib() -> float:
     except ValueError:
         bound = math.nan
     if not 0 <= bound < math.inf:
-        raise UserError(f"{BOUND}: {text!r} is no size in GiB; give a number such as 50, or 0 to keep nothing unused")
+        raise UserError(
+            f"{BOUND}: {text!r} is not a size in GiB; give a number such as 50, or 0 to delete everything unused"
+        )
     return bound
 
 

@@ -71,7 +71,7 @@ class LossyMask(ValueError):  # noqa: N818 - it is the mask that is lossy
     def refuse(cls, image: Image.Image) -> None:
         """Raise where an image was compressed so."""
         if image.format in ("JPEG", "MPO"):
-            raise cls("is a JPEG, which changes the values of pixels")
+            raise cls("is a JPEG, whose compression changes pixel values")
 
 
 def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
@@ -86,7 +86,7 @@ def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
         with open_header(encoded) as image:
             LossyMask.refuse(image)
             if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
-                raise ValueError(f"holds colours ({image.mode}), not the numbers of classes or objects")
+                raise ValueError(f"holds colours ({image.mode}), expected numbers of classes or objects")
             # Pillow stretches grey levels of 2 and 4 bits to 0..255.
             stretched = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
             values = np.asarray(image).astype(np.uint16) // np.uint16(stretched)

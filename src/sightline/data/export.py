@@ -38,7 +38,7 @@ def export_coco(prepared: Path, split: SplitName, folder: Path) -> tuple[int, in
         UserError: nothing is prepared, or the folder holds something.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty; name a new folder with --to")
+        raise UserError(f"{folder}: is not empty; give a new folder with --to")
     labels, store = load_labels(prepared), SplitStore(prepared / split)
     heights, widths = store.column("height"), store.column("width")
     ids = category_ids(labels)

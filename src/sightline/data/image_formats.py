@@ -88,11 +88,11 @@ def format_of(encoded: bytes | memoryview) -> str:
         told = _brand(head)
         if told == "AVIF":
             return told
-        raise OtherFormat(f"{told} is not read")
+        raise OtherFormat(f"{told} is not supported")
     if begins := _named(head, _BEGINNINGS):
         return begins
     if other := "DICOM" if head[128:132] == b"DICM" else _named(head, _OTHER_PICTURES):
-        raise OtherFormat(f"{other} is not read")
+        raise OtherFormat(f"{other} is not supported")
     told = _named(head, _NO_PICTURES) or f"begins with {head[:4].hex()}"
     raise ValueError(f"not an image ({told})")
 
@@ -119,7 +119,7 @@ def open_header(encoded: bytes | memoryview) -> ImageFile.ImageFile:
     try:
         return Image.open(BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError:
-        raise OtherFormat(f"{kind} with a damaged header, or of a kind that is not read") from None
+        raise OtherFormat(f"{kind} with a damaged header, or of an unsupported kind") from None
 
 
 def require_whole(encoded: bytes | memoryview) -> None:

@@ -94,8 +94,8 @@ def _decoded(encoded: bytes, kind: str, turned: int, grey: bool) -> NDArray[Any]
         raise ValueError(f"{kind} that cannot be decoded ({error.err or 'too large'})") from None
     if image is None or image.dtype.char not in "BH":
         if kind == "TIFF" and (told := _unread_values(encoded)):
-            raise ValueError(f"TIFF of {told}, which is not read")
-        raise ValueError(f"{kind} that cannot be decoded: damaged, cut off, or of a kind that is not read")
+            raise ValueError(f"TIFF of {told}, which is not supported")
+        raise ValueError(f"{kind} that cannot be decoded: damaged, truncated, or of an unsupported kind")
     decoded: NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if kind == "TIFF" and not grey else image
     return decoded
 

@@ -132,7 +132,7 @@ def _map(file: Path) -> pa.RecordBatch:
         problem = first_line(error)
         raise UserError(f"{file}: damaged ({problem}); {_remedy(file.parent.parent)}") from None
     if not batch.schema.equals(SCHEMA):
-        raise UserError(f"{file}: written by another version; {_remedy(file.parent.parent)}")
+        raise UserError(f"{file}: written by another version of Sightline; {_remedy(file.parent.parent)}")
     return batch
 
 

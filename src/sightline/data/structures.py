@@ -49,7 +49,7 @@ class LabelMap:
         for what in ("classes", "values", "keypoints", "semantic"):
             names = getattr(self, what)
             if len(set(names)) != len(names):
-                raise ValueError(f"names of {what} repeat: {names}")
+                raise ValueError(f"duplicate names of {what}: {names}")
         if self.mirrored and sorted(self.mirrored) != list(range(len(self.keypoints))):
             raise ValueError(f"mirrored {self.mirrored} does not pair {len(self.keypoints)} key points")
 
@@ -87,7 +87,7 @@ class LabelMap:
         more = {name: tuple(values.get(name, ())) for name in _BESIDE_CLASSES}
         labels = cls(tuple(values["classes"]), tuple(values["source_ids"]), **more)
         if labels.sha256 != values["sha256"]:
-            raise ValueError("the label map does not match its own hash")
+            raise ValueError("the label map does not match its hash")
         return labels
 
 

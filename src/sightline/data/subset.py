@@ -33,4 +33,4 @@ def write_subset(prepared: Path, ids: Collection[str], folder: Path) -> None:
                     out.write_batch(part)
             found += part.num_rows
     if found != len(wanted):
-        raise UserError(f"{prepared}: holds {found} of {len(wanted)} test samples that were evaluated; run `dvc repro`")
+        raise UserError(f"{prepared}: holds {found} of the {len(wanted)} evaluated test samples; run `dvc repro`")

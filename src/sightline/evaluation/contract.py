@@ -100,14 +100,14 @@ def check_format(section: type[OwnFormat]) -> Iterator[Promise]:
         def opened() -> None:
             source, again = open_files(made["dataset"]), open_files(made["dataset"])
             _require(len(source) >= 2, f"the example has {len(source)} samples, at least 2 are needed")
-            _require(source.labels == again.labels, "the classes differ from one reading to the next")
+            _require(source.labels == again.labels, "the classes change when it is read again")
             names = [[own.sample(index).source for index in range(len(own))] for own in (source, again)]
-            _require(names[0] == names[1], "the order of the samples differs from one reading to the next")
+            _require(names[0] == names[1], "the order of the samples changes when it is read again")
             _require(len(set(names[0])) == len(names[0]), "two samples have one name (`source`)")
 
         def prepared() -> None:
             card = prepare("contract", made["dataset"], folder / "prepared", progress=False)
-            _require(not card.quarantined, f"{card.quarantined} samples of its example were left out")
+            _require(not card.quarantined, f"{card.quarantined} samples of its example were rejected")
 
         yield from _tried(
             subject,
@@ -134,9 +134,9 @@ def check_task(section: dict[str, Any], prepared: Path, size: int = 64) -> Itera
             "is built from its section": trial.build,
             "lowers its loss on one batch, with finite gradients": trial.learn,
             "predicts one JSON value per image": trial.predict,
-            "measures its headline, and rows that give each metric again": trial.measure,
-            "predicts the same after it was saved and loaded": trial.reload,
-            "predicts alike as an ONNX network, unless it exports none": trial.export,
+            "measures its headline metric, and rows from which each metric can be recomputed": trial.measure,
+            "predicts the same after saving and loading": trial.reload,
+            "predicts the same as an ONNX network, unless it has no export": trial.export,
         },
     )
 
@@ -150,7 +150,7 @@ def check_metrics(kind: str, prepared: Path) -> Iterator[Promise]:
         for step in (trial.build, trial.predict, trial.measure):
             step()
 
-    for promise in _tried(f"metrics of {kind}", {"find an untrained network measured": tried}):
+    for promise in _tried(f"metrics of {kind}", {"can measure an untrained network": tried}):
         yield promise
         if promise.broken:
             return
@@ -254,7 +254,7 @@ class _Trial:
         with tempfile.TemporaryDirectory() as folder:
             self._written(Path(folder) / "model")
             path = Path(folder) / "model" / ONNX
-            _require(path.is_file(), "no exporter can write it; set `exports = False` in its class")
+            _require(path.is_file(), "it cannot be exported; set `exports = False` in its class")
             outputs = OnnxNetwork(path)(self.batch.images.numpy())
         difference = self._difference(self._predictions(self.task, outputs))
         _require(difference <= _CLOSE, f"predictions differ by {difference:.3g}")

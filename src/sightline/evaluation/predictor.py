@@ -97,7 +97,10 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
         if _wants_onnx(device, engine):
             onnx = read_onnx(folder, card, threads)
     if engine == "onnx" and onnx is None:
-        raise UserError(f"{folder}: engine onnx: this model has no model.onnx, as its kind has none; use engine torch")
+        raise UserError(
+            f"{folder}: engine onnx: this model has no model.onnx, because its kind of task is not exported; "
+            f"use engine torch"
+        )
     return Predictor(task.to(device), card, torch.device(device), onnx)
 
 

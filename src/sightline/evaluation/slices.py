@@ -69,14 +69,16 @@ def _read_file(file: Path) -> pd.DataFrame:
         ) from None
     except (ValueError, OSError) as error:  # pandas' own errors of parsing are ValueErrors
         reason = " ".join(str(error).split())
-        raise UserError(f"evaluation.slices_file: {file}: no CSV table in UTF-8: {reason}; save it as one") from None
+        raise UserError(f"evaluation.slices_file: {file}: not a CSV table in UTF-8: {reason}; save it as one") from None
     key = next((name for name in _KEYS if name in table), None)
     if key is None:
         found = ", ".join(map(str, table.columns))
         raise UserError(f"evaluation.slices_file: {file}: has the columns {found}; one of them must be id or source")
     repeated = table[key][table[key].duplicated()]
     if len(repeated):
-        raise UserError(f"evaluation.slices_file: {file}: {key} {repeated.iloc[0]!r} is there twice; remove one line")
+        raise UserError(
+            f"evaluation.slices_file: {file}: {key} {repeated.iloc[0]!r} is there twice; remove one of the lines"
+        )
     return table
 
 

@@ -87,14 +87,14 @@ def study_features(
     labels = np.concatenate([own.labels for own in tables[layers[0]]])
     require_classes(labels, names)
     if per_class is None:
-        divided, what = splits_by_share(labels, splits, seed), "4/5 of the train split, the rest of it to measure"
+        divided, what = splits_by_share(labels, splits, seed), "4/5 of the train split, measured on the rest"
     else:
         divided = splits_per_class(labels, names, per_class, splits, seed)
-        what = f"{per_class} images per class of all {len(labels)}, the others to measure"
+        what = f"{per_class} images per class of all {len(labels)}, measured on the others"
     rows = compare(vectors, labels, names, divided, [kind for kind in _TRIED if kind in kinds], dropout, seed)
     title = f"{folder.name}: mean per-class accuracy, %, over {splits} random splits: {what}"
     if learned:
-        title += "; too good in themselves, as the network has learned from these images"
+        title += "; absolute values are too good, because the network was trained on these images"
     layer = str(chosen_rows(rows)["layer"].mode()[0])
     val = read_table(folder, "val", [layer])
     points, shown = neighbourhood(val.vectors, val.labels, seed)

@@ -70,7 +70,7 @@ def autoencoder_network(
         case _:
             assert_never(architecture)
     if weights == "pretrained":
-        raise UserError(f"{architecture}: weights: pretrained: not offered; use random or a file")
+        raise UserError(f"{architecture}: weights: pretrained: not available; use random or a file")
     if isinstance(weights, Path):
         load_strictly(network, read_weights(weights), str(weights), architecture)
     return network

@@ -34,7 +34,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, KeyError):  # KeyError: bytes that no pickle begins with
-        told = "is no file of weights, or holds more than tensors, which is not opened for safety"
+        told = "not a file of weights, or contains more than tensors, which is not loaded for safety"
         raise UserError(f"{path}: {told}; save network.state_dict()") from None
     except Exception as error:
         first = first_line(error)

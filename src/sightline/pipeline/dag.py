@@ -18,7 +18,7 @@ from sightline.pipeline.stamps import STAMPS
 from sightline.system.files import new_file
 
 DAG = Path("pipelines/dag.yaml")
-_HEADER = "# What each stage needs, for dvc.yaml. Written from params.yaml, by `sightline check` too; never by hand.\n"
+_HEADER = "# What each stage needs, for dvc.yaml. Generated from params.yaml, also by `sightline check`; do not edit.\n"
 _WEIGHTS = Path("data/weights")
 
 

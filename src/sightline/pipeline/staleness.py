@@ -44,7 +44,7 @@ def _lines(root: Path, stage: str, change: str, path: str, state: str) -> Iterat
     elif not path.startswith(f"{STAMPS.as_posix()}/"):
         yield f"{_KINDS.get(change, change)} {path}: {state}"
     elif state == "new" or (old := archived_stamp(root, (last_inputs(root, stage) or {}).get(path, ""))) is None:
-        yield "code or settings: it never ran here, so what has changed since is not known"
+        yield "code or settings: it never ran here, so the changes are not known"
     else:
         yield from compare(old, read_json(root / path))
 
@@ -56,7 +56,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what differs between two stamps of a stage, a line for each setting and piece of code."""
     before, after = (dict(_flat("", stamp["values"])) for stamp in (old, new))
     lines = [
-        f"setting {name}: {before.get(name, 'not there')} -> {after.get(name, 'not there')}"
+        f"setting {name}: {before.get(name, 'not set')} -> {after.get(name, 'not there')}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]

@@ -150,7 +150,7 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
             script = f"pipelines.{name}"
             module = library.module(script)
             if module is None:
-                raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; get it back")
+                raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; restore it")
             start = [(script, unit) for unit in module.units]
             start += [piece for one in sections for piece in _implementation(one)]
             if stage.measures:

@@ -126,14 +126,15 @@ class DvcStore:
         except NoRemoteError:
             place = "DVC's cache, and no default remote is set"
         except (DvcException, OSError) as error:
-            place = f"DVC's cache, and its remote does not answer: {error}"
+            place = f"DVC's cache, and its remote does not respond: {error}"
         if any(not Path(cache.oid_to_path(oid)).is_file() for oid in missing):
             raise UserError(
                 [
                     f"{what} ({oids[0] if len(oids) == 1 else f'{len(missing)} files'}) is not in {place}",
-                    "`dvc gc -w` deletes what the present dvc.lock does not name; `dvc push` first keeps champions",
-                    "get it back: set a remote that has it (`dvc remote add -d`), or check out its commit"
-                    " (git_sha in registry/ledger.jsonl), `dvc repro` there, and come back",
+                    "`dvc gc -w` deletes everything that the present dvc.lock does not name; run `dvc push` "
+                    "before it to keep champions",
+                    "restore it: set a remote that has it (`dvc remote add -d`), or check out its commit"
+                    " (git_sha in registry/ledger.jsonl), `dvc repro` there, and switch back",
                 ]
             )
 
@@ -156,7 +157,7 @@ class DvcStore:
             ready = [group for group in needs if group not in order and needs[group] <= set(order)]
             if not ready:
                 left = ", ".join(group for group in needs if group not in order)
-                raise UserError(f"dvc.yaml: the stage groups {left} need each other; give one of them another name")
+                raise UserError(f"dvc.yaml: the stage groups {left} depend on each other; rename one of them")
             order.append(ready[0])
         return order
 
@@ -266,7 +267,7 @@ def _last_files(root: Path, stage: str, kind: str) -> dict[str, str] | None:
         stages = YAML(typ="safe").load(path).get("stages", {})  # none before the first one has run
         return {file["path"]: file["md5"] for file in stages[stage].get(kind, [])} if stage in stages else None
     except (YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError):
-        raise UserError(f"{path}: damaged; get it back with `git checkout dvc.lock`") from None
+        raise UserError(f"{path}: damaged; restore it with `git checkout dvc.lock`") from None
 
 
 def lock_md5(root: Path) -> str | None:
@@ -276,7 +277,7 @@ def lock_md5(root: Path) -> str | None:
 
 
 def _damaged(what: str, md5: str) -> str:
-    return f"{what} ({md5}): its bytes in DVC's cache are damaged; delete them there and `dvc fetch`"
+    return f"{what} ({md5}): damaged in DVC's cache; delete them there and `dvc fetch`"
 
 
 def _group(stage: Any) -> str:

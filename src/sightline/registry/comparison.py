@@ -71,13 +71,13 @@ def compare(champion: Entry, release: Release, registry: Registry, evaluate: Eva
         words = "those that the champion was tested on"
         if not shared.ids:
             rest = frozenset(ours["id"]) - _brought_by(prepared, fresh)
-            shared, words = Shared(frozenset(), rest), "those of no batch that is new to the champion"
+            shared, words = Shared(frozenset(), rest), "those without batches that are new to the champion"
         if not shared.ids:
             return None
         told = _told(shared, len(ours), words)
         if not shared.changed and set(theirs.columns) == set(ours.columns):
             return Compared(_chosen(theirs, shared.ids), _chosen(ours, shared.ids), told)
-        registry.report(f"{name}: the champion predicts {len(shared.ids)} test samples anew, {_why(shared, words)}")
+        registry.report(f"{name}: the champion predicts {len(shared.ids)} test samples again, {_why(shared, words)}")
         registry.store.restore(champion.model_md5, work / "model", f"{name}'s champion")
         if len(shared.ids) < len(ours):
             write_subset(prepared, shared.ids, work / "prepared")
@@ -103,7 +103,7 @@ def shared_samples(champion: pd.DataFrame, challenger: pd.DataFrame, brought: Ca
 
 
 def _told(shared: Shared, tested: int, words: str) -> str:
-    part = "" if len(shared.ids) == tested else f"; judged on {len(shared.ids)} of {tested} test samples: {words}"
+    part = "" if len(shared.ids) == tested else f"; compared on {len(shared.ids)} of {tested} test samples: {words}"
     corrected = (
         f"; {len(shared.changed)} of them against corrected annotations" if shared.same and shared.changed else ""
     )
@@ -112,7 +112,11 @@ def _told(shared: Shared, tested: int, words: str) -> str:
 
 def _why(shared: Shared, words: str) -> str:
     if shared.same:
-        return f"as the truth of {len(shared.changed)} has changed" if shared.changed else "as its rows are of before"
+        return (
+            f"because the truth of {len(shared.changed)} has changed"
+            if shared.changed
+            else "because its rows are older"
+        )
     return f"{words}, against the present truth"
 
 
@@ -125,7 +129,7 @@ def _champion_anew(name: str, work: Path, prepared: Path, registry: Registry, ev
     try:
         evaluate(work / "model", prepared, registry.params.evaluation, work / "anew")
     except UserError as error:
-        remedy = f"if it never will again, `sightline promote {name}` puts the new model in its place"
+        remedy = f"if that cannot be fixed, `sightline promote {name}` makes the new model champion"
         raise UserError(["the champion cannot predict the present test samples", *error.lines, remedy]) from None
     return read_rows(work / "anew")
 

@@ -117,10 +117,10 @@ def decide(
     told = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}] at {confidence:.0%} confidence on {count} samples"
     vetoes = [c.told for c in classes if c.vetoes]
     harmful = high < 0 or bool(vetoes)
-    limit = f", more than {rules.max_class_drop:g} allowed and more than chance explains" if vetoes else ""
+    limit = f", more than the allowed {rules.max_class_drop:g} and more than chance explains" if vetoes else ""
     if low <= rules.min_gain:
         code: Code = "worse" if high < 0 else "within_noise" if low <= 0 else "too_small_gain"
-        reason = f"{WORDS[code]}: gain {told}, needs more than {rules.min_gain:g} at the lower end"
+        reason = f"{WORDS[code]}: gain {told}, its lower end must be above {rules.min_gain:g}"
         losses = vetoes or ([c.told for c in _worst(classes)] if high < 0 else [])
         return Decision("refuse", code, "; ".join([reason, *losses]) + limit, gain, low, high, classes, harmful)
     if vetoes:
@@ -139,7 +139,7 @@ def paired(champion: pd.DataFrame, challenger: pd.DataFrame) -> tuple[pd.DataFra
     if not len(old) or not len(new):
         raise ValueError("no test samples: nothing can be compared")
     if old["id"].duplicated().any() or new["id"].duplicated().any():
-        raise ValueError("test ids repeat")
+        raise ValueError("duplicate test ids")
     if not np.array_equal(old["id"], new["id"]):
         raise ValueError("champion and challenger were tested on different samples")
     for column in ("truth", "label"):
@@ -150,7 +150,7 @@ def paired(champion: pd.DataFrame, challenger: pd.DataFrame) -> tuple[pd.DataFra
 
 def _metric(metrics: Mapping[str, Metric], name: str) -> Metric:
     if name not in metrics:
-        raise ValueError(f"{name} is no metric that can be resampled; there are {', '.join(metrics)}")
+        raise ValueError(f"{name} is not a metric that can be resampled; use one of {', '.join(metrics)}")
     return metrics[name]
 
 

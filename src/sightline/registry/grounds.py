@@ -85,7 +85,7 @@ class GuardCheck(_Figures):
     def told(self) -> str:
         """The check in a few words."""
         if self.value is None:
-            return f"{self.metric} has nothing to measure"
+            return f"{self.metric} cannot be measured"
         held, lost = ("at most", "above") if smaller_is_better(self.metric) else ("at least", "below")
         sign = held if self.holds else lost
         edges = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"

@@ -65,7 +65,7 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
             names=labels.classes,
         )
     except ValueError as error:
-        raise UserError(f"{error}; run `dvc repro`, so that data and evaluation belong together") from None
+        raise UserError(f"{error}; run `dvc repro`, so that data and evaluation match") from None
     if broken(guards) and decision.outcome == "promote":
         told = f"{_below(guards, release.name)}; although it is {decision.reason}"
         decision = replace(decision, outcome="refuse", code="guard", reason=told)
@@ -139,7 +139,7 @@ def _refused(code: Code, reason: str) -> dict[str, Any]:
 
 def _below(guards: Sequence[GuardCheck], name: str) -> str:
     told = "; ".join(check.told for check in broken(guards))
-    return f"guard: {told}; `sightline promote {name}` makes it champion all the same"
+    return f"guard: {told}; `sightline promote {name}` makes it champion anyway"
 
 
 def _blamed(decision: Decision, release: Release, champion: Entry, registry: Registry) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
     remedy = f"they cannot be compared; {_by_hand(name)}"
     old, new = champion["task"]["kind"], challenger["task"]["kind"]
     if old != new:
-        return "other_task", f"other task: the champion does {old}, the challenger {new}; {remedy}"
+        return "other_task", f"different task: {old} for the champion, {new} for the challenger; {remedy}"
     before, after = champion["labels"], challenger["labels"]
     if before == after:
         return None
@@ -193,11 +193,11 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
         before, after = ({"classes": labels["source_ids"]} for labels in (before, after))
     shown = f"the champion's are {_shortened(before['classes'])}, the challenger's {_shortened(after['classes'])}"
     first = _first_change(before["classes"], after["classes"])
-    return "other_classes", f"other classes: {shown}{first}; {remedy}"
+    return "other_classes", f"different classes: {shown}{first}; {remedy}"
 
 
 def _by_hand(name: str) -> str:
-    return f"`sightline promote {name}` puts the challenger in its place"
+    return f"`sightline promote {name}` makes the challenger champion"
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -197,7 +197,5 @@ def _read(path: Path) -> Iterator[tuple[Entry, str]]:
     if lines[-1]:
         mistakes.append(f"{path}: line {len(lines)}: unfinished (no newline at its end)")
     if mistakes:
-        remedy = (
-            "the ledger is only ever appended to: take the good lines back from git, or delete an unfinished last line"
-        )
+        remedy = "the ledger is append-only: restore the good lines from git, or delete an unfinished last line"
         raise UserError([*mistakes, remedy])

@@ -66,7 +66,7 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         registry.check_ledger(name)
         line = registry.ledger.champions_of(name)
         if len(line) < 2:
-            raise UserError(f"{name}: no earlier champion to go back to")
+            raise UserError(f"{name}: no earlier champion to roll back to")
         present, previous = line[-1], line[-2]
         version = registry.version_of(previous)
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"

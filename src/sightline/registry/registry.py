@@ -51,8 +51,8 @@ class Registry:
         if head is not None and not self.ledger.knows(name, head):
             raise UserError(
                 f"{self.ledger.path.relative_to(self.root)}: lacks the newest decision on {name} that MLflow's aliases "
-                "follow: another clone made it; bring its ledger here (`git pull`) and run this again, or delete the "
-                f"tag {LEDGER_TAG} of the registered model to go on without it"
+                "follow: another clone made it; get its ledger (`git pull`) and run this again, or delete the "
+                f"tag {LEDGER_TAG} of the registered model to continue without it"
             )
 
     def released_version(self, release: Release) -> Version:
@@ -68,11 +68,11 @@ class Registry:
         return self._create(release.name, run, places, release.model_md5, self.made_by(release))
 
     def version_of(self, entry: Entry) -> Version:
-        """Return the version of a model in the ledger, made again from DVC's cache where MLflow has lost it."""
+        """Return the version of a model in the ledger, restored from DVC's cache where MLflow has lost it."""
         found = self.versions.find(entry.name, entry.model_md5)
         if found is not None:
             return found
-        self.report(f"{entry.name}: MLflow has no version of {entry.model_md5[:8]}; made again from DVC's cache")
+        self.report(f"{entry.name}: MLflow has no version of {entry.model_md5[:8]}; restored from DVC's cache")
         with self.work_folder() as work:
             places = Folders(work / "model", work / "training", work / "evaluation")
             self.store.restore(entry.model_md5, places.model, f"{entry.name}'s model")

@@ -66,7 +66,7 @@ def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any
     tested = pq.read_table(places.evaluation / "predictions.parquet")
     if "truth" not in tested.column_names:
         raise UserError(
-            f"{places.evaluation}/predictions.parquet: no column truth, so it was made by an older version; "
+            f"{places.evaluation}/predictions.parquet: no column truth, written by an older version; "
             f"run `dvc repro -f evaluate@{name}`"
         )
     return {
@@ -92,9 +92,10 @@ def refuse_other_onnx(name: str, metrics: Mapping[str, Any]) -> None:
     onnx, headline = metrics.get("onnx"), metrics["headline"]
     if onnx is not None and not onnx["agrees"]:
         raise UserError(
-            f"{name}: model.onnx differs from the network it was made of: {headline['name']} {onnx['headline']:.4f} "
+            f"{name}: model.onnx differs from the network it was exported from: {headline['name']} "
+            f"{onnx['headline']:.4f} "
             f"instead of {headline['value']:.4f}, the same prediction for {onnx['same']:.2%} of {metrics['samples']} "
-            f"test samples, outputs up to {onnx['largest_output_difference']:.2g} apart; export it again with "
+            f"test samples, outputs differ by up to {onnx['largest_output_difference']:.2g}; export it again with "
             f"`dvc repro -f train@{name} evaluate@{name}`, or choose another architecture"
         )
 

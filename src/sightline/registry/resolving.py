@@ -66,7 +66,7 @@ def resolve_model(text: str, root: Path) -> ResolvedModel:
     number = asked["number"] or _number(versions.aliases(name), name, alias, text)
     version = versions.get(name, number)
     if version is None:
-        raise UserError(f"{text}: the registry has no version {number} of {name}; see them with `make ui`")
+        raise UserError(f"{text}: the registry has no version {number} of {name}; `make ui` shows them")
     folder = _fetched(versions, version, root)
     return ResolvedModel(name, version.number, alias, folder, _model_sha256(folder))
 
@@ -86,7 +86,7 @@ def _versions(name: str, root: Path) -> Versions:
         raise UserError(f"{name}: versions are in MLflow, which is not installed; `pip install mlflow`")
     uri = tracking_uri(root)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise UserError(f"{name}: no registry yet ({uri}); `dvc repro` trains and registers what params.yaml names")
+        raise UserError(f"{name}: no registry yet ({uri}); `dvc repro` trains and registers the models of params.yaml")
     return Versions(Connection(root))
 
 
@@ -112,7 +112,7 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
             raise UserError(f"{what}: its files are gone ({error}); `dvc repro` registers it again") from None
         if folder_md5(model) != md5:
             raise UserError(
-                f"{what}: its files are not those that were registered (other hash); delete the version in MLflow, "
+                f"{what}: its files are not those that were registered (different hash); delete the version in MLflow, "
                 "and `dvc repro` registers it again"
             )
         try:

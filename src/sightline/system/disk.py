@@ -18,9 +18,9 @@ _OWNER = "make it writable for this user, and run this again"
 # What the system says -> what is told, and the remedy.
 _TOLD = {
     errno.ENOSPC: ("the disk is full", _SPACE),
-    errno.EDQUOT: ("this user's quota of the disk is used up", _SPACE),
+    errno.EDQUOT: ("this user's disk quota is used up", _SPACE),
     errno.EFBIG: ("a file of this size is not allowed here", "raise the limit (`ulimit -f`), and run this again"),
-    errno.EROFS: ("the file system is read-only", "mount it writable, or work in another place"),
+    errno.EROFS: ("the file system is read-only", "mount it writable, or work elsewhere"),
     errno.EACCES: ("permission denied", _OWNER),
     errno.EPERM: ("permission denied", _OWNER),
 }

@@ -49,8 +49,8 @@ def _class_weights(train: SplitStore, classes: int, balanced: bool) -> list[floa
     counts = np.bincount(train.labels[train.labels >= 0], minlength=classes)
     if counts.sum() < len(train):
         raise UserError(
-            f"{train.path}: {len(train) - counts.sum()} of {len(train)} samples have no class (`label`), which "
-            "task.kind: classification learns; choose another task.kind or data set"
+            f"{train.path}: {len(train) - counts.sum()} of {len(train)} samples have no class (`label`), "
+            "which task.kind: classification needs; choose another task.kind or data set"
         )
     return balanced_weights(counts.tolist()) if balanced else None
 

@@ -35,7 +35,7 @@ def build_detection(
     """Build a detector of boxes from configuration."""
     if train is not None and not any(train.column("box_labels")):
         raise UserError(
-            f"{train.path}: no sample has a box (`boxes`), which task.kind: detection learns; "
+            f"{train.path}: no sample has a box (`boxes`), which task.kind: detection needs; "
             "choose another task.kind or data set"
         )
     statistics = channel_statistics(image.channels, image.mean, image.std)

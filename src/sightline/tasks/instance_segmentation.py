@@ -32,7 +32,7 @@ def build_instance_segmentation(
     """Build Mask R-CNN from configuration."""
     if train is not None and not any(train.column("instances")):
         raise UserError(
-            f"{train.path}: no sample has a mask (`instances`), which task.kind: instance_segmentation learns; "
+            f"{train.path}: no sample has a mask (`instances`), which task.kind: instance_segmentation needs; "
             "choose task.kind: detection or another data set"
         )
     network = build_faster_rcnn(

@@ -46,7 +46,7 @@ def build_keypoints(
     if not labels.keypoints:
         raise UserError(
             f"{train.path if train else 'this data set'}: has no key points (`keypoints`), which task.kind: keypoints "
-            "learns; choose another task.kind or data set"
+            "needs; choose another task.kind or data set"
         )
     if image.size < _LEAST_CELLS * task.stride:
         raise UserError(

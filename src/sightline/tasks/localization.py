@@ -36,7 +36,7 @@ def build_localization(
     """Build a classifier with four outputs more, and its loss, from configuration."""
     if train is not None and not any(train.column("box_labels")):
         raise UserError(
-            f"{train.path}: no sample has a box (`boxes`), which task.kind: localization learns; "
+            f"{train.path}: no sample has a box (`boxes`), which task.kind: localization needs; "
             "choose another task.kind or data set"
         )
     built = build_classifier(

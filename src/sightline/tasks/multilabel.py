@@ -51,7 +51,7 @@ def _present(train: SplitStore, classes: int) -> NDArray[np.int64]:
     drawn = [label for own in train.column("labels") for label in own or ()]
     if not drawn:
         raise UserError(
-            f"{train.path}: no sample has classes in `labels`, which task.kind: multilabel learns; "
+            f"{train.path}: no sample has classes in `labels`, which task.kind: multilabel needs; "
             "give the table a column labels, or choose another task.kind or data set"
         )
     return np.bincount(drawn, minlength=classes)

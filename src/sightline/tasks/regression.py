@@ -35,7 +35,7 @@ def build_regression(
     if not count:
         where = train.path if train else "this data set"
         raise UserError(
-            f"{where}: samples have no numbers (`values`), which task.kind: regression learns; "
+            f"{where}: samples have no numbers (`values`), which task.kind: regression needs; "
             "name the table's columns in the data set's `values`, or choose another task.kind or data set"
         )
     built = build_classifier(task.architecture, image.channels, image.size, count, weights=weights, **task.options())

@@ -59,13 +59,13 @@ def _class_weights(train: SplitStore, classes: int, balanced: bool) -> list[floa
         if encoded is None:
             raise UserError(
                 f"{train.path}: {source} has no map of classes (`semantic`), which task.kind: semantic_segmentation "
-                "learns; choose another task.kind or data set"
+                "needs; choose another task.kind or data set"
             )
         counts += np.bincount(decode(encoded, 1).ravel(), minlength=256)
     counts = counts[:IGNORED]
     if counts[classes:].any():
         values = f"values up to {np.flatnonzero(counts)[-1]}, but there are {classes} classes"
-        raise UserError(f"{train.path}: maps have {values}; name them all in the data set")
+        raise UserError(f"{train.path}: maps have {values}; name all of them in the data set")
     return (counts.sum() / np.maximum(classes * counts[:classes], 1)).tolist() if balanced else None
 
 

@@ -28,7 +28,7 @@ def build_sliding_window(
     """Build a classifier of windows from configuration; a trained one keeps its classes and gets background besides."""
     if train is not None and not any(train.column("box_labels")):
         raise UserError(
-            f"{train.path}: no sample has a box (`boxes`), which task.kind: sliding_window learns; "
+            f"{train.path}: no sample has a box (`boxes`), which task.kind: sliding_window needs; "
             "choose another task.kind or data set"
         )
     built = build_classifier(

@@ -143,7 +143,7 @@ def train(
     )
     checkpoint = usable_checkpoint(folder)
     if checkpoint is not None:
-        print(f"taking up an interrupted training from {folder}")
+        print(f"resuming an interrupted training from {folder}")
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if not all(np.isfinite(row["train_loss"]) for row in module.curves):
         raise UserError("training diverged: the loss is not finite; lower optimizer.lr or set trainer.clip_norm")
@@ -169,8 +169,8 @@ def _build(
     settings = config.trainer
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(
-            f"weights: {config.weights}: batch normalisation is folded into the convolutions, and would scale every "
-            "layer anew at the first step; set trainer.batch_statistics: keep"
+            f"weights: {config.weights}: batch normalisation is folded into the convolutions, and would rescale "
+            "every layer at the first step; set trainer.batch_statistics: keep"
         )
     numerics = choose_numerics(
         task.network, _device(settings.accelerator), settings.precision, settings.layout, settings.threads
@@ -267,8 +267,8 @@ def _processes(settings: TrainerConfig) -> int:
     started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else processes
     if started != processes:
         raise UserError(
-            f"trainer.devices: {settings.devices}: means {processes} process(es), but torchrun started {started}; "
-            f"set trainer.devices to the processes per machine"
+            f"trainer.devices: {settings.devices}: gives {processes} process(es), but torchrun started {started}; "
+            f"set trainer.devices to the number of processes per machine"
         )
     return processes
 
@@ -282,8 +282,8 @@ def _own_share(batch_size: int, processes: int) -> int:
     if batch_size % processes:
         near = max(1, round(batch_size / processes)) * processes
         raise UserError(
-            f"trainer.batch_size: {batch_size}: is the batch of all {processes} processes together, and cannot be "
-            f"divided equally among them; use {near}"
+            f"trainer.batch_size: {batch_size}: is the total of all {processes} processes, and cannot be divided "
+            f"equally among them; use {near}"
         )
     return batch_size // processes
 

@@ -14,18 +14,20 @@ class Autoencoder(TaskSection):
 
     kind: Literal["autoencoder"]
     architecture: Literal["conv_autoencoder", "dense_autoencoder"] = Field(
-        "conv_autoencoder", description="of convolutions, or of fully connected layers"
+        "conv_autoencoder", description="convolutional or fully connected"
     )
-    code: PositiveInt = Field(32, description="numbers that an image is told with")
+    code: PositiveInt = Field(32, description="length of the code")
     width: PositiveInt | None = Field(None, description="maps of conv_autoencoder's first layer; null: 16")
     depth: Annotated[int, Field(ge=1, le=6)] | None = Field(
-        None, description="how often conv_autoencoder halves the sides; null: 3"
+        None, description="number of times conv_autoencoder halves the sides; null: 3"
     )
     hidden: list[PositiveInt] | None = Field(
-        None, description="units of dense_autoencoder's layers before the code, mirrored behind it; null: [512, 128]"
+        None, description="units of dense_autoencoder's layers before the code, mirrored after it; null: [512, 128]"
     )
     noise: Annotated[float, Field(ge=0, le=2)] = Field(
-        0.0, description="deviation of the noise on training images, white = 1; the clean image is learnt"
+        0.0,
+        description="standard deviation of the noise added to training images, white = 1; the target "
+        "is the clean image",
     )
     loss: Literal["mse", "bce"] = Field("mse", description="squared error, or cross entropy of grey levels")
 

@@ -18,11 +18,12 @@ class Classification(Network):
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     kind: Literal["classification"]
     loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(
-        "cross_entropy", description="hinge: a margin of 1; perceptron, hebb: of single neurons, for their rules"
+        "cross_entropy",
+        description="hinge: a margin of 1; perceptron, hebb: for single neurons with the rule of that name",
     )
-    label_smoothing: Probability = Field(0.0, description="share of each label that is spread over all classes")
+    label_smoothing: Probability = Field(0.0, description="share of each label spread over all classes")
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: each class counts the same, whatever its number of samples"
+        "none", description="balanced: every class has the same weight, regardless of its number of samples"
     )
 
     @model_validator(mode="after")
@@ -33,5 +34,5 @@ class Classification(Network):
             if self.class_weights != "none":
                 raise ValueError(f"class_weights needs loss: cross_entropy, but loss is {self.loss}")
         if self.loss in ("perceptron", "hebb") and self.architecture not in ("neuron", "perceptron"):
-            raise ValueError(f"loss: {self.loss} teaches one layer: architecture must be neuron or perceptron")
+            raise ValueError(f"loss: {self.loss} trains a single layer: architecture must be neuron or perceptron")
         return self

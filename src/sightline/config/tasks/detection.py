@@ -15,12 +15,12 @@ class Detection(Detector):
 
     kind: Literal["detection"]
     architecture: Literal["fcos", "retinanet", "faster_rcnn"] = Field(
-        "fcos", description="fcos, retinanet: in one stage; faster_rcnn: proposes boxes, then looks at each again"
+        "fcos", description="fcos, retinanet: one stage; faster_rcnn: two stages, proposals and their classification"
     )
     anchor_scale: Positive | None = Field(
-        None, description="side of the smallest anchors in strides; null: 4 for retinanet, 8 for faster_rcnn"
+        None, description="side of the smallest anchors, in strides; null: 4 for retinanet, 8 for faster_rcnn"
     )
-    proposals: PositiveInt | None = Field(None, description="of faster_rcnn, per image; null: 200")
+    proposals: PositiveInt | None = Field(None, description="proposals of faster_rcnn per image; null: 200")
 
     @model_validator(mode="after")
     def _options_fit(self) -> Detection:

@@ -16,4 +16,4 @@ class InstanceSegmentation(Detector):
     kind: Literal["instance_segmentation"]
     architecture: Literal["mask_rcnn"] = Field("mask_rcnn", description="boxes first, then a mask in each")
     anchor_scale: Positive = Field(8.0, description="side of the anchors, in strides")
-    proposals: PositiveInt = Field(200, description="boxes per image that are looked at again")
+    proposals: PositiveInt = Field(200, description="proposals per image")

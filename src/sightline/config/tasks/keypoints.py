@@ -16,11 +16,11 @@ class Keypoints(TaskSection):
     spatial: ClassVar[bool] = True
     kind: Literal["keypoints"]
     backbone: str = Field(
-        NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="a network's name"
+        NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="the name of a network"
     )
     backbone_stride: Literal[8, 16, 32] = Field(
-        32, description="pixels per cell of the backbone's map that is used; its layers behind are left out"
+        32, description="stride of the backbone's map that is used; later layers are dropped"
     )
-    width: PositiveInt = Field(256, description="channels of the layers that enlarge the map")
+    width: PositiveInt = Field(256, description="channels of the upsampling layers")
     stride: Literal[2, 4, 8] = Field(4, description="pixels of the input per cell of the heat maps")
-    sigma: Positive = Field(2.0, description="deviation of the Gaussian at a point, in cells of the heat maps")
+    sigma: Positive = Field(2.0, description="standard deviation of the Gaussian at a point, in cells of the heat maps")

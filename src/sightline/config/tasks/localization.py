@@ -16,12 +16,12 @@ class Localization(Network):
 
     spatial: ClassVar[bool] = True
     kind: Literal["localization"]
-    class_weight: _Weight = Field(1.0, description="of the cross entropy of the class in the loss")
-    l1_weight: _Weight = Field(5.0, description="of the smooth L1 distance of x, y, width and height, in 0..1")
-    giou_weight: _Weight = Field(2.0, description="of the generalised overlap, 1 - GIoU")
+    class_weight: _Weight = Field(1.0, description="weight of the class's cross entropy in the loss")
+    l1_weight: _Weight = Field(5.0, description="weight of the smooth L1 distance of x, y, width and height, in 0..1")
+    giou_weight: _Weight = Field(2.0, description="weight of 1 - GIoU (generalised IoU)")
 
     @model_validator(mode="after")
     def _box_learned(self) -> Localization:
         if self.l1_weight == 0 and self.giou_weight == 0:
-            raise ValueError("l1_weight and giou_weight are both 0, so no box would be learned; raise one of them")
+            raise ValueError("l1_weight and giou_weight are both 0, so boxes would not be learned; raise one of them")
         return self

@@ -15,5 +15,5 @@ class Multilabel(Network):
     mixes_labels: ClassVar[bool] = True
     kind: Literal["multilabel"]
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: a class's presence counts as much as its absence, however rare it is"
+        "none", description="balanced: the presence of a class counts as much as its absence, however rare the class is"
     )

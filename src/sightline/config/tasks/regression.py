@@ -15,4 +15,4 @@ class Regression(Network):
 
     kind: Literal["regression"]
     loss: Literal["mse", "mae", "huber"] = Field("mse", description="huber: squared up to delta, linear above")
-    delta: Positive = Field(1.0, description="of huber: deviations above it count linearly, in standard deviations")
+    delta: Positive = Field(1.0, description="threshold of huber, in standard deviations; larger errors count linearly")

@@ -29,27 +29,30 @@ class SemanticSegmentation(TaskSection):
     )
     backbone: Annotated[str, Field(pattern=r"^(timm:[A-Za-z0-9_.]+|(torchvision|smp):[A-Za-z0-9_-]+)$")] | None = Field(
         None,
-        description="below semantic_fpn: torchvision:NAME or timm:NAME; encoder of smp:NAME: timm:NAME, or smp:NAME of "
-        "the library's own",
+        description="below semantic_fpn: torchvision:NAME or timm:NAME; encoder of smp:NAME: timm:NAME, or smp:NAME "
+        "for an encoder of that library",
     )
     strides: Strides | None = Field(
-        None, description="of semantic_fpn: input pixels per point of each map; null: [4, 8, 16, 32]"
+        None, description="for semantic_fpn: input pixels per point of each map; null: [4, 8, 16, 32]"
     )
     width: PositiveInt | None = Field(
-        None, description="maps of the finest stage; null: 16. Of semantic_fpn, a multiple of 8; null: 64"
+        None, description="channels of the finest stage; null: 16. For semantic_fpn, a multiple of 8; null: 64"
     )
     depth: Annotated[int, Field(ge=1, le=32)] | None = Field(
-        None, description="how often the sides are halved, or the layers of full_resolution; null: the network's own"
+        None,
+        description="number of times the sides are halved, or of layers of full_resolution; null: the "
+        "network's default",
     )
-    upsampling: Literal["nearest", "transposed"] | None = Field(None, description="of unet; null: nearest")
+    upsampling: Literal["nearest", "transposed"] | None = Field(None, description="upsampling of unet; null: nearest")
     stride: Literal[1, 2, 4] | None = Field(
-        None, description="side of the squares of pixels that a network takes as one; 2 costs a quarter of 1"
+        None, description="side of the pixel squares that a network processes as one; 2 costs a quarter of 1"
     )
     loss: Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"] = Field(
-        "cross_entropy", description="dice: overlap of each class; focal: sure pixels count little"
+        "cross_entropy", description="dice: overlap of each class; focal: confident pixels count little"
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: each class counts the same in cross entropy, whatever its number of pixels"
+        "none",
+        description="balanced: every class has the same weight in cross entropy, regardless of its number of pixels",
     )
 
     @model_validator(mode="after")
@@ -57,7 +60,7 @@ class SemanticSegmentation(TaskSection):
         name, backbone = self.architecture, self.backbone
         if name in _NETWORKS:
             if backbone is not None:
-                raise ValueError(f"backbone: {backbone}: {name} has its own layers; use {_PYRAMID} or smp:Unet")
+                raise ValueError(f"backbone: {backbone}: {name} does not use a backbone; use {_PYRAMID} or smp:Unet")
             return self
         if backbone is None:
             raise ValueError(f"architecture: {name} needs a backbone, e.g. timm:resnet18")
@@ -73,13 +76,15 @@ class SemanticSegmentation(TaskSection):
             if getattr(self, option) is not None and name not in takers:
                 raise ValueError(f"{option} is for {', '.join(takers)}, but architecture is {name}")
         if self.depth is not None and name in ("fcn", _PYRAMID):
-            raise ValueError(f"depth: {name} has its own; leave it out")
+            raise ValueError(f"depth: {name} has a fixed depth; leave it out")
         if self.depth is not None and self.depth > _MOST_HALVINGS and name != "full_resolution":
             raise ValueError(f"depth: {name} can halve {_MOST_HALVINGS} times at most, got {self.depth}")
         if name == _PYRAMID and self.width is not None and self.width % _CHANNELS_PER_GROUP:
-            raise ValueError(f"width: {name} normalises groups of {_CHANNELS_PER_GROUP} maps, got {self.width}")
+            raise ValueError(f"width: {name} normalises groups of {_CHANNELS_PER_GROUP} channels, got {self.width}")
         if self.class_weights != "none" and self.loss == "dice":
-            raise ValueError("class_weights is for cross entropy, but loss is dice, in which classes count the same")
+            raise ValueError(
+                "class_weights is for cross entropy, but loss is dice, in which all classes have the same weight"
+            )
         return self
 
     def options(self) -> dict[str, Any]:

@@ -17,15 +17,15 @@ class SlidingWindow(Network):
 
     spatial: ClassVar[bool] = True
     kind: Literal["sliding_window"]
-    window: Annotated[int, Field(ge=8, le=512)] = Field(32, description="side of what the classifier sees, pixels")
-    stride: PositiveInt = Field(8, description="from a window to the next, pixels of the scaled image")
+    window: Annotated[int, Field(ge=8, le=512)] = Field(32, description="side of the classifier's window, pixels")
+    stride: PositiveInt = Field(8, description="distance between windows, pixels of the scaled image")
     scales: Annotated[list[Positive], Field(min_length=1, max_length=20)] | None = Field(
-        None, description="sizes of the image in which windows are looked at; above 1 for objects below `window`"
+        None, description="scales of the image that windows are taken from; above 1 for objects smaller than `window`"
     )
-    scale_step: _Step = Field(0.75, description="without `scales`: from each size to the next, from 1 on")
-    score_threshold: Fraction = Field(0.05, description="less sure objects are never told")
+    scale_step: _Step = Field(0.75, description="without `scales`: factor between scales, starting at 1")
+    score_threshold: Fraction = Field(0.05, description="objects with a lower confidence are discarded")
     nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.3, description="of two objects of a class that overlap more, the surer one stays"
+        0.3, description="of two objects of a class with a larger IoU, only the more confident one is kept"
     )
     max_objects: PositiveInt = Field(100, description="per image")
 

@@ -93,10 +93,10 @@ def assemble(
         try:
             found = _checked(annotation, size, keypoints, tell)
             if replace(found, area=0.0) in [replace(other, area=0.0) for other in objects if other.box == found.box]:
-                raise _Rejected("repeated", "the same as another one of this image")
+                raise _Rejected("repeated", "a duplicate of another one of this image")
             objects.append(found)
             if masks and found.mask is None:
-                tell("box_only", "has a box and no outline, as other objects have")
+                tell("box_only", "has a box but no outline, unlike the other objects")
         except _Rejected as error:
             tell(error.code, error.reason)
     sample = Sample(
@@ -202,7 +202,7 @@ def _box_of_mask(mask: dict[str, Any]) -> tuple[float, ...]:
 def _box_of_points(points: Sequence[Sequence[float]]) -> tuple[float, ...]:
     there = [(x, y) for x, y, seen in points if seen]
     if not there:
-        raise _Rejected("bad_box", "has neither a box nor an outline nor key points")
+        raise _Rejected("bad_box", "has no box, no outline and no key points")
     columns, rows = zip(*there, strict=True)
     return (min(columns), min(rows), max(columns), max(rows))
 

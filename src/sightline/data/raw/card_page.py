@@ -7,8 +7,8 @@ from sightline.data.raw.findings import KINDS, Fate
 from sightline.data.structures import SPLITS, SplitName
 
 _FATES: dict[Fate, str] = {
-    "sample": "samples left out, all listed in quarantine.csv",
-    "annotation": "annotations left out, all listed in quarantine.csv; their images stay",
+    "sample": "samples rejected, all listed in quarantine.csv",
+    "annotation": "annotations rejected, all listed in quarantine.csv; their images are kept",
     "kept": "kept",
 }
 
@@ -16,7 +16,7 @@ _FATES: dict[Fate, str] = {
 def render_page(card: Card) -> str:
     """Return the card as a Markdown page."""
     classes = f" of {len(card.classes)} classes" if card.classes else ""
-    left_out = f"{card.quarantined} left out as bad" + (f", {card.dropped} annotations too" if card.dropped else "")
+    left_out = f"{card.quarantined} rejected" + (f", {card.dropped} annotations too" if card.dropped else "")
     lines = [
         f"# Data set {card.name}",
         "",
@@ -69,7 +69,7 @@ def _class_lines(card: Card) -> list[str]:
     return [
         "## Classes",
         "",
-        *(["Images with each class, and its share of the pixels or number of objects.", ""] if more else []),
+        *(["Images with each class, with its share of the pixels or its number of objects.", ""] if more else []),
         f"| class | {' | '.join(columns)} |",
         f"|---|{marks}",
         *rows,

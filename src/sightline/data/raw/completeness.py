@@ -16,7 +16,7 @@ from sightline.system.errors import UserError
 _LOST = 0.9  # share of the images or annotations above which the files do not fit together
 _CHANCE = 0.001  # probability below which a division does not leave a split without objects by chance
 _MANY_IGNORED = 0.01  # share of pixels; outlines that are left out take less
-_ALLOW = "set `allow_empty: true` in the data set's entry of params.yaml if it is meant so"
+_ALLOW = "set `allow_empty: true` in the data set's entry of params.yaml if this is intended"
 _Parts = Mapping[SplitName, Sequence[Record]]
 
 
@@ -28,7 +28,7 @@ def require_used(root: str, findings: Sequence[Finding]) -> None:
     """
     unused = [finding for finding in findings if finding.code == "unused_file"]
     if unused:
-        more = f"{root}: {len(unused)} annotation files belong to no image; the first: " if len(unused) > 1 else ""
+        more = f"{root}: {len(unused)} annotation files have no image; the first: " if len(unused) > 1 else ""
         raise UserError(more + unused[0].line(root))
 
 
@@ -76,8 +76,8 @@ def require_classes(root: str, labels: LabelMap, ignored_values: Sequence[int], 
     own = labels.source_ids[labels.classes.index(seen[0])]
     shown = f"{{{seen[0]}: {own}, {unseen[0]}: {value}{', ...' if len(unseen) > 1 else ''}}}"
     raise UserError(
-        f"{root}: the masks hold no class but {seen[0]!r}, and {share:.0%} of their pixels have the value {value}, "
-        f"which is ignored; if that is {unseen[0]!r}, set `names: {shown}` in params.yaml, else {_ALLOW}"
+        f"{root}: {seen[0]!r} is the only class in the masks, and {share:.0%} of their pixels have the ignored "
+        f"value {value}; if that value means {unseen[0]!r}, set `names: {shown}` in params.yaml, otherwise {_ALLOW}"
     )
 
 
@@ -87,7 +87,9 @@ def find_hidden_classes(labels: LabelMap, parts: _Parts) -> list[Finding]:
     hidden = [name for name in labels.classes if name not in seen] if share >= _MANY_IGNORED else []
     return [
         Finding(
-            "ignored_pixels", f"class {name}", f"is in no mask, and {share:.0%} of all pixels have an ignored value"
+            "ignored_pixels",
+            f"class {name}",
+            f"is not in any mask, and {share:.0%} of all pixels have an ignored value",
         )
         for name in hidden
     ]
@@ -149,8 +151,9 @@ def _require_each(root: str, parts: _Parts, lost: Sequence[Finding]) -> None:
     crowds = sum(len(record.crowds) for record in members)
     if crowds:
         raise UserError(
-            f"{root}: all {crowds} objects {where} are crowds (iscrowd), which are neither learnt nor scored; "
-            f"give single objects iscrowd 0, set `crowds: objects` to read them as such (CVAT marks brush masks so), "
+            f"{root}: all {crowds} objects {where} are crowds (iscrowd), which are neither learned nor "
+            f"scored; set iscrowd to 0 for single objects, set `crowds: objects` to read crowds as single "
+            f"objects (CVAT marks brush masks as crowds), "
             f"or {_ALLOW}"
         )
     told = f"{root}: none of the {len(members)} images {where} has an object"

@@ -90,7 +90,7 @@ def last_division(folder: Path, recorded: tuple[str, bytes | None] | None, ran: 
         try:
             return read_division(file.read_bytes())
         except (ValueError, TypeError, AttributeError, KeyError):
-            raise UserError(f"{file}: damaged; remove {folder} to divide the samples anew") from None
+            raise UserError(f"{file}: damaged; remove {folder} to divide the samples again") from None
     if recorded is not None:
         md5, content = recorded
         return read_division(content) if content is not None else Division("stratified", lost=md5)
@@ -117,7 +117,13 @@ def known_parts(by: Rule, split: Split, last: Division | None, records: Sequence
 def told(split: Split, by: Rule) -> list[Finding]:
     """Return a finding where the data set keeps an older rule than the usual one."""
     if split.by is None and by == "hash":
-        return [Finding("divided_by_hash", "split", "divided by hash, as before; classes may miss their shares")]
+        return [
+            Finding(
+                "divided_by_hash",
+                "split",
+                "divided by hash, as before; the shares of classes may differ between splits",
+            )
+        ]
     return []
 
 
@@ -130,8 +136,9 @@ def require_kept(name: str, last: Division | None, new: Division) -> None:
     if last is not None and last.lost and new.by == "stratified" and last.lost != _md5(new):
         raise UserError(
             f"data/prepared/{name}/{FILE}: what dvc.lock names ({last.lost}) is neither in DVC's cache nor in its "
-            "remote, so it is not known which images were in which split, and some would move; get it back with "
-            f"`dvc pull` from a remote that has it, or remove prepare@{name} from dvc.lock to divide anew"
+            "remote, so the previous division is unknown, and some images would change split; restore it "
+            f"with `dvc pull` from a remote that has it, or remove prepare@{name} from dvc.lock to divide the "
+            f"samples again"
         )
 
 

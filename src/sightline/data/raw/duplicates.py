@@ -34,7 +34,9 @@ def find_conflicts(records: Sequence[Record], classes: Sequence[str]) -> list[Fi
         elif len({record.truth for record in copies}) > 1:
             for record in copies:
                 other = next(copy for copy in copies if copy.truth != record.truth)
-                findings.append(Finding("conflict", record.source, f"annotated otherwise than its copy {other.source}"))
+                findings.append(
+                    Finding("conflict", record.source, f"annotated differently from its copy {other.source}")
+                )
     return findings
 
 
@@ -75,7 +77,10 @@ def find_near_copies(records: Sequence[Record], splits: Sequence[SplitName], bit
     found: dict[int, Finding] = {}
     for against, split in _COMPARED:
         for record, other, distance in _nearest(parts[split], parts[against], bits):
-            told = f"in {split}, and nearly the same as {other.source} in {against} ({distance:.1f} grey levels apart)"
+            told = (
+                f"in {split}, and nearly the same as {other.source} in {against} ({distance:.1f} grey levels "
+                f"difference)"
+            )
             found.setdefault(record.index, Finding("near_duplicate", record.source, told))
     return [found[index] for index in sorted(found)]
 

@@ -95,38 +95,40 @@ KINDS: dict[Code, Kind] = {
     "empty": Kind("sample", "empty file", "copy the file again, or remove it"),
     "truncated": Kind("sample", "truncated or damaged image", "copy the file again, or remove it"),
     "bomb": Kind("sample", "too many pixels", "shrink the image, or raise checks.max_pixels"),
-    "undecodable": Kind("sample", "image format that is not read here", "convert it to PNG or JPEG"),
+    "undecodable": Kind("sample", "unsupported image format", "convert it to PNG or JPEG"),
     "bad_name": Kind("sample", "name that is not UTF-8", "rename the file, e.g. with `convmv -f latin1 -t utf8`"),
     "conflict": Kind(
-        "sample", "same image, different labels", "decide for one label or annotation and remove the other copies"
+        "sample", "same image, different labels", "decide on one label or annotation and remove the other copies"
     ),
     "new_class": Kind(
         "sample",
-        "class that the data set does not have",
-        "correct it, or put the class into the first data by hand, or into `classes` where they list it unused",
+        "class that is not in the data set",
+        "correct it, or add the class to the initial data, or to `classes`",
     ),
-    "leak": Kind("sample", "same image in two splits", "keep it in one split; it stays in the one that tests"),
+    "leak": Kind(
+        "sample", "same image in two splits", "keep it in one split; it is kept in the test or validation split"
+    ),
     "no_mask": Kind(
         "sample",
         "image without a usable mask",
-        "add its mask as an index PNG, or remove the image; masks in colours need `names: {NAME: '#ff8000', ...}`",
+        "add its mask as an index PNG, or remove the image; colour masks need `names: {NAME: '#ff8000', ...}`",
     ),
     "broken_file": Kind("sample", "broken annotation file", "repair it, or export it again"),
     "shared_file": Kind(
         "sample",
-        "annotation file that several images share",
-        "give each image a name and a file of its own, or remove all but one",
+        "annotation file shared by several images",
+        "give each image a different name and a separate file, or remove all but one",
     ),
     "size_differs": Kind(
         "sample",
         "annotation for another image size",
         "annotate the upright image at its full size, or correct the size",
     ),
-    "mask_values": Kind("sample", "mask values that are no class", "name them in names, or put them in ignore_index"),
+    "mask_values": Kind("sample", "mask values that are not a class", "add them to names, or to ignore_index"),
     "smoothed": Kind(
         "sample",
-        "mask whose values are not those that were drawn",
-        "make it again from the original as PNG, and resize masks by the nearest pixel only",
+        "mask whose values were changed by compression or resizing",
+        "export it again from the original as PNG, and resize masks with nearest neighbour only",
     ),
     "orphan": Kind("annotation", "annotation without its image", "add the image, or remove the annotation"),
     "unused_file": Kind(
@@ -140,90 +142,93 @@ KINDS: dict[Code, Kind] = {
         "correct them; delete them if the image shows no object",
     ),
     "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),
-    "unknown_class": Kind("annotation", "annotation of no known class", "correct the class, or add it to the names"),
+    "unknown_class": Kind("annotation", "annotation of an unknown class", "correct the class, or add it to the names"),
     "bad_box": Kind("annotation", "box without an area", "draw it again"),
-    "outside": Kind("annotation", "box outside of the image", "remove it, or draw it again"),
-    "bad_mask": Kind("annotation", "outline or mask that is none", "draw it again"),
-    "bad_keypoints": Kind("annotation", "key points that are none", "give x, y and visibility 0, 1 or 2 of each"),
+    "outside": Kind("annotation", "box outside the image", "remove it, or draw it again"),
+    "bad_mask": Kind("annotation", "invalid outline or mask", "draw it again"),
+    "bad_keypoints": Kind("annotation", "invalid key points", "give x, y and visibility 0, 1 or 2 of each"),
     "repeated": Kind("annotation", "the same annotation twice", "remove a copy"),
     "joined": Kind("kept", "image listed twice, its annotations joined", "nothing, or list it once"),
     "other_name": Kind("kept", "image found under another name", "nothing, or write the name of the file"),
     "bad_outline": Kind("kept", "outline without an area, its box kept", "nothing, or draw it again"),
     "box_only": Kind(
-        "kept", "object with a box among outlines, whose mask is not learnt", "nothing, or draw its outline"
+        "kept", "object with a box only, among outlines: its mask is not learned", "nothing, or draw its outline"
     ),
     "crowds": Kind(
         "kept",
-        "class whose objects are mostly crowds (iscrowd), neither learnt nor scored",
-        "nothing, or set `crowds: objects` in the data set's entry, as brush masks are marked so by CVAT",
+        "class whose objects are mostly crowds (iscrowd), which are neither learned nor scored",
+        "nothing, or set `crowds: objects` in the data set's entry, as CVAT marks brush masks as crowds",
     ),
-    "clipped": Kind("kept", "box partly outside of the image, clipped", "nothing, or draw it within the image"),
-    "tiny": Kind("kept", "object of hardly a pixel", "look at it; remove it if it is a slip"),
-    "keypoint_outside": Kind("kept", "key point outside of the image, taken as absent", "nothing, or move it"),
-    "unannotated": Kind("kept", "image without annotation, kept as one without objects", "nothing, or annotate it"),
-    "wrong_suffix": Kind("kept", "suffix does not tell the format", "rename the file"),
-    "rotated": Kind("kept", "stored turned, decoded upright", "nothing; boxes and masks must fit the upright image"),
+    "clipped": Kind("kept", "box partly outside the image, clipped", "nothing, or draw it within the image"),
+    "tiny": Kind("kept", "object smaller than a pixel or two", "look at it; remove it if it is a mistake"),
+    "keypoint_outside": Kind("kept", "key point outside the image, treated as absent", "nothing, or move it"),
+    "unannotated": Kind(
+        "kept", "image without annotation, kept as an image without objects", "nothing, or annotate it"
+    ),
+    "wrong_suffix": Kind("kept", "suffix does not match the format", "rename the file"),
+    "rotated": Kind("kept", "stored rotated, decoded upright", "nothing; boxes and masks must fit the upright image"),
     "transparent": Kind(
         "kept",
         "transparency, which is dropped",
-        "nothing, or put the image on a plain ground where hidden colours disturb",
+        "nothing, or put the image on a plain background if hidden colours show",
     ),
-    "deep": Kind("kept", "16 bits a channel, brought to 8", "nothing, or convert it to 8 bits yourself"),
+    "deep": Kind("kept", "16 bits per channel, converted to 8", "nothing, or convert it to 8 bits yourself"),
     "other_ranges": Kind(
         "kept",
         "16-bit images of different ranges",
-        "convert all to 8 bits in one scale, if brightness is to be compared",
+        "convert all to 8 bits on the same scale if brightness matters",
     ),
-    "later_pages": Kind(
-        "kept", "several pages or frames, of which the first is used", "save others as files of their own"
-    ),
-    "duplicate": Kind("kept", "same image twice in one split", "remove a copy, as it counts twice"),
+    "later_pages": Kind("kept", "several pages or frames, only the first is used", "save the others as separate files"),
+    "duplicate": Kind("kept", "same image twice in one split", "remove a copy, because it counts twice"),
     "near_duplicate": Kind(
         "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
     ),
-    "divided_group": Kind("kept", "group in several of the data set's own splits", "move it into one split"),
+    "divided_group": Kind("kept", "group in several splits of the data set", "move it into one split"),
     "given_split": Kind("kept", "split that comes with the data set", "nothing, or change its lists or folders"),
     "four_corners": Kind("kept", "outlines of four corners each", "nothing; if they are oriented boxes, learn boxes"),
-    "similar_names": Kind("kept", "class names that differ in case only", "join them if they are one class"),
+    "similar_names": Kind("kept", "class names that differ only in case", "join them if they are one class"),
     "unused_class": Kind(
         "kept",
-        "category without an annotation, which is no class here",
-        "nothing; naming the classes in `classes` keeps it, e.g. for batches that bring it",
+        "category without an annotation, not used as a class",
+        "nothing; list it in `classes` to keep it, e.g. for later batches",
     ),
     "unnamed_points": Kind("kept", "key points without names", "name them in `keypoints` of the categories"),
     "ignored_pixels": Kind(
         "kept",
-        "class that never occurs while many pixels are ignored",
+        "class that never occurs, although many pixels are ignored",
         "give the class the ignored value in names, e.g. {background: 0, object: 255}",
     ),
     "second_mask": Kind("kept", "second mask of an image, not used", "nothing, or remove it"),
     "divided_by_hash": Kind(
         "kept",
-        "older rule of division",
-        "nothing, or write `by: stratified` into its `split` to divide anew by classes (`by: hash` ends this line)",
+        "divided by an older rule",
+        "nothing, or write `by: stratified` into its `split` to divide again by classes (`by: hash` "
+        "silences this finding)",
     ),
     "empty_class": Kind(
         "kept",
-        "folder without images, no class",
-        "remove it, add images, or name all classes in `classes` to keep it as one",
+        "folder without images, not used as a class",
+        "remove it, add images, or list all classes in `classes` to keep it as a class",
     ),
-    "doubtful_class": Kind("kept", "class name that may be a slip", "correct it in the files if it is one"),
+    "doubtful_class": Kind("kept", "class name that may be a typo", "correct it in the files if it is a typo"),
     "joint_label": Kind(
         "kept",
-        "label that looks like several",
-        "call the column `labels` if an image may have several classes; nothing if it is one name",
+        "label that looks like several labels",
+        "call the column `labels` if an image may have several classes; nothing if it is a single name",
     ),
-    "table": Kind("kept", "how the table was read", "nothing, or change the table if it is meant otherwise"),
+    "table": Kind("kept", "how the table was read", "nothing, or change the table if this is wrong"),
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
-    "class_without_train": Kind("kept", "class without training samples", "add some, as it can never be learnt"),
-    "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test get some"),
+    "class_without_train": Kind(
+        "kept", "class without training samples", "add some, because the class cannot be learned"
+    ),
+    "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test contain some"),
     "empty_split": Kind(
-        "kept", "split without an object, which says nothing of a model", "annotate more images, or divide otherwise"
+        "kept", "split without an object, so it cannot evaluate a model", "annotate more images, or change the division"
     ),
     "ignored": Kind(
         "kept",
         "file that is not used",
-        "nothing; to use it, save it as PNG or JPEG among the other images, annotated as they are",
+        "nothing; to use it, save it as PNG or JPEG with the other images, and annotate it",
     ),
 }
 

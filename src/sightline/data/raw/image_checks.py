@@ -58,7 +58,7 @@ def read_to_its_end(sample: Sample, max_pixels: int) -> Stored:
         with open_header(sample.image) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise bad("bomb", f"{width} x {height} pixels, allowed are {max_pixels}")
+                raise bad("bomb", f"{width} x {height} pixels, at most {max_pixels} are allowed")
             pages = _pages(image)
             image.load()
             return Stored(kind, 1 if image.mode in _GREY_MODES else 3, pages, _is_transparent(image))
@@ -99,7 +99,7 @@ def hints(source: str, stored: Stored, picture: Picture) -> list[Finding]:
     suffix = PurePosixPath(source).suffix.lower()
     told = Image.registered_extensions().get(suffix)
     if told is not None and stored.format != {"DIB": "BMP", "MPO": "JPEG"}.get(told, told):
-        found.append(Finding("wrong_suffix", source, f"named {suffix}, but holds {stored.format}"))
+        found.append(Finding("wrong_suffix", source, f"has the suffix {suffix}, but is {stored.format}"))
     if picture.orientation > 1:
         found.append(Finding("rotated", source, f"stored with orientation {picture.orientation}, decoded upright"))
     if stored.pages > 1:
@@ -107,6 +107,6 @@ def hints(source: str, stored: Stored, picture: Picture) -> list[Finding]:
     if stored.transparent:
         found.append(Finding("transparent", source, "has transparent pixels, whose colours become visible"))
     if picture.highest is not None:
-        told = f"16 bits a channel, the greatest value {picture.highest}; {picture.white} is taken as white"
+        told = f"16 bits per channel, the largest value {picture.highest}; {picture.white} is taken as white"
         found.append(Finding("deep", source, told))
     return found

@@ -54,13 +54,13 @@ def _checked_polygon(polygon: Sequence[float], unit: tuple[float, float]) -> lis
     try:
         points = np.asarray(polygon, np.float64)
     except (ValueError, TypeError):
-        raise BrokenOutline("a polygon holds something else than numbers") from None
+        raise BrokenOutline("a polygon contains something other than numbers") from None
     if points.ndim != 1 or len(points) % 2:
         raise BrokenOutline(f"a polygon has {points.size} numbers, expected x, y, x, y, ...")
     if len(points) < _LEAST:
         raise NoArea(f"a polygon has {len(points) // 2} points, expected at least 3")
     if not np.isfinite(points).all():
-        raise BrokenOutline("a polygon holds a number that is not finite")
+        raise BrokenOutline("a polygon contains a number that is not finite")
     scaled: list[float] = (points.reshape(-1, 2) * unit).ravel().tolist()
     return scaled
 

@@ -40,7 +40,9 @@ def _unchanged(source: Source, record: Record) -> Sample:
     try:
         sample = source.sample(record.index)
     except Unreadable as error:
-        raise UserError(f"{error.source}: {error.reason}, though it could be when it was checked; run again") from None
+        raise UserError(
+            f"{error.source}: {error.reason}, although it was readable when it was checked; run again"
+        ) from None
     if hashlib.sha256(sample.image).hexdigest() != record.sha256:
-        raise UserError(f"{record.source}: has changed since it was checked; run again when nothing writes there")
+        raise UserError(f"{record.source}: has changed since it was checked; run again when no program writes there")
     return sample

@@ -154,10 +154,10 @@ def find_given_parts(records: Sequence[Record], shares: Mapping[SplitName, float
     carved = [part for part, share in shares.items() if part not in given and share > 0 and part != "train"]
     if not given or (not carved and not wanted):
         return []
-    told = f"{' and '.join(given)} as the data set itself defines; the fractions of split "
+    told = f"{' and '.join(given)} as defined by the data set; the fractions of split "
     rest = sum(record.split is None for record in records)
-    unused = f"only divide the {rest} other samples" if rest else "are not used"
-    told += f"only take {' and '.join(carved)} out of the rest" if carved else unused
+    unused = f"apply only to the {rest} other samples" if rest else "are not used"
+    told += f"are used only to take {' and '.join(carved)} from the rest" if carved else unused
     return [Finding("given_split", "split", told)]
 
 

@@ -163,24 +163,24 @@ def render_report(name: str, augmentation: Augmentation, effect: Effect, mixing:
     lines = [f"# Augmentation {name}", ""]
     if effect.boxes_lost > augmentation.max_lost_boxes:
         lines += [
-            f"**Warning: {effect.boxes_lost:.1%} of the boxes leave their images, more than "
-            f"max_lost_boxes: {augmentation.max_lost_boxes:g}.** The model never sees these objects where they are "
-            "lost; use smaller moves and crops.",
+            f"**Warning: {effect.boxes_lost:.1%} of the boxes leave the image, more than "
+            f"max_lost_boxes: {augmentation.max_lost_boxes:g}.** The model does not see these objects when they "
+            "are lost; use smaller shifts and crops.",
             "",
         ]
     lines += [
-        "Training images in the first column, variants that a training may draw beside them:",
+        "Training images in the first column, and next to them variants that training may draw:",
         "",
         "![Training images and variants of them](sheet.png)",
         "",
         f"- {effect.images} images were varied once, {effect.images_per_second:,.0f} per second with one process.",
     ]
     if effect.boxes:
-        lines.append(f"- {effect.boxes_lost:.1%} of {effect.boxes} boxes left the image, or nine tenths of them did.")
+        lines.append(f"- {effect.boxes_lost:.1%} of {effect.boxes} boxes left the image by nine tenths or more.")
     if effect.keypoints:
         lines.append(f"- {effect.keypoints_lost:.1%} of {effect.keypoints} key points left the image.")
     if mixing:
-        lines.append(f"- Batches are mixed besides, which the picture does not show: {', '.join(mixing)}.")
+        lines.append(f"- Batches are also mixed, which the picture does not show: {', '.join(mixing)}.")
     if effect.copies:
-        lines.append(f"- {effect.copies} variants are kept as copies; training takes them as they are.")
+        lines.append(f"- {effect.copies} variants are stored as copies; training uses them unchanged.")
     return "\n".join(lines) + "\n"

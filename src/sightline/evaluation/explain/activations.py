@@ -50,10 +50,11 @@ def activations_picture(
         axis.axis("off")
         axis.set_anchor("NW")
     title = "Activations"
-    figure.suptitle(f"{name}: what each layer makes of an image", fontsize=11)
+    figure.suptitle(f"{name}: what each layer computes from an image", fontsize=11)
     tell_checks(figure, checks)
     caption = (
-        "Each row shows the strongest maps that a layer makes of one image, from the finest layer to the coarsest."
+        "Each row shows the strongest activation maps of one layer for one image, from the finest "
+        "layer to the coarsest."
     )
     return Picture("activations", title, caption, "Yosinski et al. 2015", checks, figure)
 
@@ -90,7 +91,7 @@ def _checks(answers: Mapping[str, Responses], of_random: Mapping[str, Responses]
             random_dead,
             few,
             f"{dead:.1%} of the channels are never above 0 on {count} test images (random weights {random_dead:.1%}; "
-            f"more than {_MANY_DEAD:.0%} are a waste of the network).",
+            f"more than {_MANY_DEAD:.0%} are wasted capacity).",
         ),
         Check(
             "sparsity",

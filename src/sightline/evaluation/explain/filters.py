@@ -66,8 +66,8 @@ def filters_picture(task: Task, name: str, channels: int, size: int, seed: int) 
         assert renewed is not None
         smooth, rough = smoothness(filters), smoothness(renewed[1])
         better = smooth > rough
-        told = f"neighbouring weights are {'more' if better else 'NOT more'} alike than random ones (correlation "
-        told += f"{smooth:.2f}, random {rough:.2f}); noise is a sign of too little training."
+        told = f"neighbouring weights are {'more' if better else 'NOT more'} similar than random ones (correlation "
+        told += f"{smooth:.2f}, random {rough:.2f}); noisy filters are a sign of too little training."
         checks.append(Check("smooth_filters", smooth, rough, better, told))
     shown = filters[np.argsort(-sizes, kind="stable")[:MOST]]
     page = tiled([stretched(one, around=0.0) for one in shown], _COLUMNS, _SIDE)
@@ -78,5 +78,5 @@ def filters_picture(task: Task, name: str, channels: int, size: int, seed: int) 
     title = f"Filters of {layer}"
     figure.suptitle(f"{name}: {some}{len(filters)} filters of {layer}, {filters.shape[1]} x {filters.shape[2]} pixels")
     tell_checks(figure, checks)
-    caption = "Each square is what one unit of the first layer looks for: grey is indifferent, bright and dark count."
+    caption = "Each square is what one unit of the first layer responds to: grey has no effect, bright and dark do."
     return Picture("filters", title, caption, "Krizhevsky et al. 2012", tuple(checks), figure)

@@ -113,7 +113,7 @@ def similarity_checks(heats: FLOAT32, random_heats: FLOAT32, placed: bool) -> tu
     rank, rank_of_others = _mean_similarity(heats, random_heats, rank_correlation)
     alike, alike_of_others = _mean_similarity(heats, random_heats, structural_similarity)
     passes = rank < ALIKE
-    shown = "the image, or the place that was asked about" if placed else "the image"
+    shown = "the image, or the position asked about" if placed else "the image"
     meaning = "so the map comes from what was learned" if passes else f"so it shows {shown}, not what was learned"
     return (
         Check(
@@ -156,7 +156,7 @@ def curve_checks(measured: Sequence[Curves]) -> tuple[Check, Check]:
             deletion,
             random_deletion,
             faster,
-            f"without the hottest places the network loses its prediction {'sooner' if faster else 'NOT sooner'} than "
+            f"without the hottest pixels the network loses its prediction {'sooner' if faster else 'NOT sooner'} than "
             f"in random order (area under the curve {deletion:.2f}, random {random_deletion:.2f}; low is good).",
         ),
         Check(
@@ -164,7 +164,7 @@ def curve_checks(measured: Sequence[Curves]) -> tuple[Check, Check]:
             insertion,
             random_insertion,
             sooner,
-            f"with the hottest places alone the network finds its prediction {'sooner' if sooner else 'NOT sooner'} "
+            f"with only the hottest pixels the network recovers its prediction {'sooner' if sooner else 'NOT sooner'} "
             f"than in random order (area under the curve {insertion:.2f}, random {random_insertion:.2f}; high is good)",
         ),
     )
@@ -177,20 +177,21 @@ def _words(method: HeatMethod, subject: Subject) -> tuple[str, str, str]:
             layer = heat_layer(map_layers(subject.task, subject.pixels), subject.layer)
             return (
                 f"Grad-CAM of {layer}",
-                f"Bright places are those whose features in layer {layer} speak for the prediction, as coarse as that "
-                "layer's map.",
+                f"Bright areas are those whose features in layer {layer} support the prediction, at the resolution "
+                "of that layer.",
                 "Selvaraju et al. 2017",
             )
         case "occlusion":
             return (
                 "Occlusion",
-                "Bright places are those where a grey square, a fifth of the image wide, makes the network less sure.",
+                "Bright areas are those where a grey square, a fifth of the image wide, makes the network less "
+                "confident.",
                 "Zeiler and Fergus 2014",
             )
         case "integrated_gradients":
             return (
                 "Integrated gradients",
-                "Bright pixels are those that make or lower the score on the way from an empty image to this one.",
+                "Bright pixels are those that raise or lower the score on the way from a blank image to this one.",
                 "Sundararajan et al. 2017",
             )
         case _:

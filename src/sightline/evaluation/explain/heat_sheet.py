@@ -105,7 +105,7 @@ def _draw_images(axis: Axes, cell: HeatCell) -> None:
             _draw_place(axis, cell.target, left, factor)
     axis.set(xlim=(0, 3 * _SIDE + 2 * _GAP), ylim=(_SIDE + 22, 0))
     right = cell.true is None or cell.true == cell.target.name
-    told = f"{plain(cell.target.name, 20)}, {cell.target.sureness:.0%} sure"
+    told = f"{plain(cell.target.name, 20)}, confidence {cell.target.sureness:.0%}"
     if cell.true is not None:
         told += ", right" if right else f", truly {plain(cell.true, 16)}"
     axis.set_title(told, loc="left", fontsize=SMALL, color=INK if right else ORANGE, pad=3)
@@ -130,8 +130,8 @@ def _draw_place(axis: Axes, target: Target, left: float, factor: float) -> None:
 def _draw_curves(axis: Axes, curves: Curves, legend: bool) -> None:
     axis.axis("on")
     share = np.linspace(0, 100, len(curves.deletion))
-    axis.plot(share, 100 * curves.insertion, color=BLUE, label="put back, hottest first")
-    axis.plot(share, 100 * curves.deletion, color=ORANGE, label="taken away, hottest first")
+    axis.plot(share, 100 * curves.insertion, color=BLUE, label="added back, hottest first")
+    axis.plot(share, 100 * curves.deletion, color=ORANGE, label="removed, hottest first")
     axis.plot(share, 100 * curves.random_insertion, color=BLUE, linewidth=0.9, linestyle=":", label="in random order")
     axis.plot(share, 100 * curves.random_deletion, color=ORANGE, linewidth=0.9, linestyle=":", label="in random order")
     axis.set(ylim=(-4, 104), xlim=(0, 100), xticks=(0, 50, 100), yticks=(0, 50, 100))

@@ -93,7 +93,7 @@ def heat_layer(layers: Sequence[MapLayer], name: str | None = None) -> str:
     bodies = [layer for layer in known if layer.name.split(".")[0] in _BODIES]
     chosen = bodies or known
     if not chosen:
-        raise UserError("grad_cam: the network has no layer that keeps places apart; use occlusion instead")
+        raise UserError("grad_cam: the network has no layer with a spatial map; use occlusion instead")
     least = min(COARSEST, max(min(layer.height, layer.width) for layer in chosen))
     return [layer for layer in chosen if min(layer.height, layer.width) >= least][-1].name
 
@@ -120,7 +120,7 @@ def require_layers(layers: Sequence[MapLayer], names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             near = nearest(name, known, most=3)
-            told = f"layers: {name}: no layer of this name puts out maps, once in a pass{near}"
+            told = f"layers: {name}: no layer of this name outputs a map exactly once per pass{near}"
             raise UserError(f"{told}; `sightline summary` lists them")
 
 

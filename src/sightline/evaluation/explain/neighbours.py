@@ -96,12 +96,12 @@ def neighbours_picture(
         share = share_of_like_neighbours(features, labels)
         random = share_of_like_neighbours(image_features(renewed, pixels, layer), labels)
         better = share > random
-        told = f"{share:.0%} of the images lie among images of their own class (features of random weights "
+        told = f"{share:.0%} of the images are among images of their class (features of random weights "
         told += f"{random:.0%}): {'the network sorts them' if better else 'it does NOT sort them better'}."
         checks.append(Check("like_neighbours", share, random, better, told))
     flat, curved = laid_out(features, seed)
     views = {"PCA": flat, "t-SNE": curved}
     figure = draw_thumbnails(views, labels, task.labels.classes, f"{name}: {len(pixels)} test images", pixels)
     tell_checks(figure, checks)
-    caption = "Images that the network's features hold for alike lie near each other; only distances mean something."
+    caption = "Images with similar features are close to each other; only distances have a meaning."
     return Picture("neighbours", "Map of test images", caption, "van der Maaten and Hinton 2008", tuple(checks), figure)

@@ -34,11 +34,11 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
         UserError: no network there, a file that is no image, too many files, or a folder with other things in it.
     """
     if len(files) > MOST:
-        raise UserError(f"{len(files)} images: a sheet has room for {MOST}; name fewer")
+        raise UserError(f"{len(files)} images: a sheet has room for {MOST}; give fewer")
     if out.exists() and not (out.is_dir() and all(_made_here(path) for path in out.iterdir())):
-        raise UserError(f"--out: {out}: there are other files; name a new folder")
+        raise UserError(f"--out: {out}: is not empty; give a new folder")
     if holds_head(model):
-        raise UserError(f"{model}: is a head over features, and only networks are explained; name a network")
+        raise UserError(f"{model}: is a head over features, and only networks can be explained; give a network")
     task, card = read_model(model)
     task.to(chosen_device())
     require_targets(task)
@@ -49,7 +49,7 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
             require_whole(content)
             decoded([content], image.size, image.channels, image.resize)
         except ValueError as error:
-            raise UserError(f"{file}: {error}; name JPEG or PNG files") from None
+            raise UserError(f"{file}: {error}; give JPEG or PNG files") from None
     pixels, _ = decoded(encoded, image.size, image.channels, image.resize)
     methods = chosen_methods(task, map_layers(task, pixels), None)
     heat = [method for method in HEAT_METHODS if method in methods]
@@ -68,4 +68,4 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); name an image file") from None
+        raise UserError(f"{file}: cannot be read ({error.strerror}); give an image file") from None

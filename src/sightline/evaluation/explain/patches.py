@@ -155,15 +155,19 @@ def patches_picture(
     figure.suptitle(f"{name}: what excites single channels most (a row per channel, {len(pixels)} test images)")
     tell_checks(figure, checks)
     caption = (
-        "Each row holds the parts of test images to which one channel answers most: what they share is its subject."
+        "Each row shows the parts of test images to which one channel responds most: what they "
+        "share is what it detects."
     )
     return Picture("patches", "Most exciting patches", caption, "Zeiler and Fergus 2014", checks, figure)
 
 
 def _checks(answers: Mapping[str, Responses], of_random: Mapping[str, Responses]) -> tuple[Check, ...]:
     value, random = (float(np.mean([_choosiness(one) for one in own.values()])) for own in (answers, of_random))
-    told = f"the channels answer to their best patches {value:.1f} times as strongly as to an image on average (random "
-    told += f"weights {random:.1f} times): training has made them {'choosy' if value > random else 'NO choosier'}."
+    told = f"the channels respond to their best patches {value:.1f} times as strongly as to an average image (random "
+    told += (
+        f"weights {random:.1f} times): training has made them "
+        f"{'more selective' if value > random else 'NOT more selective'}."
+    )
     return (Check("choosiness", value, random, value > random, told),)
 
 

@@ -106,7 +106,9 @@ def visualisation_picture(
         rows.append(("output classes", made, [names[k] for k in classes]))
         checks.append(_recognition(task, classes, made))
     figure = _draw(name, rows, checks)
-    caption = "Each square is made from noise so that one channel, or one class, answers to it as strongly as possible."
+    caption = (
+        "Each square is optimised from noise so that one channel, or one class, responds to it as strongly as possible."
+    )
     return Picture("visualisation", "Feature visualisation", caption, "Olah et al. 2017", tuple(checks), figure)
 
 
@@ -120,8 +122,8 @@ def _gain(task: Task, layer: str, channels: Sequence[int], images: UINT8, answer
 def _excitement(gains: Sequence[tuple[float, float]]) -> Check:
     made, noise = (float(np.mean([pair[k] for pair in gains])) for k in (0, 1))
     passes = made > max(1.0, noise)
-    told = f"the channels answer to their images {made:.1f} times as strongly as to the best test image "
-    told += f"(noise {noise:.1f} times){'' if passes else '; the images do NOT show what they like best'}."
+    told = f"the channels respond to these images {made:.1f} times as strongly as to the best test image "
+    told += f"(noise {noise:.1f} times){'' if passes else '; the images do NOT show what they respond to most'}."
     return Check("excitement", made, noise, passes, told)
 
 
@@ -131,7 +133,7 @@ def _recognition(task: Task, classes: Sequence[int], images: UINT8) -> Check:
     share = float(np.mean(scores.argmax(1).cpu().numpy() == np.arange(len(classes))))
     guess = 1 / len(classes)
     passes = share > max(guess, 0.5)
-    told = f"{share:.0%} of the images of classes are taken for their class (guessing {guess:.0%})"
+    told = f"{share:.0%} of the images made for a class are predicted as that class (guessing {guess:.0%})"
     return Check("recognition", share, guess, passes, f"{told}{'' if passes else ': they do NOT show the classes'}.")
 
 

@@ -42,9 +42,9 @@ class _Measure:
 _MEASURES = {
     "AP50": _Measure(
         "average precision of each class",
-        "AP at overlap 0.5",
+        "AP at IoU 0.5",
         "AP",
-        {"AP": "AP at overlaps 0.5 to 0.95", "box_AP50": "AP of boxes at 0.5"},
+        {"AP": "AP at IoU 0.5 to 0.95", "box_AP50": "AP of boxes at 0.5"},
     ),
     "iou": _Measure("IoU of each class", "IoU", "IoU", {"dice": "Dice"}, undefined=True),
     "average_precision": _Measure("average precision of each class", "average precision", "AP", {"f1": "F1"}),
@@ -52,7 +52,7 @@ _MEASURES = {
         "boxes of each class",
         "mean overlap (IoU)",
         "IoU",
-        {"class_accuracy": "class right", "localization_accuracy": "class right, overlap 0.5"},
+        {"class_accuracy": "class right", "localization_accuracy": "class right, IoU 0.5"},
     ),
     "f1": _Measure("F1 of each class", "F1", "F1", {"precision": "precision", "recall": "recall"}),
     "pck": _Measure("key points found (PCK at 0.2)", "PCK", "PCK", {}),

@@ -88,5 +88,8 @@ def _explained(
     if said[0].boxes is not None:
         return "; dashed: missed or false, at an overlap of 0.5", {}
     if said[0].keypoints is not None:
-        return "; lines lead to the true place, rings are hidden or farther off than 0.2 torsos", pose_legend(labels)
+        return (
+            "; lines lead to the true position; rings are hidden points or more than 0.2 torso lengths away",
+            pose_legend(labels),
+        )
     return "", {}

@@ -82,11 +82,11 @@ def class_answer(backbone: Backbone, wanted: str, example: Tensor) -> Answer:
         first = first_line(error)
         size = " x ".join(map(str, example.shape[2:]))
         raise UserError(
-            f"class: {wanted}: {backbone.title} gives no scores for an image of {size} px ({first}); "
-            "take a square picture of the network's own size and one octave, or name a layer"
+            f"class: {wanted}: {backbone.title} does not give scores for an image of {size} px ({first}); "
+            "use a square picture of the size that the network expects and one octave, or name a layer"
         ) from None
     if not isinstance(scores, Tensor) or scores.ndim != 2:
-        raise UserError(f"class: {wanted}: {backbone.title} is no classifier; name a layer")
+        raise UserError(f"class: {wanted}: {backbone.title} is not a classifier; name a layer")
     if wanted in backbone.classes:
         index = backbone.classes.index(wanted)
     elif wanted.isdigit() and int(wanted) < scores.shape[1]:

@@ -211,7 +211,7 @@ def _answer(
     if wanted is not None:
         for option, value in (("layer", layer), ("channel", channel)):
             if value is not None:
-                raise UserError(f"{option}: {value}: a class is wanted ({wanted}); leave one of the two out")
+                raise UserError(f"{option}: {value}: --class {wanted} is given too; leave one of the two out")
         return class_answer(backbone, wanted, start), None
     layer = layer or default_layers(backbone.network, backbone.normalise(start)).dream
     return layer_answer(backbone, layer, channel, start), layer

@@ -78,7 +78,7 @@ class LayerOutputs:
         self._uses[name] += 1
         if not isinstance(output, Tensor):
             kind = type(output).__name__
-            raise UserError(f"layers: {name}: puts out a {kind}, no tensor; name a layer inside or after it")
+            raise UserError(f"layers: {name}: outputs a {kind}, not a tensor; name a layer inside or after it")
 
     def _keep(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._left[name] -= 1
@@ -96,8 +96,8 @@ class LayerOutputs:
         missing = next(name for name in self.layers if not self._uses[name])
         size = " x ".join(map(str, example.shape[2:]))
         raise UserError(
-            f"layers: {missing}: the network does not come so far with an image of {size} px ({first}); "
-            "name an earlier layer, or take a picture of the network's own size"
+            f"layers: {missing}: the network does not reach it with an image of {size} px ({first}); "
+            "name an earlier layer, or use a picture of the size that the network expects"
         ) from None
 
 
@@ -131,7 +131,7 @@ def default_layers(network: nn.Module, image: Tensor) -> DefaultLayers:
     """
     stages = _stages(network, image)
     if not stages:
-        raise UserError(f"layers: {type(network).__name__} puts out no maps; take a convolutional network")
+        raise UserError(f"layers: {type(network).__name__} does not output maps; use a convolutional network")
     shrunk = min(image.shape[2:]) / (1.5 * _CONTENT_STRIDE)  # borders without padding make maps a little smaller
     units = list(stages.values())
     deep = [units for side, units in stages.items() if side >= shrunk][-1]
@@ -190,7 +190,7 @@ def with_average_pooling(network: nn.Module) -> nn.Module:
     """
     found = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.MaxPool2d)]
     if not found:
-        raise UserError("pooling: average: the network has no layer of max pooling to replace; leave it out")
+        raise UserError("pooling: average: the network has no max pooling layer to replace; leave it out")
     for name, pool in found:
         parent, _, child = name.rpartition(".")
         average = nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False)

@@ -58,7 +58,7 @@ def find_pictures(place: Path) -> list[Path]:
         raise UserError(f"{place}: no such picture or folder; put the style's pictures there")
     found = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS)
     if not found:
-        raise UserError(f"{place}: holds no pictures ({', '.join(ENDINGS)}); put some there")
+        raise UserError(f"{place}: contains no pictures ({', '.join(ENDINGS)}); put some there")
     return found
 
 

@@ -32,7 +32,7 @@ def tune_learning_rate(subject: Subject, numerics: Numerics, size: int, output: 
     optimizer = subject.config.optimizer
     now = optimizer.lr
     if isinstance(optimizer, Hebb | Rosenblatt):
-        return Finding("optimizer.lr", now, now, f"{optimizer.name} is a rule without a descent: no search")
+        return Finding("optimizer.lr", now, now, f"{optimizer.name} does not use gradient descent: not searched")
     test = measure(subject, numerics, size)
     suggested = suggested_rate(test)
     draw_range_test(test, now, suggested, output / "learning_rate.png")
@@ -43,9 +43,9 @@ def tune_learning_rate(subject: Subject, numerics: Numerics, size: int, output: 
         return Finding("optimizer.lr", now, now, f"the loss does not fall at any rate; see {output}")
     if now / NEAR <= suggested <= now * NEAR:
         return Finding(
-            "optimizer.lr", now, now, f"the test says {suggested:g}, which is no more than {NEAR:g} times off"
+            "optimizer.lr", now, now, f"the test suggests {suggested:g}, which is within a factor of {NEAR:g}"
         )
-    return Finding("optimizer.lr", now, suggested, f"read from the fall of the loss: {output}/learning_rate.png")
+    return Finding("optimizer.lr", now, suggested, f"where the loss falls fastest: {output}/learning_rate.png")
 
 
 def measure(subject: Subject, numerics: Numerics, size: int) -> RangeTest:

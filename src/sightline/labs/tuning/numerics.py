@@ -41,7 +41,7 @@ def tune_numerics(subject: Subject, size: int, seconds: float) -> tuple[Numerics
     layout = trainer.layout if chosen[1] == now[1] else _layout(chosen[1])
     findings = [
         Finding("trainer.precision", trainer.precision, precision, told),
-        Finding("trainer.layout", trainer.layout, layout, f"timed together with precision; auto is {_name(rule)}"),
+        Finding("trainer.layout", trainer.layout, layout, f"measured together with precision; auto is {_name(rule)}"),
     ]
     return Numerics(chosen[0], chosen[1], subject.now.threads), findings
 

@@ -53,7 +53,7 @@ def probe(
         tell(warning)
     tell(f"{subject.device.type}: timing precision and layout at {size} images per step")
     numerics, findings = tune_numerics(subject, size, 0.4 * seconds)
-    tell("timing other sizes of batch")
+    tell("timing other batch sizes")
     speeds = batch_speeds(subject, numerics, size, largest, 0.2 * seconds)
     size = least_within(speeds) if fastest_batch else size
     told = ", ".join(f"{speed:,.0f} at {number}" for number, speed in speeds.items())
@@ -64,5 +64,5 @@ def probe(
     tell("raising the learning rate step by step")
     rate = tune_learning_rate(subject, numerics, size, output)
     if size != written:
-        rate = replace(rate, why=f"{rate.why}; belongs to batch_size {size}")
+        rate = replace(rate, why=f"{rate.why}; for batch_size {size}")
     return [rate, *findings]

@@ -122,7 +122,7 @@ def other_work() -> str | None:
     load, cores = os.getloadavg()[0], usable_processors()
     if load < cores / 4:
         return None
-    return f"other work keeps {load:.1f} of {cores} cores busy: timings are doubtful, repeat them on a quiet machine"
+    return f"other work keeps {load:.1f} of {cores} cores busy: timings are unreliable, repeat them on an idle machine"
 
 
 def least_within(speeds: Mapping[int, float], share: float = 0.05) -> int:

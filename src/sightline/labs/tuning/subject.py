@@ -163,5 +163,5 @@ def _device(accelerator: str) -> Literal["cpu", "cuda", "mps"]:
     if accelerator in ("auto", "cpu"):
         return "cpu"
     raise UserError(
-        f"trainer.accelerator: {accelerator}: cannot be tuned on this machine; use auto, or one that is here"
+        f"trainer.accelerator: {accelerator}: not available on this machine; use auto, or one that is available"
     )

@@ -70,8 +70,8 @@ def changed_text(text: str, model: str, changes: Mapping[str, Value], file: str)
         return text
     told = ", ".join(f"{dotted}: {_written(value)}" for dotted, value in changes.items())
     sharing = [name for name, own in wanted["models"].items() if got and got["models"].get(name) != own]
-    shared = f"shares them with {', '.join(sharing)} by a YAML anchor" if sharing else "is laid out in an unusual way"
-    raise UserError(f"{file}: models.{model}: {shared}; write these by hand: {told}")
+    shared = f"shares them with {', '.join(sharing)} through a YAML anchor" if sharing else "has an unusual layout"
+    raise UserError(f"{file}: models.{model}: {shared}; set these by hand: {told}")
 
 
 def _with_value(text: str, path: Sequence[str], value: Value) -> str:

@@ -75,7 +75,8 @@ def build_classifier(
     """
     if initialisation is not None and weights != "random":
         raise UserError(
-            f"task.initialisation: {initialisation}: weights: {weights} are not random; leave one of them out"
+            f"task.initialisation: {initialisation}: only for random weights, but weights is {weights}; leave "
+            f"one of them out"
         )
     options: dict[str, object] = {"activation": activation, "pooling": pooling, "hidden": hidden}
     chosen = {field: value for field, value in options.items() if value is not None}
@@ -83,7 +84,7 @@ def build_classifier(
     match library:
         case "torchvision" | "timm":
             for field, value in chosen.items():
-                raise UserError(f"task.{field}: {value}: {architecture} has its own; leave it out")
+                raise UserError(f"task.{field}: {value}: {architecture} defines it; leave it out")
             build = torchvision_network if library == "torchvision" else timm_network
             network, head = build(name, channels, size, classes, weights, dropout, stochastic_depth)
         case _:
@@ -124,7 +125,7 @@ def _lecture(
             raise UserError(f"task.{field}: {value}: {name} has none; leave it out")
     network = build(channels, size, **options)
     if weights == "pretrained":
-        raise UserError(f"{name}: weights: pretrained: not offered; use random or a file")
+        raise UserError(f"{name}: weights: pretrained: not available; use random or a file")
     if isinstance(weights, Path):
         load_for_classes(network, read_weights(weights), str(weights), name)
     return network
@@ -135,7 +136,7 @@ def _builder(name: str, classes: int) -> Callable[..., nn.Sequential]:
     match name:
         case "neuron":
             if classes != 2:
-                raise UserError(f"task.architecture: neuron: tells two classes apart, not {classes}; use perceptron")
+                raise UserError(f"task.architecture: neuron: is for two classes, not {classes}; use perceptron")
             return classics.neuron
         case "perceptron":
             return partial(classics.perceptron, classes=classes)

@@ -135,7 +135,7 @@ class _TimmMaps(nn.Module):
 
 def _timm_body(network: Any, backbone: str, strides: Sequence[int]) -> Body:
     if not hasattr(network, "forward_intermediates"):
-        raise UserError(f"task.backbone: {backbone}: timm offers no feature maps of it; use e.g. {_KNOWN}")
+        raise UserError(f"task.backbone: {backbone}: timm has no feature maps for it; use e.g. {_KNOWN}")
     told = [(int(stage["reduction"]), int(stage["num_chs"])) for stage in network.feature_info]
     places = {stride: place for place, (stride, _) in enumerate(told)}  # the last of each stride
     reached = _reached(strides, list(places), backbone)
@@ -155,7 +155,7 @@ def _torchvision_body(network: nn.Module, head: str, backbone: str, channels: in
     except Exception as error:  # transformers of a fixed size, and what cannot be traced
         first = first_line(error)
         raise UserError(
-            f"task.backbone: {backbone}: has no feature maps to be found ({first}); use e.g. {_KNOWN}"
+            f"task.backbone: {backbone}: no feature maps found in it ({first}); use e.g. {_KNOWN}"
         ) from None
     network.train()
     found: dict[int, tuple[str, int]] = {}
@@ -174,7 +174,7 @@ def _reached(strides: Sequence[int], known: Sequence[int], backbone: str) -> lis
     if not reached or reached != list(strides[: len(reached)]):
         has = ", ".join(str(stride) for stride in sorted(set(known))) or "none"
         raise UserError(
-            f"task.strides: {', '.join(map(str, strides))}: {backbone} has feature maps of strides {has}; "
-            "begin with one of them"
+            f"task.strides: {', '.join(map(str, strides))}: {backbone} has feature maps of strides "
+            f"{has}; start with one of them"
         )
     return reached

@@ -49,7 +49,7 @@ class WindowGrid:
         kept = [size for size in sizes if min(size) >= self.window]
         if not kept:
             raise UserError(
-                f"task.window: {self.window}: larger than the image, {height} x {width} px, at each of task.scales; "
+                f"task.window: {self.window}: larger than the image, {height} x {width} px, at all of task.scales; "
                 "lower task.window or raise task.scales"
             )
         return kept

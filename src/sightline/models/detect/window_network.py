@@ -102,8 +102,8 @@ def add_background(classifier: nn.Module, head: str) -> None:
         new = set_outputs(classifier, head, len(old.weight) + 1)
     except (AttributeError, TypeError):
         raise UserError(
-            f"task.architecture: its last layer is {type(old).__name__}, to which no background can be added; "
-            "use a network that ends in a linear layer, e.g. mnist_cnn"
+            f"task.architecture: its last layer is {type(old).__name__}, which cannot be extended by a "
+            "background class; use a network that ends in a linear layer, e.g. mnist_cnn"
         ) from None
     with torch.no_grad():
         new.weight[:-1] = old.weight

@@ -92,7 +92,7 @@ def inspect_network(network: nn.Module, shape: tuple[int, int, int]) -> Inspecti
             return _run(network, shape, "cpu")
         except Exception:
             first = first_line(on_meta)
-            told = f"{' x '.join(map(str, shape))}: {type(network).__name__} does not take such images ({first})"
+            told = f"{' x '.join(map(str, shape))}: {type(network).__name__} does not accept such images ({first})"
             raise UserError(f"{told}; try another size") from None
 
 

@@ -64,7 +64,7 @@ def build_segmenter(
         return build_semantic_fpn(backbone, channels, size, classes, weights, width or 64, strides or (4, 8, 16, 32))
     network = _own(architecture, channels, classes, chosen)
     if weights == "pretrained":
-        raise UserError(f"{architecture}: weights: pretrained: not offered; use random or a file")
+        raise UserError(f"{architecture}: weights: pretrained: not available; use random or a file")
     if isinstance(weights, Path):
         load_for_classes(network, read_weights(weights), str(weights), architecture)
     return network

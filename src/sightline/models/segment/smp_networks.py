@@ -58,7 +58,7 @@ def smp_network(
 
     known = {own.__name__: own for own in smp.MODEL_ARCHITECTURES_MAPPING.values() if own is not smp.DPT}
     if name not in known:  # DPT's decoder needs more than maps
-        raise UserError(f"task.architecture: smp:{name}: is not offered{nearest(name, list(known), most=3)}")
+        raise UserError(f"task.architecture: smp:{name}: not available{nearest(name, list(known), most=3)}")
     what, encoder = f"smp:{name} over {backbone}", _encoder_name(backbone)
     taken = signature(known[name].__init__).parameters
     usual = taken["encoder_depth"].default
@@ -80,7 +80,7 @@ def smp_network(
     network = SmpSegmenter(model, depth)
     if isinstance(weights, Path):
         _load(network, read_weights(weights), str(weights), channels, what)
-    require_size(network, channels, size, what, "does not take it")
+    require_size(network, channels, size, what, "does not support it")
     return network
 
 
@@ -98,7 +98,9 @@ def _encoder_name(backbone: str) -> str:
             )
         return f"tu-{name}"
     if name not in own:
-        raise UserError(f"task.backbone: {backbone}: no such encoder in the library{nearest(name, own, most=3)}")
+        raise UserError(
+            f"task.backbone: {backbone}: no such encoder in segmentation-models-pytorch{nearest(name, own, most=3)}"
+        )
     return name
 
 
@@ -123,7 +125,7 @@ def _widths(name: str, width: int | None, depth: int) -> dict[str, Any]:
         case "PAN":
             return {"decoder_channels": 2 * width}
         case _:
-            raise UserError(f"task.width: {width}: smp:{name} has its own; leave it out")
+            raise UserError(f"task.width: {width}: smp:{name} defines it; leave it out")
 
 
 def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels: int, what: str) -> None:

@@ -149,7 +149,7 @@ def _number_findings(reference: dict[str, FLOAT64], recent: dict[str, FLOAT64], 
         if np.ptp(np.concatenate([own, other])) == 0:
             told = f"{before:.3g} in all images"
         elif f"{before:.3g}" == f"{after:.3g}":
-            told = f"median stays {before:.3g}, distributions are {distance:.2f} apart"
+            told = f"median stays {before:.3g}, distributions differ by {distance:.2f}"
         yield Finding(name, group, "KS", p, before, after, told)
 
 

@@ -136,7 +136,7 @@ def _vectors(entered: Any, count: int, title: str) -> FLOAT32:
             own = numbers(pooled(tensor, "avg"))
             found.append(own.reshape(count, -1, own.shape[1]).mean(1))
     if not found:
-        raise UserError(f"{title}: gives no vector of an image; name an entry of features instead of a model")
+        raise UserError(f"{title}: does not give a vector for an image; name an entry of features instead of a model")
     return np.concatenate(found, axis=1)
 
 

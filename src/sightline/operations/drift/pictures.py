@@ -125,12 +125,12 @@ def strange_sheet(reference: Seen, recent: Seen, comparison: Comparison) -> Imag
     high = side + line + gap
     sheet = Image.new("RGB", (_SHEET * (side + gap) + gap, 2 * head + side + gap + 2 * gap + rows * high), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((gap, head / 2 + 2), "reference: the most ordinary images", "#1e1e1e", bold, anchor="lm")
+    draw.text((gap, head / 2 + 2), "reference: the most typical images", "#1e1e1e", bold, anchor="lm")
     for place, number in enumerate(typical):
         sheet.paste(Image.fromarray(reference.thumbnails[number]), (gap + place * (side + gap), head))
     top = head + side + 2 * gap
     draw.line((gap, top, sheet.width - gap, top), "#d7d7d7")
-    title = "recent: the strangest images; distance from the reference, 1 is usual"
+    title = "recent: the strangest images; distance from the reference, 1 is typical"
     draw.text((gap, top + head / 2 + 2), title, "#1e1e1e", bold, anchor="lm")
     for place, number in enumerate(strangest):
         left, upper = gap + place % _SHEET * (side + gap), top + head + place // _SHEET * high

@@ -12,12 +12,12 @@ STATISTICS = {
     "brightness": "mean grey level, 0 to 1",
     "contrast": "standard deviation of grey levels, 0 to 0.5",
     "saturation": "mean saturation (HSV), 0 to 1",
-    "red-green": "mean of red less green, -1 to 1",
-    "yellow-blue": "mean of red and green less blue, -1 to 1",
+    "red-green": "mean of red minus green, -1 to 1",
+    "yellow-blue": "mean of red and green minus blue, -1 to 1",
     "sharpness": "log10 of the variance of the Laplacian (grey levels of 255); low: blurred",
     "noise": "standard deviation of noise, grey levels of 255",
     "size": "square root of the number of pixels",
-    "aspect": "width by height",
+    "aspect": "width divided by height",
 }
 _NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 

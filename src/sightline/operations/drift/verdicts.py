@@ -57,7 +57,7 @@ def last_verdicts(root: Path) -> dict[str, Verdict]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it, and the next checks write it anew") from None
+        raise UserError(f"{path}: damaged ({error}); delete it, and the next checks will write it again") from None
 
 
 def past_checks(root: Path, dataset: str) -> list[CheckRecord]:
@@ -105,7 +105,7 @@ def judge(checks: list[CheckRecord], before: Verdict | None, flag_after: int, cl
     reason = last.reason
     if drifting != last.drifting:
         needed = flag_after if last.drifting else clear_after
-        reason = f"{last.reason}; check {streak} of {needed} in a row before the verdict changes"
+        reason = f"{last.reason}; check {streak} of {needed} needed in a row before the verdict changes"
     return Verdict(drifting, since, reason, last.checked, last.samples)
 
 
@@ -117,4 +117,4 @@ def _history(root: Path) -> list[CheckRecord]:
         lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [CheckRecord(**values) for values in lines]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it, and checks are counted anew") from None
+        raise UserError(f"{path}: damaged ({error}); delete it, and checks will be counted from the start") from None

@@ -104,7 +104,7 @@ def _contradiction(record: Record, known: Mapping[str, _Known], classes: Sequenc
         own, theirs = (repr(classes[label]) if label >= 0 else "not at all" for label in (record.label, other.label))
         told = f"labelled {own}, but the same image {other.source} of the data set {theirs}"
     else:
-        told = f"annotated otherwise than the same image {other.source} of the data set"
+        told = f"annotated differently from the same image {other.source} of the data set"
     return Finding("conflict", record.source, told)
 
 

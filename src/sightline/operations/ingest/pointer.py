@@ -26,5 +26,5 @@ def update_pointer(raw: Path, root: Path) -> bool:
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
     if done.returncode != 0:
         told = " ".join((done.stderr or done.stdout).split())
-        raise UserError(f"{file}: `dvc add {raw}` failed: {told}; correct that and run `sightline ingest` again")
+        raise UserError(f"{file}: `dvc add {raw}` failed: {told}; fix that and run `sightline ingest` again")
     return True

@@ -30,7 +30,7 @@ def divide_files(dataset: Dataset, work: Path, checked: Checked) -> tuple[set[st
     told = {finding.source for finding in findings}
     for path, owners in belongings(dataset, files, samples).items():
         if not owners and is_image(path) and path not in told:
-            findings.append(Finding("ignored", path, "belongs to no sample"))
+            findings.append(Finding("ignored", path, "does not belong to a sample"))
         if path in ignored or (not owners and is_image(path)):
             left_out.add(path)
             continue

@@ -88,5 +88,5 @@ def _read(path: Path) -> list[Line]:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             told = f"{path}: line {number}: {where + ': ' if where else ''}{first['msg']}"
-            raise UserError(f"{told}; the record is only ever appended to: take the line back from git") from None
+            raise UserError(f"{told}; the record is append-only: restore the line from git") from None
     return read

@@ -112,7 +112,7 @@ def heal(name: str, place: Path, root: Path, report: Report) -> None:
             record.add(name, line.batch, "refuse", line.samples, line.quarantined, told)
             changed = True
     if changed:
-        report(f"{name}: {record.path.relative_to(root)} follows what an interrupted run had done")
+        report(f"{name}: {record.path.relative_to(root)} updated to match what an interrupted run had done")
 
 
 def _clear(place: Path, quarantine: Path) -> None:
@@ -133,7 +133,7 @@ def _delivered(params: Params, root: Path, report: Report) -> list[str]:
         known = folder.name in growing or folder.name == QUARANTINE.name or folder.name.startswith(".")
         if not known and folder.is_dir() and any(visible_files(folder)):
             hint = nearest(folder.name, growing, f" (there are {', '.join(growing) or 'none'})")
-            report(f"{INBOX / folder.name}: left alone: no data set that grows has this name{hint}")
+            report(f"{INBOX / folder.name}: ignored: no data set that takes new files has this name{hint}")
     return growing
 
 
@@ -143,7 +143,7 @@ def _embedded(dataset: Dataset) -> bool:
 
 def _require_growing(name: str, dataset: Dataset) -> None:
     if _embedded(dataset):
-        raise UserError(f"datasets.{name}.format: {dataset.format} is made, not read; it takes no new files")
+        raise UserError(f"datasets.{name}.format: {dataset.format} is generated, not read; it does not take new files")
 
 
 def _take(name: str, dataset: Dataset, root: Path, report: Report) -> Batch | None:
@@ -201,7 +201,7 @@ def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str
         folder = (quarantine / batch.name).relative_to(root)
         report(f"{name}: {len(checked.bad)} bad samples of {len(left_out)} files in quarantine, see {folder}")
     if checked.known:
-        report(f"{name}: {len(checked.known)} images are there already, not taken again")
+        report(f"{name}: {len(checked.known)} images are in the data set already, not added again")
     if checked.accepted:
         for path in set(visible_files(work)) - kept:
             (work / path).unlink()

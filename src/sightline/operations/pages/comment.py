@@ -37,8 +37,8 @@ def comment_text(params: Params, root: Path, link: str = "") -> str:
         "|---|---|---|---|---|",
         *(_row(sources, params.kinds()[sources.name], ledger) for sources in models),
         "",
-        "Differences are of the headline metric on the same test images and the same draws of both models; "
-        "positive is better.",
+        "Differences in the headline metric, on the same test images and the same resamples for both "
+        "models; positive is better.",
     ]
     worst = [line for sources in models for line in _worst(sources)]
     if worst:

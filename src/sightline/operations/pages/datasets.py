@@ -40,7 +40,7 @@ class DataCard:
     samples: Picture | None
 
 
-_FATES = {"sample": "left out", "annotation": "annotations left out, their images stay", "kept": "kept"}
+_FATES = {"sample": "left out", "annotation": "annotations rejected, their images are kept", "kept": "kept"}
 
 
 def data_card(prepared: Path) -> DataCard | None:
@@ -88,8 +88,8 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("images", " · ".join(f"{samples[split]:,} {split}" for split in SPLITS)),
         ("format", card["format"]),
-        ("width by height", f"{sides[0]} by {sides[1]} pixels, {channels}"),
-        ("left out as bad", bad),
+        ("image size", f"{sides[0]} by {sides[1]} pixels, {channels}"),
+        ("rejected", bad),
         *values,
     ]
 

@@ -38,13 +38,13 @@ CHARTS = {
     "near_curve": _Words(
         "Key points by allowed distance", "Share of key points found over the allowed distance", ("fraction", "share")
     ),
-    "overlap_curve": _Words("Boxes by overlap", "Share of images whose box overlaps enough", ("iou", "share")),
+    "overlap_curve": _Words("Boxes by overlap", "Share of images over the required overlap", ("iou", "share")),
     "precision_recall": _Words(
         "Precision over recall", "Precision over recall of each class and their mean", ("class", "recall", "precision")
     ),
     "reliability": _Words(
         "Calibration",
-        "Accuracy over mean confidence of groups of test images; on the diagonal both are equal",
+        "Accuracy over mean confidence of groups of test images; on the diagonal they are equal",
         ("confidence", "accuracy", "samples"),
     ),
     "scatter": _Words("Predicted over actual values", "Predicted over actual values", ("value", "actual", "predicted")),
@@ -78,7 +78,7 @@ def matrix_chart(folder: Path, name: str, metrics: Mapping[str, Any]) -> Chart |
     """Return the confusion of many classes as a picture."""
     draw, names = TABLES[name]
     table = read_table(folder / f"{name}.csv", names)
-    alt = "How often each class is taken for each other one, and the most frequent errors"
+    alt = "How often each class is predicted as each other class, and the most frequent errors"
     return _chart(name, "Confusion", alt, lambda: draw(table, dict(metrics)))
 
 

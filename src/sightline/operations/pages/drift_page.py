@@ -18,11 +18,11 @@ from sightline.operations.pages.tables import Cell, Table, figure_cell, text_cel
 
 _LISTED = 50  # of the strangest images, in a table
 _WORDS = {
-    "embedding": "all features together, by kernels of five widths",
+    "embedding": "all features together, with kernels of five widths",
     "components": "each principal component of the features alone",
     "confidence": "probability of the predicted class",
     "objects": "boxes with a score of 0.5 or more",
-    "best score": "of the surest box of an image",
+    "best score": "of the most confident box of an image",
     "predicted classes": "shares of the classes among predictions",
     **STATISTICS,
 }
@@ -109,8 +109,8 @@ def _charts(sources: DriftSources) -> Mapping[str, Chart]:
         history = draw_history(sources.history, sources.comparison.alpha) if sources.history else None
     if histograms is not None:
         alt = "Histograms of reference and recent images; the table of tests has the medians"
-        found["histograms"] = chart("histograms", "What can be measured of an image", alt, histograms)
-    alt = "Reference and recent images as points; those that are alike lie near each other"
+        found["histograms"] = chart("histograms", "Measured image statistics", alt, histograms)
+    alt = "Reference and recent images as points; similar images are close to each other"
     found["map"] = chart("map", "Map of the images", alt, placed)
     if history is not None:
         alt = f"Corrected p-values of {len(sources.history)} checks"
@@ -126,4 +126,4 @@ def _strangest(sources: DriftSources) -> Table:
         cells = [text_cell(recent.names[number]), figure_cell(float(own.strangeness[number]))]
         rows.append([*cells, *(figure_cell(float(recent.statistics[name][number])) for name in names)])
     columns = [("image", False), ("distance", True), *((name, True) for name in names)]
-    return Table("The strangest recent images: distance from the nearest reference images, 1 is usual", columns, rows)
+    return Table("The strangest recent images: distance from the nearest reference images, 1 is typical", columns, rows)

@@ -47,9 +47,7 @@ def make_pages(
     evaluated = {sources.name for sources in models}
     for name in names:
         if name not in evaluated:
-            raise UserError(
-                f"{name}: not evaluated yet, so there is nothing to report; run `dvc repro evaluate@{name}`"
-            )
+            raise UserError(f"{name}: not evaluated yet; run `dvc repro evaluate@{name}`")
     known = {} if anew else _known(root)
     digests = {sources.name: sources.digest() for sources in models}
     made = [

@@ -246,15 +246,15 @@ def _training_words(settings: Mapping[str, Any]) -> str:
 
 def _search(sources: Sources) -> Table | None:
     path = sources.report / "training" / "cross_validation.csv"
-    return names_table(pd.read_csv(path), "What cross-validation on train tried") if path.is_file() else None
+    return names_table(pd.read_csv(path), "Settings tried by cross-validation on train") if path.is_file() else None
 
 
 def _onnx(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if not found:
         return []
     words = {
-        "largest_difference": "largest difference of an output",
-        "metric_difference": "difference of the headline metric",
+        "largest_difference": "largest difference between outputs",
+        "metric_difference": "difference in the headline metric",
         "same": "predictions that are the same",
         "agrees": "agrees",
     }

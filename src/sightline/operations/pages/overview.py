@@ -31,7 +31,9 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
         ("task", False),
         ("data set", False),
     ]
-    table = Table("All models, their headline metric on the test images and their place in the registry", columns, rows)
+    table = Table(
+        "All models, their headline metric on the test images and their status in the registry", columns, rows
+    )
     prepared = {sources.dataset: sources for sources in models}
     cards = [(card, _users(card, models)) for own in prepared.values() if (card := data_card(own.prepared))]
     return render("overview.html", table=table, cards=cards, missing=list(missing), title="Models · Sightline")

@@ -25,7 +25,7 @@ def rebuilding(sources: Sources, release: Release | None, model: Mapping[str, An
         return None
     made = next((entry for entry in sources.history if entry.model_md5 == release.model_md5), None)
     sha, lock = (made.git_sha, made.lock_md5) if made else (None, None)
-    dirty = {None: "not known", True: "yes, so the commit alone does not make it", False: "no"}
+    dirty = {None: "not known", True: "yes, so the commit alone does not reproduce it", False: "no"}
     facts = [
         ("commit", sha or "none yet"),
         ("changed since that commit", dirty[made.git_dirty if made and sha else None]),

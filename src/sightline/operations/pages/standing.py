@@ -79,7 +79,7 @@ def history_table(history: Sequence[Entry], present: str | None) -> Table:
         rows.append([Cell(entry.time.replace("T", " ").removesuffix("+00:00"), entry.time), *cells])
     names = ("time (UTC)", "decision", "model", "score", "gain", "reason")
     columns = [(name, name == "gain") for name in names]
-    return Table("Decisions, the newest first; a positive gain is that of the better model", columns, rows)
+    return Table("Decisions, newest first; a positive gain means that the challenger is better", columns, rows)
 
 
 def _figures(entry: Entry) -> str:
@@ -108,7 +108,10 @@ def _tests(entry: Entry) -> list[str]:
     count = entry.promotions_on_test_set
     if count < 2:
         return []
-    return [f"The same test images decided {count} promotions before it: their scores flatter by and by."]
+    return [
+        f"The same test images decided {count} earlier promotions: the more often they decide, the more "
+        f"optimistic their scores become."
+    ]
 
 
 def _sentence(text: str) -> str:

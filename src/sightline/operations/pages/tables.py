@@ -148,8 +148,14 @@ def slices_table(slices: pd.DataFrame, headline: Mapping[str, Any], confidence: 
         first = text_cell(f"{row['column']}: {row['value']}", tone="faint" if tone == "faint" else "")
         judged = Cell(VERDICTS[verdict], verdict, tone=tone)
         rows.append([first, figure_cell(int(row["samples"])), figure_cell(score), drawn, judged])
-    caption = f"{metric_title(headline['name'])} by what is known of the images, with {confidence:.0%} intervals"
-    columns = [("slice", False), ("images", True), ("score", True), ("interval", False), ("beside all images", False)]
+    caption = f"{metric_title(headline['name'])} by attributes of the images, with {confidence:.0%} intervals"
+    columns = [
+        ("slice", False),
+        ("images", True),
+        ("score", True),
+        ("interval", False),
+        ("compared with all images", False),
+    ]
     return Table(caption, columns, rows)
 
 

@@ -70,7 +70,7 @@ def _stream(out: Path | None) -> Iterator[IO[str]]:
         sys.stdout.flush()
         return
     if out.is_dir():
-        raise UserError(f"--out {out}: is a folder; name a file")
+        raise UserError(f"--out {out}: is a folder; give a file")
     with new_file(out) as work, work.open("w", encoding="utf-8") as file:
         yield file
 
@@ -78,9 +78,9 @@ def _stream(out: Path | None) -> Iterator[IO[str]]:
 @contextmanager
 def _folder(form: Form, out: Path | None) -> Iterator[Path]:
     if out is None:
-        raise UserError(f"--to {form}: writes a folder; name it with --out")
+        raise UserError(f"--to {form}: writes a folder; give one with --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: is there already and not empty; name a new folder")
+        raise UserError(f"--out {out}: exists and is not empty; give a new folder")
     with new_folder(out) as work:
         yield work
 
@@ -138,7 +138,7 @@ class _Coco:
                     category = self._ids[label - int(bool(self._labels.semantic))]
                     yield {"category_id": category, "score": 1.0, "segmentation": mask}
         else:
-            raise UserError("--to coco: this model finds no boxes, masks or key points; use --to jsonl")
+            raise UserError("--to coco: this model does not predict boxes, masks or key points; use --to jsonl")
 
     def close(self) -> None:
         named = categories(self._labels, self._ids)

@@ -60,7 +60,7 @@ def _branch(root: Path, wanted: str, head: str) -> tuple[str, str | None]:
         past = subprocess.run(["git", "-C", str(root), "merge-base", "--is-ancestor", head, tip], check=False)
         if past.returncode == 0 and f"branch refs/heads/{branch}" not in worktrees:
             return branch, tip
-    raise UserError(f"{wanted}: a thousand branches of this name; delete some")
+    raise UserError(f"{wanted}: there are a thousand branches of this name; delete some")
 
 
 def _git(root: Path, *arguments: str, environment: dict[str, str] | None = None, check: bool = True) -> str:

@@ -49,8 +49,8 @@ class Decision:
         if self.runs_stages:
             return f"retrain: {', '.join(dict.fromkeys(reason.kind for reason in self.reasons))}"
         if self.reasons:
-            return "nothing that makes a model has changed, so the same models would come out: only register runs"
-        return "nothing speaks for it: only register runs"
+            return "no input of a model has changed, so training would give the same models: only register runs"
+        return "no reason to train: only register runs"
 
 
 def decide(

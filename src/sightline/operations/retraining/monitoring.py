@@ -123,10 +123,10 @@ def _settings(
         "reference": f"data/prepared/{dataset}/val, {found[0]:,} images",
         "recent images": f"{shown}, {found[1]:,} images",
         "features": observer.title,
-        "looked at": f"at most {own.max_samples:,} of either, drawn at random",
+        "looked at": f"at most {own.max_samples:,} from each side, drawn at random",
         "alpha": f"{own.alpha:g} for all tests together",
         "permutations": f"{own.permutations:,}",
-        "begins and ends after": f"{own.flag_after} and {own.clear_after} checks in a row",
+        "drift begins and ends after": f"{own.flag_after} and {own.clear_after} checks in a row",
     }
 
 

@@ -90,7 +90,7 @@ def wait_until_it_answers(api: str, runs: Callable[[], bool], log: Path, seconds
     until = time.monotonic() + seconds
     while not answers(api):
         if not runs() or time.monotonic() > until:
-            raise UserError(f"Prefect's server does not answer at {api}; see its log, {log}")
+            raise UserError(f"Prefect's server does not respond at {api}; see its log, {log}")
         time.sleep(0.2)
 
 

@@ -61,12 +61,12 @@ def start(root: Path, port: int, report: Report) -> None:
     """
     root = root.resolve()
     if not (root / "prefect.yaml").is_file():
-        raise UserError(f"{root / 'prefect.yaml'}: no such file; it names what is scheduled, see docs/schedule.md")
+        raise UserError(f"{root / 'prefect.yaml'}: no such file; it defines the schedule, see docs/schedule.md")
     schedule, api = schedule_of(root), f"http://{HOST}:{port}/api"
     environment = _environment(root, api)
     if schedule.server.pid() is None:
         if answers(api):
-            raise UserError(f"port {port}: another Prefect server answers there; choose another with --port")
+            raise UserError(f"port {port}: another Prefect server is running there; choose another port with --port")
         Path(environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
         schedule.server.start(server_command(port), root, environment)
         schedule.address.write_text(api, encoding="utf-8")

@@ -97,7 +97,7 @@ class Batcher:
         with self._changed:
             full = len(self._waiting) + len(items) > self._limits.queue
             if full or self._bytes + size > self._limits.queue_megabytes * MEGABYTE or self._closed:
-                line = f"{len(self._waiting)} images are waiting already; try again after a second"
+                line = f"{len(self._waiting)} images are waiting already; try again in a second"
                 raise Refusal(503, line, {"Retry-After": "1"})
             self._waiting.extend(items)
             self._bytes += size

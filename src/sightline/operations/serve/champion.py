@@ -61,7 +61,7 @@ class Follower:
         try:
             version = self._find() or ""
             if not version:
-                self._holder.problem = "the registry names no champion; the old version goes on answering"
+                self._holder.problem = "the registry has no champion; the old version stays in use"
                 return
             if version == self._holder.model.version:
                 self._holder.problem, self._failed = "", None
@@ -71,11 +71,11 @@ class Follower:
             model = self._load()
             self._holder.put(model)
             self._failed = None
-            _log.warning("%s: version %s answers from now on", model.name, model.version)
+            _log.warning("%s: now serving version %s", model.name, model.version)
         except Exception as error:  # whatever is wrong with the new one, the old one works
             self._failed = (version, time.monotonic() + _RETRY)
             told = f"version {version}" if version != "the registry" else version
-            self._holder.problem = f"{told} cannot be read ({first_line(error)}); the old version goes on answering"
+            self._holder.problem = f"{told} cannot be read ({first_line(error)}); the old version stays in use"
             _log.error("%s: %s", self._holder.model.name, self._holder.problem)
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class Explainer:
             Refusal: 503 while another is made; 422 where there is none of this model or image.
         """
         if not self._busy.acquire(blocking=False):
-            raise Refusal(503, "another heat map is being made; try again after a second", {"Retry-After": "1"})
+            raise Refusal(503, "another heat map is being made; try again in a second", {"Retry-After": "1"})
         try:
             work = self._thread.submit(encoded_heat_map, model, upload)
         except BaseException:

@@ -25,6 +25,6 @@ def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:
     except UserError as error:
         raise Refusal(422, f"{model.name}: no heat map: {error.lines[0]}") from None
     if not heat.any():
-        raise Refusal(422, f"{model.name}: the heat map is empty: no place of this image speaks for {target.name}")
+        raise Refusal(422, f"{model.name}: the heat map is empty: no part of this image supports {target.name}")
     original = placed.map_into_original(heat, linear=True)
     return target.name, encode_png(np.rint(255 * original.clip(0, 1)).astype(np.uint8))

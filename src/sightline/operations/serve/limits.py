@@ -84,7 +84,7 @@ def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
         size = str(error).partition(" exceeds")[0]  # Image size (N pixels)
         raise Refusal(413, f"{name}: {size} is {_too_large(limits)}") from None
     except Exception as error:  # damaged headers raise nearly anything
-        raise Refusal(422, f"{name}: its header cannot be read ({first_line(error)}); send it anew") from None
+        raise Refusal(422, f"{name}: its header cannot be read ({first_line(error)}); send it again") from None
     if width * height > limits.megapixels * MEGABYTE:
         raise Refusal(413, f"{name}: {width} x {height} pixels are {_too_large(limits)}")
     return Upload(name, encoded, width * height)
@@ -104,7 +104,7 @@ def check_whole(upload: Upload) -> None:
 
 def unreadable(name: str, reason: str) -> Refusal:
     """Return the refusal of an image that cannot be decoded to its end."""
-    return Refusal(422, f"{name}: {reason}; was it sent whole?")
+    return Refusal(422, f"{name}: {reason}; was it sent completely?")
 
 
 def _too_large(limits: Limits) -> str:

@@ -27,17 +27,15 @@ class Monitoring:
         )
         self._latency = Histogram(
             "sightline_request_seconds",
-            "From a request's head to its whole answer",
+            "Time from a request's headers to its complete answer",
             ["path"],
             buckets=_LATENCIES,
             registry=registry,
         )
-        self._batches = Histogram(
-            "sightline_batch_images", "Images predicted together", buckets=_BATCHES, registry=registry
-        )
-        queue = Gauge("sightline_queue_images", "Images that wait to be predicted", registry=registry)
+        self._batches = Histogram("sightline_batch_images", "Images per batch", buckets=_BATCHES, registry=registry)
+        queue = Gauge("sightline_queue_images", "Images waiting for a prediction", registry=registry)
         queue.set_function(waiting)
-        self._model = Info("sightline_model", "The model that answers", registry=registry)
+        self._model = Info("sightline_model", "The model being served", registry=registry)
         self.batch: Callable[[int], None] = self._batches.observe
 
     def model(self, name: str, version: str) -> None:

@@ -87,4 +87,4 @@ def open_port(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{host}:{port}: {reason.lower()}; choose another with --host or --port") from None
+        raise UserError(f"{host}:{port}: {reason.lower()}; choose another address with --host or --port") from None

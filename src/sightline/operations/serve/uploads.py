@@ -48,14 +48,14 @@ async def read_request(request: Request, limits: Limits) -> tuple[list[Upload], 
             query = _parsed(_Query, dict(request.query_params))
             images, asked = await _read_body(body.request, query)
     except TimeoutError:
-        raise Refusal(408, f"the body did not come within {limits.seconds:g} s; send it again") from None
+        raise Refusal(408, f"the body did not arrive within {limits.seconds:g} s; send it again") from None
     except Refusal:
         await body.drain()
         raise
     if not images:
         raise Refusal(422, f"no image in the request; {_REMEDY}")
     if len(images) > limits.images:
-        raise Refusal(413, f"{len(images)} images, {limits.images} are allowed; send fewer at once")
+        raise Refusal(413, f"{len(images)} images, at most {limits.images} are allowed; send fewer at once")
     options = Options(asked.top, asked.pictures)
     return [check_header(name, encoded, limits) for name, encoded in images], options
 
@@ -128,4 +128,4 @@ def _parsed(kind: type[Model], values: dict[str, Any] | bytes) -> Model:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the JSON body"
         known = ", ".join(kind.model_fields)
-        raise Refusal(422, f"{place}: {first['msg']}; known are {known}") from None
+        raise Refusal(422, f"{place}: {first['msg']}; known fields are {known}") from None

@@ -140,8 +140,8 @@ def _ask(uri: str, seconds: int = 30) -> None:
         http_request(get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=seconds)
     except MlflowException:
         raise UserError(
-            f"MLFLOW_TRACKING_URI: {_without_password(uri)} does not answer; start that server, or unset the variable "
-            "to use the project's own mlflow.db"
+            f"MLFLOW_TRACKING_URI: {_without_password(uri)} does not respond; start that server, or unset the variable "
+            "to use the project's mlflow.db"
         ) from None
 
 

@@ -127,7 +127,7 @@ def read_card(folder: Path) -> ModelCard:
             onnx_sha256=values.get("onnx_sha256", ""),  # models of the first version have none
         )
     except FileNotFoundError:
-        raise UserError(f"{folder}: holds no model (model.json is missing); train one with dvc repro") from None
+        raise UserError(f"{folder}: contains no model (model.json is missing); train one with dvc repro") from None
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
@@ -150,7 +150,7 @@ def read_onnx(folder: Path, card: ModelCard, threads: int | None = None) -> Onnx
     if not path.is_file():
         raise UserError(f"{path}: missing; restore it with dvc checkout")
     if _sha256(path) != card.onnx_sha256:
-        raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
+        raise UserError(f"{path}: does not match model.json (different hash); restore it with dvc checkout")
     return OnnxNetwork(path, threads)
 
 
@@ -172,7 +172,7 @@ def read_model(folder: Path) -> tuple[Task, ModelCard]:
         raise UserError(f"{path}: missing; restore it with dvc checkout")
     weights = path.read_bytes()
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise UserError(f"{path}: is not the file that model.json names (other hash); restore it with dvc checkout")
+        raise UserError(f"{path}: does not match model.json (different hash); restore it with dvc checkout")
     task = build(card.task, card.input, card.labels)
     state = load(weights)
     own = {key.removeprefix(TASK_BUFFERS): value for key, value in state.items() if key.startswith(TASK_BUFFERS)}

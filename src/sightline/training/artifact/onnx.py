@@ -83,7 +83,9 @@ def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None
 def _prepared(task: Task, size: int, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
     """Return a copy of the network as it is exported, images for it, and the names of its outputs."""
     if not task.exports:
-        raise UserError(f"{task.kind}: {type(task.network).__name__} decides by its content what to compute; no graph")
+        raise UserError(
+            f"{task.kind}: {type(task.network).__name__} depends on its input in what it computes, so it has no graph"
+        )
     network = _Named(copy.deepcopy(task).cpu().float()).eval()
     images = torch.zeros(2, size, size, channels, dtype=torch.uint8)
     with torch.no_grad():

@@ -135,5 +135,5 @@ def _require_finite(vectors: Vectors, store: SplitStore, start: int) -> None:
             first = start + int(np.flatnonzero(~good)[0])
             raise UserError(
                 f"{store.path}: {store.sources[first]}: features of layer {name} are not finite numbers; "
-                "take other weights or another layer"
+                "use other weights or another layer"
             )

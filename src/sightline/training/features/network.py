@@ -95,7 +95,7 @@ class NetworkExtractor(Extractor):
                 self.task(images)
             except _AllSeen:
                 return self._found
-        raise UserError(f"extractor.layers: {', '.join(self.layers)}: not all used for these images")
+        raise UserError(f"extractor.layers: {', '.join(self.layers)}: not all are used for these images")
 
     def _keep(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         self._seen[name] += 1
@@ -103,7 +103,9 @@ class NetworkExtractor(Extractor):
             return
         if not isinstance(output, Tensor):
             kind = type(output).__name__
-            raise UserError(f"extractor.layers: {name}: puts out a {kind}, no tensor; name a layer inside or after it")
+            raise UserError(
+                f"extractor.layers: {name}: outputs a {kind}, not a tensor; name a layer inside or after it"
+            )
         self._check_shape(name, output)
         self._found[name] = pooled(output, self.pooling, self.pyramid)
         if len(self._found) == len(self.layers):
@@ -112,15 +114,17 @@ class NetworkExtractor(Extractor):
     def _check_shape(self, name: str, output: Tensor) -> None:
         if not 1 <= output.ndim <= 4 or len(output) != self._images:
             shape = " x ".join(map(str, output.shape))
-            told = f"puts out {shape} for {self._images} image(s), no vector, tokens or map of each"
+            told = f"outputs {shape} for {self._images} image(s), not a vector, tokens or a map per image"
             raise UserError(f"extractor.layers: {name}: {told}; name the layer around it")
         most = max(self.pyramid)
         if most > 1 and output.ndim == 3:
-            raise UserError(f"extractor.pyramid: {name}: puts out tokens, which have no sides; leave pyramid out")
+            raise UserError(
+                f"extractor.pyramid: {name}: outputs tokens, which have no height and width; leave pyramid out"
+            )
         if output.ndim == 4:
             height, width = channels_first(output).shape[2:]
             if most > min(height, width):
-                raise UserError(f"extractor.pyramid: {most}: the map of {name} has only {height} x {width} places")
+                raise UserError(f"extractor.pyramid: {most}: the map of {name} is only {height} x {width}")
 
     def _count_uses(self, modules: dict[str, nn.Module], images: Tensor) -> Counter[str]:
         uses: Counter[str] = Counter()

@@ -60,7 +60,7 @@ def read_settings(folder: Path) -> Settings:
     try:
         values = read_json(path)
         if values.pop("format_version") != FORMAT_VERSION:
-            raise UserError(f"{path}: written by another version; run dvc repro")
+            raise UserError(f"{path}: written by another version of Sightline; run dvc repro")
         files = values.pop("files")
         section = {key: values[key] for key in ("extractor", "input", "normalize", "views")}
         extractor: Extractor = TypeAdapter(Extractor).validate_python(section["extractor"])
@@ -68,12 +68,12 @@ def read_settings(folder: Path) -> Settings:
         image = Input.model_validate(section["input"])
         settings = Settings(extractor, image, section["normalize"], views, values["seed"], values["outputs"])
     except FileNotFoundError:
-        raise UserError(f"{folder}: holds no extractor ({SETTINGS} is missing); run dvc repro") from None
+        raise UserError(f"{folder}: contains no extractor ({SETTINGS} is missing); run dvc repro") from None
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
     for name, sha256 in files.items():
         file = folder / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-            raise UserError(f"{file}: is not the file that {SETTINGS} names (other hash); restore it with dvc checkout")
+            raise UserError(f"{file}: does not match {SETTINGS} (different hash); restore it with dvc checkout")
     return settings

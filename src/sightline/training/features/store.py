@@ -84,7 +84,7 @@ def read_feature_card(folder: Path) -> FeatureCard:
     try:
         values = read_json(path)
         if values["format_version"] != FORMAT_VERSION:
-            raise UserError(f"{path}: written by another version; {_remedy(folder)}")
+            raise UserError(f"{path}: written by another version of Sightline; {_remedy(folder)}")
         return FeatureCard(
             values["layers"],
             LabelMap.from_json(values["labels"]),

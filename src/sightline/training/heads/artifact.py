@@ -113,9 +113,7 @@ def read_head_card(folder: Path) -> HeadCard:
         if not path.exists():
             raise UserError(f"{path}: missing; restore it with dvc checkout")
     if _files_sha256(folder) != card.weights_sha256:
-        raise UserError(
-            f"{folder}: its files are not those that model.json names (other hash); restore it with dvc checkout"
-        )
+        raise UserError(f"{folder}: its files do not match model.json (different hash); restore it with dvc checkout")
     return card
 
 

@@ -138,12 +138,12 @@ def require_classes(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
     missing = int((labels < 0).sum())
     if missing:
         raise UserError(
-            f"{missing} of {len(labels)} train samples have no class (`label`); take a data set that has it"
+            f"{missing} of {len(labels)} train samples have no class (`label`); use a data set with classes"
         )
     there = np.unique(labels)
     if len(there) < 2:
         told = f"only {classes[int(there[0])]}" if len(there) else "no sample"
-        raise UserError(f"the train split has {told}; a head tells at least two classes apart")
+        raise UserError(f"the train split has {told}; a head needs at least two classes")
 
 
 def require_folds(labels: NDArray[np.int64], classes: Sequence[str], folds: int) -> None:

@@ -65,7 +65,7 @@ def load(content: bytes, source: str) -> Any:
         return skops.io.loads(_renamed(content), trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         first = first_line(error)
-        raise UserError(f"{source}: is not opened for safety ({first}); restore it with dvc checkout") from None
+        raise UserError(f"{source}: not loaded for safety ({first}); restore it with dvc checkout") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         first = first_line(error)
         raise UserError(f"{source}: not a skops file ({first}); restore it with dvc checkout") from None

@@ -42,7 +42,8 @@ def fit_head(
     table = read_table(features, "train", layers)
     if rows_sha256(table.ids, table.labels) != known.train_sha256:
         raise UserError(
-            f"{features}/train.arrow: holds other samples than features.json tells; run dvc repro embed@{features.name}"
+            f"{features}/train.arrow: does not contain the samples that features.json lists; run dvc repro "
+            f"embed@{features.name}"
         )
     fitted = fit(head, table.vectors, table.labels, labels.classes, seed)
     image = read_settings(features / EXTRACTOR).input

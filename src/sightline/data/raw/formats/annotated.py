@@ -87,7 +87,9 @@ class AnnotatedSource(FolderSource):
         if size is None:
             return Sample(entry.path, image, split=entry.split), []  # the checks of images say what is wrong
         if entry.size not in (None, size):
-            raise Unreadable(entry.path, f"annotated as {_told(entry.size)}, but is {_told(size)}", "size_differs")
+            raise Unreadable(
+                entry.path, f"annotated as {_told(entry.size)}, but the image is {_told(size)}", "size_differs"
+            )
         annotations = self.annotations(entry, size)
         sample, findings = assemble(
             entry.path,
@@ -101,10 +103,10 @@ class AnnotatedSource(FolderSource):
         )
         given = len(annotations) + self.dropped[entry.path]
         if given and not sample.box_labels:  # else wrong coordinates or class names would teach background
-            told = "its annotation" if given == 1 else f"each of its {given} annotations"
-            findings.append(Finding("all_dropped", entry.path, f"{told} was left out"))
+            told = "its annotation" if given == 1 else f"all {given} annotations"
+            findings.append(Finding("all_dropped", entry.path, f"{told} rejected"))
         if not given:
-            findings.append(Finding("unannotated", entry.path, "nothing is annotated on it"))
+            findings.append(Finding("unannotated", entry.path, "has no annotations"))
         return sample, findings
 
     def annotations(self, entry: Annotated, size: Size) -> Sequence[Annotation]:
@@ -142,7 +144,7 @@ def similar_names(classes: Sequence[str]) -> list[Finding]:
         alike[name.casefold()].append(name)
     return [
         Finding(
-            "similar_names", f"class {names[0]}", f"differs from {', '.join(names[1:])} in upper and lower case only"
+            "similar_names", f"class {names[0]}", f"differs from {', '.join(names[1:])} only in upper and lower case"
         )
         for names in alike.values()
         if len(names) > 1

@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**read_json(file))
     except (OSError, ValueError, TypeError) as error:
         problem = first_line(error)
-        raise UserError(f"{file}: damaged ({problem}); get it back with `dvc checkout`, or remove it") from None
+        raise UserError(f"{file}: damaged ({problem}); restore it with `dvc checkout`, or remove it") from None
 
 
 def batch_folders(root: Path) -> dict[Path, Manifest]:
@@ -135,7 +135,7 @@ class AddedBatch(Source):
 
     def __init__(self, source: Source, first: Source, name: str, accepted: Mapping[str, str] | None) -> None:
         if not isinstance(source, FolderSource) or not isinstance(first, FolderSource):
-            raise UserError(f"{name or 'the files'}: batches are image files; this format has none")
+            raise UserError(f"{name or 'the files'}: batches are image files, which this format does not have")
         if isinstance(source, AnnotatedSource) and isinstance(first, AnnotatedSource):
             source.masks = first.masks  # a batch without any outline still has (empty) masks
             names = map_names(source.labels.classes) if first.masks else ()
@@ -188,7 +188,7 @@ class AddedBatch(Source):
         unknown = sorted(self.source.labels.classes[label] for label in used if self.numbers[label] < 0)
         if unknown:
             known = ", ".join(self.labels.classes[:10]) + (", ..." if len(self.labels) > 10 else "")
-            told = f"{', '.join(map(repr, unknown))}: no class of this data set ({known})"
+            told = f"{', '.join(map(repr, unknown))}: not a class of this data set ({known})"
             raise Unreadable(source, told, "new_class")
         return replace(
             sample,
@@ -221,7 +221,7 @@ def _several(source: FolderSource, first: FolderSource) -> bool:
     one, own_one = (any(entry.label >= 0 for entry in files.entries) for files in (first, source))
     many, own_many = (any(entry.labels for entry in files.entries) for files in (first, source))
     if one and own_many and not own_one:
-        raise UserError("its table has several classes per image, the data set has one; give it a column label")
+        raise UserError("its table has several classes per image, but the data set has one; use a column label")
     return many and not one and own_one and not own_many
 
 
@@ -238,6 +238,6 @@ def _renumbering(labels: LabelMap, first: Source) -> list[int]:
     ):
         if own != wanted:
             told = f"its {what} are {', '.join(own) or 'none'}, those of the data set {', '.join(wanted) or 'none'}"
-            raise UserError(f"{told}; give the batch the same")
+            raise UserError(f"{told}; use the same in the batch")
     place = {name_of(name): number for number, name in enumerate(known.classes)}
     return [place.get(name_of(name), -1) for name in labels.classes]

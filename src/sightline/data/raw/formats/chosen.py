@@ -37,7 +37,10 @@ class ChosenClasses(Source):
         if unknown:
             known = f" (there are {', '.join(old.classes[:20])})"
             raise UserError(
-                [f"{place}: classes: {name!r} is no class of it{nearest(name, old.classes, known)}" for name in unknown]
+                [
+                    f"{place}: classes: {name!r} is not one of its classes{nearest(name, old.classes, known)}"
+                    for name in unknown
+                ]
             )
         kept = [place_of[name_of(name)] for name in names]
         self.source, self.ignored, self.findings = source, source.ignored, source.findings

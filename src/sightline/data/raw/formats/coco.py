@@ -41,7 +41,7 @@ def open_coco(
         by_id = _read_images(root, file, folder, split, values, listed)
         findings += listed.missing_of(file, list(by_id.values()))
         for number, annotation in enumerate(_section(root / file, values, "annotations")):
-            place = f"{file}: annotation {annotation.get('id', f'at place {number}')}"
+            place = f"{file}: annotation {annotation.get('id', f'number {number}')}"
             findings += _read_annotation(file, place, annotation, by_id, own, categories, crowds)
     labels, numbered, told = categories.label_map(classes)
     entries = list(listed.entries(numbered))
@@ -73,7 +73,11 @@ def _read_images(
         told, name = f"{root / file}: images: entry {number}", image.get("file_name")
         own, (height, width) = identity(image.get("id")), (whole(image.get(side)) for side in ("height", "width"))
         if own is None or own in by_id:
-            problem = "is no number or name; correct it" if own is None else "comes twice; give each image its own"
+            problem = (
+                "is not a number or a name; correct it"
+                if own is None
+                else "occurs twice; give each image a different one"
+            )
             mistakes.append(f"{told}: id {image.get('id')!r}: {problem}")
             continue
         listing = listed.add(folder, split, name, (height, width) if height and width else None)
@@ -97,10 +101,10 @@ def _read_annotation(
     """Put an annotation to its image, or return what is wrong with it."""
     listing = by_id.get(identity(values.get("image_id")))
     if listing is None:
-        return [Finding("orphan", file, f"{place}: image_id {values.get('image_id')!r} is no image's id")]
+        return [Finding("orphan", file, f"{place}: image_id {values.get('image_id')!r} is not the id of an image")]
     category = identity(values.get("category_id"))
     if not isinstance(category, int) or category not in known:
-        told = f"category_id {values.get('category_id')!r} is none of the categories"
+        told = f"category_id {values.get('category_id')!r} is not one of the categories"
         return [Finding("unknown_class", listing.path, f"{place}: {told}")]
     categories.used.add(category)
     made = _annotation(place, category, values, crowds)
@@ -120,7 +124,7 @@ def _annotation(place: str, category: int, values: dict[str, Any], crowds: bool)
         return "broken_line", f"bbox {box!r} is not left, top, width, height"
     outline = _outline(values.get("segmentation"))
     if outline == []:
-        return "bad_mask", "segmentation is neither a list of polygons nor run lengths"
+        return "bad_mask", "segmentation must be a list of polygons or run lengths"
     points = numbers(values.get("keypoints") or [])
     if points is None:
         return "bad_keypoints", "keypoints is not a list of numbers"

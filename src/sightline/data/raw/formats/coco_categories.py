@@ -51,7 +51,7 @@ class Categories:
         for category, number, name in zip(categories, ids, names, strict=True):
             assert isinstance(number, int)
             if number in named:
-                raise UserError(f"{path}: categories: id {number} comes twice; give each class its own")
+                raise UserError(f"{path}: categories: id {number} occurs twice; give each class a different one")
             named[number] = name
             self._keypoints[number] = self._keypoints.get(number) or category.get("keypoints")
         if not named:
@@ -63,7 +63,7 @@ class Categories:
 
     def _require_same(self, path: Path, named: dict[int, str]) -> None:
         """Check that no id and no name has another meaning than in the files before."""
-        told = f"{path}: categories: not those of the other annotation files; use the same in each"
+        told = f"{path}: categories: differ from those of the other annotation files; use the same in each"
         known = {name: number for number, name in self._named.items()}
         for number, name in named.items():
             if self._named.get(number, name) != name:
@@ -89,7 +89,9 @@ class Categories:
         names = [name for _, name in kept]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
-            raise UserError(f"{self._last}: categories: name {repeated!r} comes twice; give each class its own")
+            raise UserError(
+                f"{self._last}: categories: name {repeated!r} occurs twice; give each class a different one"
+            )
         findings = [
             Finding("unused_class", f"class {name}", f"no annotation has its category_id {number}")
             for number, name in ordered
@@ -98,7 +100,7 @@ class Categories:
         keypoints = self._names_of_points()
         if not keypoints and self.points:
             keypoints = tuple(map(str, range(1, self.points.most_common(1)[0][0] // _POINT + 1)))
-            told = f"annotations have {len(keypoints)} key points, the categories name none; called 1, 2, ..."
+            told = f"annotations have {len(keypoints)} key points, which the categories do not name; named 1, 2, ..."
             findings += [Finding("unnamed_points", self._last.name, told)] if keypoints else []
         ids = tuple(str(number) for number, _ in kept)
         labels = LabelMap(tuple(names), ids, (), keypoints, mirrored(keypoints))
@@ -111,10 +113,10 @@ class Categories:
             if not isinstance(points, list) or not all(isinstance(point, str) for point in points):
                 raise UserError(f"{self._last}: categories: keypoints of {name!r}: not a list of names; correct it")
             if len(set(points)) < len(points):
-                told = "a name comes twice; give each its own"
+                told = "a name occurs twice; give each a different one"
                 raise UserError(f"{self._last}: categories: keypoints of {name!r}: {told}")
         different = {tuple(points): name for name, points in named.items()}
         if len(different) > 1:
             told = ", ".join(repr(name) for name in different.values())
-            raise UserError(f"{self._last}: categories: the key points of {told} differ; make a file for each of them")
+            raise UserError(f"{self._last}: categories: the key points of {told} differ; use a separate file for each")
         return next(iter(different), ())

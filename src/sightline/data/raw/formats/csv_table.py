@@ -98,7 +98,7 @@ def _images(
             image.label = name_of(name)
         lines = lines_of_images(paths, single) if labels is None and _alike(columns, images) else None
         if lines is not None:
-            told.append("it has a line for each label of an image, so an image may have several classes")
+            told.append("it has a line per label, so an image may have several classes")
             images = [_joined([images[place] for place in places]) for places in lines.values()]
     return images, [Finding("table", table, one) for one in told]
 
@@ -146,7 +146,7 @@ def _repeated(path: Path, images: Sequence[_Image], columns: Columns) -> list[st
             told = f", with another {other}" if other is not None else ""
             found.append(
                 f"{path}: line {image.row.line}: {columns.path} {image.path!r}: is on line {before.row.line} too"
-                f"{told}; keep one of the two, or put the classes of an image into one cell of a column labels"
+                f"{told}; keep one of the two lines, or put all classes of an image into one cell of a column labels"
             )
     return found
 

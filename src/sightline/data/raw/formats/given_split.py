@@ -44,7 +44,7 @@ class GivenSplit:
             twin = next((other for other in SPLITS[: SPLITS.index(part)] if own.keys() == self._images(other)), None)
             if own and twin is not None:
                 file = next(iter(own.values())).partition(": ")[0]
-                told = f"{part} names the same images as {twin}, so it is taken out of train instead"
+                told = f"{part} lists the same images as {twin}, so it is taken from train instead"
                 self.findings.append(Finding("given_split", file, told))
                 del self.parts[part]
         first: dict[str, tuple[SplitName, str]] = {}
@@ -96,6 +96,6 @@ def require_known(place: str, unknown: Mapping[int, str], known: int) -> None:
     if unknown and not known:
         line, entry = next(iter(unknown.items()))
         raise UserError(
-            f"{place}: line {line}: {entry!r}: none of the {len(unknown)} lines names an image of the data set; "
+            f"{place}: line {line}: {entry!r}: none of its {len(unknown)} lines names an image of the data set; "
             "correct the paths, or remove the list to have the images divided by `split`"
         )

@@ -55,7 +55,7 @@ def open_idx(root: Path) -> IdxSource:
             continue
         if images is None or labels is None:
             got, wanted = (images, f"{prefix}-labels-idx1-ubyte") if images else (labels, f"{prefix}-images-idx3-ubyte")
-            raise UserError(f"{got}: its partner {wanted} is missing; put both into {root}")
+            raise UserError(f"{got}: {wanted}, which belongs to it, is missing; put both into {root}")
         if split in parts:
             raise UserError(f"{root}: holds both a t10k and a test pair of IDX files; keep one of the two")
         parts[split] = _pair(images, labels)
@@ -99,13 +99,13 @@ def read_idx(path: Path, dimensions: int) -> UINT8:
     shape = np.frombuffer(data, ">u4", dimensions, offset=4).astype(int).tolist()
     expected = int(np.prod(shape, dtype=object))
     if len(data) - header != expected:
-        problem = "is truncated" if len(data) - header < expected else "has bytes left over"
+        problem = "is truncated" if len(data) - header < expected else "has too many bytes"
         raise UserError(
             f"{path}: {problem}: its header says {' x '.join(map(str, shape))} = {expected} bytes, "
             f"but {len(data) - header} follow; download it again"
         )
     if expected == 0:
-        raise UserError(f"{path}: holds nothing ({' x '.join(map(str, shape))}); download it again")
+        raise UserError(f"{path}: is empty ({' x '.join(map(str, shape))}); download it again")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 

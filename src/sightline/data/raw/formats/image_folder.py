@@ -46,9 +46,7 @@ def open_image_folder(root: Path, chosen: Sequence[str] | None = None) -> FileSo
         f"{part}/{name}" if part else name: name_of(name) for part in parts for name in visible_folders(root / part)
     }
     if not folders:
-        raise UserError(
-            f"{root}: no class folders{_loose(root)}; put the images of each class into a folder of its own"
-        )
+        raise UserError(f"{root}: no class folders{_loose(root)}; put the images of each class into a separate folder")
     images, ignored = _images(root, parts, folders)
     if not images:
         names = sorted(set(folders.values()))
@@ -90,7 +88,7 @@ def _images(root: Path, parts: dict[str, SplitName | None], folders: dict[str, s
     if loose is not None:
         divided = next(path for path, split in inner.items() if split is not None)
         raise UserError(
-            f"{root}: mixed layout: {divided} lies in the folder of a split, {loose} in none; "
+            f"{root}: mixed layout: {divided} is in the folder of a split, {loose} is not; "
             "put all images of the classes into folders for train, val and test, or none"
         )
     return [image._replace(split=inner[image.path]) for image in images], ignored
@@ -110,7 +108,7 @@ def _parts(root: Path, named: set[str]) -> dict[str, SplitName | None]:
     if others:
         words = f"[{', '.join(sorted({*others, *splits})[:4])}{', ...' if len(folders) > 4 else ''}]"
         raise UserError(
-            f"{root}: mixed layout: {_some(splits)} beside {_some(others)}; "
+            f"{root}: mixed layout: {_some(splits)} next to {_some(others)}; "
             "keep either class folders only, or train/, val/ and test/ with class folders inside; "
             f"where {splits[0]} is a class, name all classes in params.yaml: `classes: {words}`"
         )
@@ -118,7 +116,7 @@ def _parts(root: Path, named: set[str]) -> dict[str, SplitName | None]:
     for name in splits:
         split = called[name]
         if split in parts.values():
-            raise UserError(f"{root}: {_some(splits)} hold the same split twice; merge them into {split}/")
+            raise UserError(f"{root}: {_some(splits)} are the same split; merge them into {split}/")
         parts[name] = split
     return parts
 
@@ -129,13 +127,13 @@ def _require_classes(root: Path, classes: Sequence[str]) -> None:
     if len(inside) > 1 and not any(is_image(path.name) for path in (root / classes[0]).iterdir()):
         raise UserError(
             f"{root}: only the class {classes[0]!r}, with {_some(inside)} inside; "
-            f"if these are the classes or splits, set `root: {root / classes[0]}`"
+            f"if those are the classes or splits, set `root: {root / classes[0]}`"
         )
 
 
 def _loose(root: Path) -> str:
     count = sum(is_image(path) for path in visible_files(root))
-    return f", but {count} images outside of any" if count else ""
+    return f", but {count} images outside of them" if count else ""
 
 
 def _some(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from sightline.system.errors import UserError
 
 _SHOWN = 3  # names of files in a message
 _FOREIGN = {  # a key at the top of the file: whose it is, and the remedy
-    "shapes": "LabelMe's file of one image; convert the files to one COCO file, e.g. with labelme2coco",
+    "shapes": "a LabelMe file of a single image; convert the files to one COCO file, e.g. with labelme2coco",
     "_via_img_metadata": "a project of the VGG Image Annotator; set `format: via`",
     "file": "a project of VIA 3; export it as COCO",
 }
@@ -28,7 +28,7 @@ def read_json_object(path: Path, field: str, root: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        told = f"{path}: no such file; add it, or name another with `{field}` in params.yaml{_instead(root)}"
+        told = f"{path}: no such file; add it, or set `{field}` in params.yaml to another{_instead(root)}"
         raise UserError(told) from None
     except json.JSONDecodeError as error:
         raise UserError(

@@ -64,7 +64,7 @@ class ListedImages:
         wanted = unquote(urlsplit(name).path) if "://" in name else name.replace("\\", "/")
         found = self._places(folder).find(wanted)
         if found is None and (PurePosixPath(wanted).is_absolute() or ".." in PurePosixPath(wanted).parts):
-            return "leaves the folder of the images; give a path below it"
+            return "is outside the folder of the images; give a path below it"
         path = PurePosixPath(folder, found or wanted).as_posix()
         others = self._listings.setdefault(path, [])
         if others and others[0].split != split:
@@ -94,7 +94,7 @@ class ListedImages:
         """Return a finding where an annotation file lists images of which none is there."""
         if not listings or any((self.root / listing.path).is_file() for listing in listings):
             return []
-        told = f"none of its {len(listings)} images is there, such as {listings[0].path}"
+        told = f"none of its {len(listings)} images exists, e.g. {listings[0].path}"
         return [Finding("unused_file", file, told)]
 
     def entries(self, labels: dict[int, int]) -> Iterator[Annotated]:

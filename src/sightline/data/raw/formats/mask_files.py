@@ -28,7 +28,7 @@ def read_mask(root: Path, image: MaskedImage, colours: bool = False) -> NDArray[
     if mask is None:
         raise Unreadable(path, "has no mask", "no_mask")
     if image.sharing is not None:
-        told = f"{mask} may be its mask or that of {image.sharing}, as their names differ in the suffix alone"
+        told = f"{mask} may be its mask or that of {image.sharing}, because their names differ only in the suffix"
         raise Unreadable(path, told, "no_mask")
     try:
         encoded = (root / mask).read_bytes()
@@ -79,4 +79,7 @@ def smoothed(values: NDArray[np.uint32]) -> str | None:
     odd = sum(2 * inside[value] >= count for value, count in zip(present[ringed], counts[ringed], strict=True))
     if odd < _FEWEST or odd <= _RINGED * len(present):
         return None
-    return f"{odd} of its {len(present)} values lie between those of their neighbours, as smooth resizing makes them"
+    return (
+        f"{odd} of its {len(present)} values are between those of their neighbours, as if the mask "
+        f"was resized with interpolation"
+    )

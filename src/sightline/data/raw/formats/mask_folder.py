@@ -63,7 +63,7 @@ class MaskFolderSource(FolderSource):
             if problem is not None:
                 raise Unreadable(pair.path, f"{pair.mask}: {problem}", "smoothed")
             unknown = ", ".join(map(self._told, np.unique(values[semantic < 0])[:_TOLD].tolist()))
-            told = f"{pair.mask}: the {'colours' if self.colours else 'values'} {unknown} are no class"
+            told = f"{pair.mask}: the {'colours' if self.colours else 'values'} {unknown} are not a class"
             raise Unreadable(pair.path, told, "mask_values")
         return Sample(pair.path, image, split=pair.split, semantic=semantic.astype(np.uint8))
 

@@ -64,7 +64,7 @@ def pair_masks(root: Path, images: PerSplit, masks: PerSplit, suffix: str) -> tu
     used = {pair.mask for pair in pairs.values()}
     if not used - {None}:
         raise UserError(
-            f"{root}: no image has a mask of its name{f' and {suffix!r}' if suffix else ''}; "
+            f"{root}: no image has a mask with its name{f' and {suffix!r}' if suffix else ''}; "
             f"correct images, masks or mask_suffix{_likely_suffix(pairs, findings)}"
         )
     return sorted(pairs.values()), [finding for path, finding in findings.items() if path not in used]
@@ -76,7 +76,9 @@ def _listed(root: Path, image_folder: str, mask_folder: str, suffix: str) -> tup
     ours, theirs = PurePosixPath(image_folder), PurePosixPath(mask_folder)
     if ours == theirs:
         if not suffix:
-            raise UserError(f"{root}: images and masks are one folder; tell them apart by `mask_suffix`, e.g. _mask")
+            raise UserError(
+                f"{root}: images and masks are in the same folder; set `mask_suffix`, e.g. _mask, to distinguish them"
+            )
         masks = [path for path in masks if without_suffix(path).endswith(suffix)]
         return sorted(set(images) - set(masks)), masks
     if theirs.is_relative_to(ours):
@@ -141,4 +143,4 @@ def _likely_suffix(images: Iterable[str], masks: Iterable[str]) -> str:
         if place < len(stems) and stems[place].startswith(name):
             ends[stems[place].removeprefix(name)] += 1
     suffix, count = next(iter(ends.most_common(1)), ("", 0))
-    return f"; the names fit with `mask_suffix: {suffix!r}`" if 2 * count > len(names) else ""
+    return f"; the names match with `mask_suffix: {suffix!r}`" if 2 * count > len(names) else ""

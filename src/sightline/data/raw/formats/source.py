@@ -181,7 +181,7 @@ def require_root(root: Path) -> None:
     """
     if not root.is_dir() and root.parts[:1] and root.parts[0].startswith("~"):
         whole = f", e.g. {root.expanduser()}" if root.parts[0] == "~" else ""
-        raise UserError(f"{root}: ~ does not stand for a home folder here; write the whole path as `root`{whole}")
+        raise UserError(f"{root}: ~ is not expanded here; write the full path in `root`{whole}")
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {problem}; put the raw files there, or correct `root` in params.yaml")
@@ -194,7 +194,7 @@ def refuse(place: object, mistakes: Sequence[str]) -> None:
         UserError: with one line per mistake, ten at most.
     """
     if mistakes:
-        more = [f"{place}: and {len(mistakes) - _TOLD} more mistakes"] if len(mistakes) > _TOLD else []
+        more = [f"{place}: and {len(mistakes) - _TOLD} more errors"] if len(mistakes) > _TOLD else []
         raise UserError([*mistakes[:_TOLD], *more])
 
 
@@ -217,17 +217,17 @@ def name_of(text: str) -> str:
 
 
 def find_doubtful_names(classes: Sequence[str]) -> list[Finding]:
-    """Return a finding for each class that differs from another by case only, or that reads like a missing value."""
+    """Return a finding for each class that differs from another by case only, or that looks like a missing value."""
     same: dict[str, list[str]] = {}
     for name in classes:
         same.setdefault(name.casefold(), []).append(name)
     findings = [
-        Finding("doubtful_class", f"class {own[0]}", f"differs from {', '.join(own[1:])} in upper and lower case only")
+        Finding("doubtful_class", f"class {own[0]}", f"differs from {', '.join(own[1:])} only in upper and lower case")
         for own in same.values()
         if len(own) > 1
     ]
     missing = [name for name in classes if name.casefold() in _MISSING]
-    return findings + [Finding("doubtful_class", f"class {name}", "reads like a missing value") for name in missing]
+    return findings + [Finding("doubtful_class", f"class {name}", "looks like a missing value") for name in missing]
 
 
 def visible_folders(folder: Path) -> list[str]:

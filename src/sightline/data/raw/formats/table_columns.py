@@ -86,12 +86,12 @@ def tell_columns(table: str, columns: Columns, rows: Sequence[Row]) -> list[Find
         if name is not None and name != what:
             told.append(f"its column {name!r} is read as {what}")
     if columns.flags:
-        told.append(f"its columns {_listed(columns.flags)} are read as classes, 1 where an image has it")
+        told.append(f"its columns {_listed(columns.flags)} are read as classes, with 1 if an image has it")
     boxes = [name for name in columns.attributes if _plain(name) in _BOXES]
     if boxes:
-        told.append(f"{_listed(boxes)}: boxes in a table are kept as attributes; coco, voc and yolo read boxes")
+        told.append(f"{_listed(boxes)}: boxes in a table are kept as attributes only; use coco, voc or yolo for boxes")
     told += [
-        f"its column {name!r} names splits, but is kept as an attribute; call it split to follow it"
+        f"its column {name!r} looks like splits, but is kept as an attribute; rename it to split to use it"
         for name in (columns.attributes if columns.split is None else ())
         if len({split_called(row.cells[name]) for row in rows} - {None}) > 1
     ]
@@ -123,7 +123,7 @@ def _elsewhere(table: Path, what: str, columns: Sequence[str]) -> str | None:
     found = [name for name in columns if any(_same(name, word) for word in _ELSEWHERE[what])]
     if len(found) > 1:
         raise UserError(
-            f"{table}: line 1: each of the columns {_listed(found)} may be the {what}; call one of them {what}"
+            f"{table}: line 1: several columns ({_listed(found)}) may be the {what}; rename one of them to {what}"
         )
     return found[0] if found else None
 
@@ -152,9 +152,9 @@ def _missing(table: Path, what: str, columns: Sequence[str], numeric: Sequence[s
     more = f" (or {', '.join(words[:6])})" if words else ""
     remedy = f"name it in the header{more}"
     if what == "label":
-        remedy += "; several classes of an image go into labels, or one column of 0 and 1 for each"
+        remedy += "; for several classes per image, use labels, or one column of 0 and 1 per class"
     if numeric:
-        remedy += f"; numbers are learnt with `values: [{', '.join(numeric)}]` in params.yaml"
+        remedy += f"; to learn numbers, set `values: [{', '.join(numeric)}]` in params.yaml"
     return f"{table}: line 1: column {what!r} is missing, got {got}{nearest(what, columns)}; {remedy}"
 
 

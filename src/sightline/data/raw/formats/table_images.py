@@ -29,13 +29,13 @@ class TableImages:
         if not cell:
             return cell, "is empty; name the image file"
         if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:/", cell):
-            return cell, f"leaves {self.root}; give a path below it"
+            return cell, f"is outside {self.root}; give a path below it"
         plain = path.as_posix()
         if self._is_file(plain):
             return plain, None
         found = self._meant(name_of(plain))
         if len(found) > 1:
-            return plain, f"may be {' or '.join(found[:3])}; give the whole path below {self.root}, with its suffix"
+            return plain, f"may be {' or '.join(found[:3])}; give the full path below {self.root}, with the suffix"
         return (found[0] if found else plain), None
 
     def _is_file(self, path: str) -> bool:

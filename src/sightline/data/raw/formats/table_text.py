@@ -48,7 +48,7 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     columns = [header[place] for place in used]
     repeated = next((name for name in columns if columns.count(name) > 1), None)
     if repeated is not None:
-        raise UserError(f"{path}: line 1: column {repeated!r} comes twice; keep one of them")
+        raise UserError(f"{path}: line 1: column {repeated!r} occurs twice; keep one of them")
     return columns, rows
 
 
@@ -64,7 +64,7 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
         return decoded(data, told_by_bytes(data) or "utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such table; add it, or name another with `table` in params.yaml") from None
+        raise UserError(f"{path}: no such table; add it, or set `table` in params.yaml to another") from None
     except BrokenText as error:
         raise UserError(f"{path}: {error}; save the table as UTF-8") from None
     except OSError as error:

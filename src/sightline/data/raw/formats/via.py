@@ -94,10 +94,10 @@ def _region(
         return "broken_line", "has no shape_attributes"
     name = class_name if attribute is None else _class(region.get("region_attributes"), attribute)
     if name is None:
-        return "unknown_class", f"region_attributes: {attribute!r} is not one name"
+        return "unknown_class", f"region_attributes: {attribute!r} is not a single name"
     outline = _outline(shape)
     if outline is None:
-        return "bad_mask", f"shape_attributes: {shape.get('name')!r} has no outline, or its numbers are missing"
+        return "bad_mask", f"shape_attributes: {shape.get('name')!r} is not an outline, or its numbers are missing"
     return name, Annotation(place, -1, outline=[outline])
 
 

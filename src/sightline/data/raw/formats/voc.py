@@ -48,7 +48,7 @@ def open_voc(root: Path, batch: bool = False) -> AnnotatedSource:
         raise UserError(f"{root}: no labelled objects{_first(read)}; label some, or correct `root` in params.yaml")
     findings = [*split.findings, *similar_names(classes)]
     findings += [Finding(code, path, told) for path, file in read.items() for code, told in file.lost]
-    findings += [Finding("unused_file", path, "there is no image of its name") for path in pairing.unused]
+    findings += [Finding("unused_file", path, "there is no image with its name") for path in pairing.unused]
     number = {name: label for label, name in enumerate(classes)}
     entries = [
         Annotated(
@@ -78,7 +78,7 @@ def _read(root: Path, path: str, pairing: Pairing, used: Mapping[str, SplitName 
     """Return what is said of an image; nothing where there is no file, or the file may be another image's."""
     others = pairing.sharing(path, used)
     if others:
-        return VocFile(problem=f"{pairing.files[path]} is that of {', '.join(others)} too")
+        return VocFile(problem=f"{pairing.files[path]} also belongs to {', '.join(others)}")
     return read_xml(root, pairing.files[path]) if path in pairing.files else VocFile()
 
 

@@ -45,7 +45,7 @@ def read_lists(root: Path, paths: Collection[str], images: Collection[str], batc
     split.settle()
     if not lists:
         split.findings += [
-            Finding("given_split", path, "not followed: lists are called train, trainval, val and test")
+            Finding("given_split", path, "ignored: lists must be named train, trainval, val or test")
             for path in paths
             if _is_main(path)
         ]

@@ -72,7 +72,7 @@ def _parsed(data: bytes) -> ElementTree.Element:
     """
     text = _decoded(data)
     if "<!ENTITY" in text:
-        raise BrokenText("declares entities, which are not read; export it without")
+        raise BrokenText("declares entities, which are not supported; export it without them")
     try:
         return ElementTree.fromstring(text.lstrip("\ufeff \t\r\n"))
     except (ElementTree.ParseError, ValueError) as error:

@@ -91,7 +91,7 @@ def _shared(path: str, pairing: Pairing, used: Mapping[str, SplitName | None]) -
     others = pairing.sharing(path, used)
     if not others:
         return None
-    told = f"{pairing.files[path]} is that of {', '.join(others)} too"
+    told = f"{pairing.files[path]} also belongs to {', '.join(others)}"
     return Annotated(path, [], used[path], problem=told, code="shared_file")
 
 
@@ -106,8 +106,9 @@ def _require_place(root: Path, images: Collection[str], pairing: Pairing) -> Non
     if astray and not pairing.files:
         folder = PurePosixPath(astray[0]).parent.as_posix()
         raise UserError(
-            f"{root}: {len(astray)} text files, {astray[0]} first, have the names of images, but lie where none is "
-            f"looked for; move what is in {folder}/ into a folder `labels` with the same folders in it as `images` has"
+            f"{root}: {len(astray)} text files, {astray[0]} first, have the names of images, but are not where "
+            f"labels are expected; move what is in {folder}/ into a folder `labels` with the same folders in it "
+            f"as `images` has"
         )
 
 
@@ -117,7 +118,7 @@ def _lost(root: Path, unused: Collection[str]) -> list[Finding]:
     for text in unused:
         folders = [part.lower() for part in PurePosixPath(text).parts[:-1]]
         if "labels" in folders or _holds_rows(root / text):
-            findings.append(Finding("unused_file", text, "there is no image of its name"))
+            findings.append(Finding("unused_file", text, "there is no image with its name"))
     return findings
 
 

@@ -130,13 +130,13 @@ def _from_table(root: Path, place: str, values: Mapping[str, Any], names: dict[i
     named = _named(file, values["names"]) if names is None else names
     count = values.get("nc")
     if isinstance(count, str) and count.isdigit() and int(count) not in (len(named), max(named) + 1):
-        raise UserError(f"{file}: nc: is {count}, but names has {len(named)}; make them agree")
+        raise UserError(f"{file}: nc: is {count}, but names has {len(named)}; make them match")
     parts: dict[SplitName, list[str]] = {}
     for key, part in _PARTS.items():
         value = values.get(key) or []
         written = [value] if isinstance(value, str) else value
         if not isinstance(written, list) or not all(isinstance(one, str) for one in written):
-            raise UserError(f"{file}: {key}: is {value!r}, expected a folder, a list of images, or several of them")
+            raise UserError(f"{file}: {key}: is {value!r}, expected a folder, a list of images, or several of these")
         kept = [one for one in written if one not in ("", "~", "null", "None")]
         if kept:
             parts.setdefault(part, kept)
@@ -153,10 +153,10 @@ def _named(file: Path, names: Any) -> dict[int, str]:
         raise UserError(f"{file}: names: is {names!r}, expected a list of class names or NUMBER: NAME pairs")
     named = {int(key): class_name(name) for key, name in given.items() if class_name(name)}
     if not named:
-        raise UserError(f"{file}: names no class; name one per number")
+        raise UserError(f"{file}: has no classes; give a name per number")
     repeated = [name for name, count in Counter(named.values()).items() if count > 1]
     if repeated:
-        raise UserError(f"{file}: names: {repeated[0]!r} comes twice; give each class its own name")
+        raise UserError(f"{file}: names: {repeated[0]!r} occurs twice; give each class a different name")
     return dict(sorted(named.items()))
 
 
@@ -206,7 +206,7 @@ def _lists(root: Path, paths: Collection[str]) -> Description | None:
         return None
     other = next((path for path in nearest if named[path] != named[first]), None)
     if other is not None:
-        raise UserError(f"{root / other}: other classes than {first} has; keep one of the two")
+        raise UserError(f"{root / other}: its classes differ from those in {first}; keep one of the two files")
     return Description(first, named[first])
 
 

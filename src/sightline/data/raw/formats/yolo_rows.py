@@ -42,10 +42,10 @@ def read_row(
     try:
         values = [float(cell) for cell in cells[1:]]
     except ValueError:
-        return BrokenRow("broken_line", f"{place}: {' '.join(cells)[:40]!r} holds something else than numbers")
+        return BrokenRow("broken_line", f"{place}: {' '.join(cells)[:40]!r} contains something other than numbers")
     label = labels.get(_class_of(cells[0]))
     if label is None:
-        return BrokenRow("unknown_class", f"{place}: class {cells[0]} is none of the names")
+        return BrokenRow("unknown_class", f"{place}: class {cells[0]} is not one of the names")
     count = len(values)
     if count == _BOX:
         return Annotation(place, label, _box(values), relative=True)
@@ -56,7 +56,9 @@ def read_row(
             return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {told}")
         return Annotation(place, label, _box(values), points=_points(values[_BOX:], points.numbers), relative=True)
     if count == _BOX + 1:
-        return BrokenRow("broken_line", f"{place}: 6 values, expected 5: true boxes have no confidence and no angle")
+        return BrokenRow(
+            "broken_line", f"{place}: 6 values, expected 5: ground-truth boxes have no confidence and no angle"
+        )
     if count < _BOX or count % 2:
         hint = "; name key points by kpt_shape in data.yaml" if count > _BOX and (count - _BOX) % 3 == 0 else ""
         return BrokenRow("broken_line", f"{place}: {count + 1} values, expected {_FORMS}{hint}")

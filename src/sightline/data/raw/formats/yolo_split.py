@@ -70,10 +70,10 @@ class _Reader:
             start = f"{folder}/" if folder else ""
             inside = [path for path in self.images if path.startswith(start)] if folder is not None else []
             if not inside and not batch:
-                problem = "there is no such folder or list" if folder is None else "holds no image"
+                problem = "there is no such folder or list" if folder is None else "contains no image"
                 raise UserError(
                     f"{self.root}/{place}: {written!r}: {problem} below {self.root}; "
-                    "correct it, or remove the key to have this part taken out of train"
+                    "correct it, or remove the key to take this part from train"
                 )
             for path in inside:
                 self.split.add(part, path, f"{place}: {written}")

@@ -210,7 +210,7 @@ function drawName(context, object, left, top, ratio, colour) {
   context.fillText(text, x + 5 * ratio, y + height / 2);
 }
 
-// ---- telling
+// ---- results
 
 function row(name, number, share, { colour, kind = "" } = {}) {
   const swatch = colour ? [element("span", { className: "swatch" })] : [];
@@ -236,7 +236,7 @@ function tell(answer) {
     const rows = Object.entries(answer.values).map(([name, value]) => row(name, value.toPrecision(5), null));
     return { head: "Values", lead: "predicted for this image", body: list(rows) };
   }
-  return { head: "The image again", lead: "through a short code and back; opacity shows it over the original", body: "" };
+  return { head: "The image again", lead: "encoded and decoded again; opacity shows it over the original", body: "" };
 }
 
 function tellClasses(answer) {
@@ -246,7 +246,7 @@ function tellClasses(answer) {
   const rows = sorted.slice(0, count).map(([name, value]) =>
     row(name, percent(value), value, { kind: name === answer.label ? "first" : several.has(name) ? "told" : "" }));
   const rest = sorted.length - rows.length;
-  const lead = answer.labels ? `${several.size} of ${sorted.length} classes` : `${percent(answer.confidence)} sure`;
+  const lead = answer.labels ? `${several.size} of ${sorted.length} classes` : `confidence ${percent(answer.confidence)}`;
   const more = rest > 0 ? ` · ${rest} less likely classes are not shown` : "";
   return { head: answer.label ?? ([...several].join(", ") || "None of the classes"), lead: lead + more, body: list(rows) };
 }
@@ -254,12 +254,12 @@ function tellClasses(answer) {
 function tellObjects(objects) {
   const kept = objects.map((object, number) => [object, number]).filter(([object]) => sureEnough(object));
   const hidden = objects.length - kept.length;
-  const lead = hidden ? `${hidden} less sure ${hidden === 1 ? "one is" : "ones are"} hidden` : "choose one to see it alone";
+  const lead = hidden ? `${hidden} less confident ${hidden === 1 ? "one is" : "ones are"} hidden` : "select one to highlight it";
   const posed = objects.length === 1 && objects[0].keypoints && !objects[0].box;
   if (posed) {
     const rows = Object.entries(objects[0].keypoints).map(([name, [, , sure]], place) =>
       row(name, percent(sure), sure, { colour: model.keypoints[place].colour }));
-    return { head: `${rows.length} points`, lead: "and how sure each is", body: list(rows) };
+    return { head: `${rows.length} points`, lead: "with the confidence of each", body: list(rows) };
   }
   const rows = kept.map(([object, number]) => {
     const { firstChild: name, lastChild: sure } = row(object.label ?? "object", object.confidence === undefined ? "" : percent(object.confidence), null, { colour: colourOf(object) });
@@ -296,7 +296,7 @@ function show(seconds) {
   at("told").textContent = `${head}: ${lead}`;
   canvas.ariaLabel = `${file.name || "pasted image"} with the model's answer: ${head}, ${lead}`;
   const size = `${answer.width} × ${answer.height} pixels`;
-  at("about").textContent = `${file.name || "pasted image"}, ${size}${image ? "" : "; browsers do not show this format"}`;
+  at("about").textContent = `${file.name || "pasted image"}, ${size}${image ? "" : "; your browser cannot show this format"}`;
   const scored = (answer.objects ?? []).some((object) => object.confidence !== undefined);
   const parts = { opacity: map || made || at("heat").checked, least: scored, names: scored, heat: model.explains };
   for (const [name, there] of Object.entries(parts)) at(`${name}-control`).hidden = !there;
