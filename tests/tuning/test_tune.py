@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightline.commands.cli import tune
+from sightline.commands.tune import tune
 from sightline.config import load_params
 from sightline.labs.tuning.findings import Finding
 from sightline.system.errors import UserError
