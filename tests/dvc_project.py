@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from warm_python import warm_python
 
 from sightline.pipeline.process import QUIET
 
@@ -28,10 +29,12 @@ class Project:
     Args:
         root: an empty folder.
         params: the content of params.yaml.
+        warm: whether its programs begin with the libraries imported (`warm_python`).
     """
 
-    def __init__(self, root: Path, params: object) -> None:
+    def __init__(self, root: Path, params: object, warm: bool = True) -> None:
         self.root = root
+        self.python = (warm and warm_python()) or sys.executable
         for name in (
             "dvc.yaml",
             ".dvcignore",
@@ -70,14 +73,15 @@ class Project:
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+        folders = (Path(self.python).parent, Path(sys.executable).parent)
         environment = {
             **kept,
             **QUIET,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
             "PYTHONPATH": str(self.root / "src"),
         }
         return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            [self.python, "-m", "dvc", *arguments],
             cwd=self.root,
             env=environment,
             capture_output=True,
