@@ -34,7 +34,7 @@ class Project:
 
     def __init__(self, root: Path, params: object, warm: bool = True) -> None:
         self.root = root
-        self.python = (warm and warm_python()) or sys.executable
+        self.python = warm_python() if warm else sys.executable
         for name in (
             "dvc.yaml",
             ".dvcignore",

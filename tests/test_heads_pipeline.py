@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Its first run is by interpreters that start from nothing, as a user's do."""
     project = Project(tmp_path_factory.mktemp("project"), PARAMS, warm=False)
     stages = project.repro()
-    project.python = warm_python() or project.python
+    project.python = warm_python()
     assert stages.index("train@net") < stages.index("embed@deep") < stages.index("fit_head@deep-svm")
     assert stages[-1] == "register"
     project.commit()

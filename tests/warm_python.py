@@ -63,10 +63,10 @@ sys.exit(code)
 
 
 @cache
-def warm_python() -> str | None:
-    """Return the program, from whose folder PATH also gets it; None where the system cannot do it."""
+def warm_python() -> str:
+    """Return the program, which PATH may find in its folder; the plain one where the system cannot do it."""
     if not hasattr(os, "pidfd_open"):  # not Linux
-        return None
+        return sys.executable
     folder = tempfile.TemporaryDirectory(prefix="warm-")
     program, address = Path(folder.name, "python"), str(Path(folder.name, "socket"))
     program.write_text(CLIENT.format(executable=sys.executable, address=address))
