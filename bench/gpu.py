@@ -32,7 +32,7 @@ from sightline.evaluation.predictor import load_predictor
 from sightline.pipeline.process import set_up_process
 from sightline.system.device import VARIABLE
 from sightline.system.files import new_file
-from sightline.training import train
+from sightline.training.fit import train
 
 _EMBEDDED = "data/embedded"
 _COMPARED = 32  # test images that both devices predict

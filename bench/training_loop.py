@@ -29,7 +29,7 @@ from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.models.classify.classics import mnist_cnn
 from sightline.pipeline.process import set_up_process
-from sightline.training import train
+from sightline.training.fit import train
 
 
 class HandLoop:

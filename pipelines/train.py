@@ -13,7 +13,7 @@ from sightline.system.files import new_file, new_folder, write_json
 def stage(params: Params, name: str) -> None:
     """Train one model."""
     from sightline.registry.tracking import mark_trained, training_logger
-    from sightline.training import flat_settings, train
+    from sightline.training.fit import flat_settings, train
 
     model = params.model(name)
     seed = params.seed_of(name)

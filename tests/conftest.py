@@ -19,22 +19,29 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # a core each, for the prog
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
+# What takes longest, of all tests together, in this order: begun last, one would leave the other cores idle.
 LONG = (
-    *("test_examples.py", "test_pipeline.py", "test_coco128.py", "test_heads_pipeline.py", "test_schedule.py"),
-    *("test_poisoned.py", "test_reproducible.py", "test_retrain.py", "test_ddp.py", "test_publish.py"),
+    *("test_showcase-images", "test_showcase-objects", "test_coco128.py", "test_mnist-cnn", "test_flowers"),
+    *("test_mnist-smaller", "test_showcase-from-nothing", "test_mnist_heads", "test_heads_pipeline.py"),
+    *("test_pipeline.py", "test_caltech25", "test_schedule.py", "test_pointing.py", "test_poisoned.py"),
+    *("test_every_draw_of_a_shift_is_flagged_and_hardly_one_without", "test_team.py", "test_label_ids.py"),
+    *("test_reproducible.py", "test_retrain.py", "test_publish.py", "test_reproduction.py", "test_ddp.py"),
+    *("test_making.py", "test_browser.py", "test_by_hand.py", "test_stamps.py", "test_fit.py"),
 )
-APART = "test_examples.py"  # its tests share nothing, and each takes minutes
+APART = ("test_examples.py", "test_gate_simulation.py", "test_drift_draws.py")  # their tests share nothing
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Minutes of whole programs come first: begun last, one of them would leave the other cores idle.
+    """Sort by length, and keep the tests of a file in one process, as they share what its fixtures make."""
 
-    A file's tests stay in one process, as they share what its fixtures make.
-    """
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    def group(item: pytest.Item) -> str:
+        own = item.name.replace("[", "-").rstrip("]")  # pytest-xdist takes no brackets
+        return own if item.path.name in APART else item.path.name
+
+    items.sort(key=lambda item: LONG.index(group(item)) if group(item) in LONG else len(LONG))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.name if item.path.name == APART else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from warm_python import warm_python
 
 from sightline.config import load_params
 from sightline.pipeline.dag import write_dag
@@ -34,11 +35,13 @@ class Project:
         root: an empty folder.
         params: the content of params.yaml.
         packages: folders of installed packages beside those of the environment.
+        warm: whether its programs begin with the libraries imported (`warm_python`).
     """
 
-    def __init__(self, root: Path, params: object, packages: Sequence[Path] = ()) -> None:
+    def __init__(self, root: Path, params: object, packages: Sequence[Path] = (), warm: bool = True) -> None:
         self.root = root
         self.path = os.pathsep.join(map(str, (root / "src", *packages)))
+        self.python = warm_python() if warm else sys.executable
         for name in (
             "dvc.yaml",
             ".dvcignore",
@@ -79,14 +82,15 @@ class Project:
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+        folders = (Path(self.python).parent, Path(sys.executable).parent)
         environment = {
             **kept,
             **QUIET,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
             "PYTHONPATH": self.path,
         }
         return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            [self.python, "-m", "dvc", *arguments],
             cwd=self.root,
             env=environment,
             capture_output=True,

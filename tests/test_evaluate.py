@@ -22,7 +22,7 @@ from sightline.tasks.classification import Classification
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.classification import reliability
 from sightline.tasks.metrics.resampling import resampled_counts
-from sightline.training import train
+from sightline.training.fit import train
 
 CLASSES = 7
 

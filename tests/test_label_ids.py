@@ -34,8 +34,8 @@ from sightline.evaluation.predictor import load_predictor
 from sightline.registry.tracking import Connection, Runs, Versions, mark_trained, training_logger
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
-from sightline.training import train
 from sightline.training.artifact.onnx import OnnxNetwork, write_onnx
+from sightline.training.fit import train
 
 WIDTH, HEIGHT = 64, 48
 COUNT = 72  # pictures of a data set

@@ -23,8 +23,8 @@ from sightline.registry.release import refuse_other_onnx
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 from sightline.tasks.classification import Classification
-from sightline.training import train
 from sightline.training.artifact.folder import ONNX, read_card, read_model, read_onnx, write_model
+from sightline.training.fit import train
 
 
 @pytest.fixture(scope="module")

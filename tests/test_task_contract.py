@@ -62,7 +62,7 @@ CONTRACT = {
     "regression": Entry({"kind": "regression", "architecture": "mnist_cnn"}, "scenes", least=0.9, channels=3),
     "localization": Entry({"kind": "localization", "architecture": "mnist_cnn"}, "scenes", least=0.6, channels=3),
     "unet": Entry(
-        {"kind": "semantic_segmentation", "depth": 2, "loss": "cross_entropy_dice"},
+        {"kind": "semantic_segmentation", "depth": 2, "width": 16, "loss": "cross_entropy_dice"},
         "scenes",
         0.3,
         size=64,

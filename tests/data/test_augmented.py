@@ -151,7 +151,7 @@ def test_policies_that_fail_on_some_image_end_in_one_line(digits: Path, tmp_path
 
 
 def test_a_training_takes_copies_as_they_are(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sightline.training import train
+    from sightline.training.fit import train
 
     monkeypatch.chdir(tmp_path)
     section = Augmentation(dataset="digits", policy="light", copies=1)

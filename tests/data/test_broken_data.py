@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from raw_folders import config, contents, png, write_folder, write_idx
+from warm_python import warm_python
 
 from sightline.data.raw.preparation import prepare
 from sightline.system.errors import UserError
@@ -266,7 +266,7 @@ models:
 
 
 def run_script(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROJECT / "pipelines" / "prepare.py"), *arguments]
+    command = [warm_python(), str(PROJECT / "pipelines" / "prepare.py"), *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 

@@ -1,8 +1,8 @@
 import subprocess
-import sys
 
 import pytest
 from registry_project import Project
+from warm_python import warm_python
 
 from sightline.config import load_params
 from sightline.registry.outcomes import last_outcomes
@@ -13,7 +13,7 @@ GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)  # class 0 is missed 60 and 20 
 
 
 def sightline(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sightline", *arguments]
+    command = [warm_python(), "-m", "sightline", *arguments]
     return subprocess.run(command, cwd=project.root, check=False, capture_output=True, text=True)
 
 

@@ -1,12 +1,12 @@
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from registry_project import Project
 from ruamel.yaml import YAML
+from warm_python import warm_python
 
 from sightline.pipeline.store import DvcStore, git_sha, lock_md5
 from sightline.system.errors import UserError
@@ -24,7 +24,7 @@ stages:
 
 
 def dvc(root: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [warm_python(), "-m", "dvc", *arguments]
     subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
 
 

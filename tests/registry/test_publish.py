@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from registry_project import Project, png
+from warm_python import warm_python
 
 from sightline.config import load_params
 from sightline.registry.outcomes import last_outcomes
@@ -19,7 +20,7 @@ GOOD, BETTER = range(0, 240, 4), range(0, 80, 4)  # class 0 is missed 60 and 20 
 
 
 def run_stage(root: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(STAGE)], cwd=root, check=False, capture_output=True, text=True)
+    return subprocess.run([warm_python(), str(STAGE)], cwd=root, check=False, capture_output=True, text=True)
 
 
 def decisions(project: Project) -> list[str]:
@@ -296,7 +297,7 @@ def test_a_model_whose_onnx_file_differs_is_not_released(project: Project) -> No
     card.write_text('{"batches": []}')
     script = STAGE.with_name("release.py")
     done = subprocess.run(
-        [sys.executable, str(script), "digit"], cwd=project.root, check=False, capture_output=True, text=True
+        [warm_python(), str(script), "digit"], cwd=project.root, check=False, capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stderr.startswith(

@@ -3,7 +3,6 @@ import importlib.util
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from registry_project import PIPELINES, STAGES, STUB, Project
+from warm_python import warm_python
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_run_pushes_what_another_clone_pulls(flow: ModuleType, repository: Pro
     root, clone = repository.root, tmp_path / "clone"
     file = root / "params.yaml"
     file.write_text(file.read_text() + "retrain: {remote: store, push: true}\n")
-    dvc = [sys.executable, "-m", "dvc"]
+    dvc = [warm_python(), "-m", "dvc"]
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
 
     def commit(message: str) -> None:

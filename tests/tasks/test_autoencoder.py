@@ -23,7 +23,7 @@ from sightline.tasks.base import Measurement
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.images import mean_squared_error, peak_signal_to_noise, structural_similarity
 from sightline.tasks.metrics.resampling import resampled_counts
-from sightline.training import train
+from sightline.training.fit import train
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ from sightline.models.detect.feature_pyramid import build_body
 from sightline.system.errors import UserError
 from sightline.tasks.detection import Detection, build_detection
 from sightline.tasks.metrics.by_kind import resampled
-from sightline.training import train
+from sightline.training.fit import train
 
 NAMES = tuple("abc")
 LABELS = LabelMap(NAMES, NAMES)

@@ -25,7 +25,7 @@ from sightline.tasks.instance_segmentation import InstanceSegmentation, build_in
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.detection import truths_of
 from sightline.tasks.metrics.matching import match
-from sightline.training import train
+from sightline.training.fit import train
 
 LABELS = LabelMap(("a", "b"), ("a", "b"))
 SMALL: dict[str, Any] = {

@@ -24,7 +24,7 @@ from sightline.tasks.base import Measurement
 from sightline.tasks.keypoints import Keypoints, largest_poses
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.resampling import resampled_counts
-from sightline.training import train
+from sightline.training.fit import train
 
 NAMES = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "nose")
 LABELS = LabelMap(("person",), ("1",), keypoints=NAMES)

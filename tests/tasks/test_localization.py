@@ -22,7 +22,7 @@ from sightline.tasks.base import Measurement
 from sightline.tasks.localization import Localization, largest_boxes
 from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.resampling import resampled_counts
-from sightline.training import train
+from sightline.training.fit import train
 
 LABELS = LabelMap(("cat", "dog", "owl"), ("1", "2", "3"))
 EMPTY = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))

@@ -29,7 +29,7 @@ from sightline.tasks.metrics.by_kind import resampled
 from sightline.tasks.metrics.resampling import resampled_counts
 from sightline.tasks.metrics.segmentation import confusion, overlap_of, stacked
 from sightline.tasks.semantic_segmentation import SemanticSegmentation, cross_entropy, dice_loss
-from sightline.training import train
+from sightline.training.fit import train
 
 NAMES = ("sky", "road", "car")
 Array = np.ndarray[Any, Any]

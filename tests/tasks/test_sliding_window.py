@@ -22,7 +22,7 @@ from sightline.models.weights import read_weights
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.tasks.sliding_window import SlidingWindow
-from sightline.training import train
+from sightline.training.fit import train
 
 LABELS = LabelMap(("cat", "dog"), ("1", "2"))
 GRID = WindowGrid(16, 6, [1.0, 1.5, 0.5])

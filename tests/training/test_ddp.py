@@ -31,7 +31,7 @@ from pathlib import Path
 import torch
 from pytorch_lightning import Callback
 from sightline.config.models import Model
-from sightline.training import train
+from sightline.training.fit import train
 
 settings, prepared = sys.argv[1:]
 rank = os.environ.get("RANK", "0")

@@ -9,8 +9,8 @@ import torch
 from sightline.config.models import Model
 from sightline.system.errors import UserError
 from sightline.tasks.classification import balanced_weights
-from sightline.training import Fitted, flat_settings, train
 from sightline.training.artifact.folder import read_card, read_model
+from sightline.training.fit import Fitted, flat_settings, train
 from sightline.training.hardware import choose_numerics
 
 SETTINGS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sightline.config.models import Model
-from sightline.training import train
+from sightline.training.fit import train
 
 SETTINGS: dict[str, Any] = {
     "dataset": "digits",
@@ -30,7 +30,7 @@ import json, sys
 from pathlib import Path
 from sightline.config.augmentations import Augmentation
 from sightline.config.models import Model
-from sightline.training import train
+from sightline.training.fit import train
 
 settings, policy, prepared, output, resume = sys.argv[1:]
 augmentation = Augmentation(dataset="digits", policy=json.loads(policy)) if policy != "null" else None

@@ -16,10 +16,9 @@ from sightline.config.models import Model
 from sightline.data.store import load_labels
 from sightline.system.errors import UserError
 from sightline.tasks import build
-from sightline.training import train
 from sightline.training.batch import Batch
 from sightline.training.datamodule import PreparedData
-from sightline.training.fit import _own_share, _settings
+from sightline.training.fit import _own_share, _settings, train
 from sightline.training.hardware import Numerics
 from sightline.training.module import Fit, accumulated_shares
 from sightline.training.resume import resume_folder

@@ -14,8 +14,8 @@ from sightline.labs.tuning.session import probe
 from sightline.labs.tuning.speed import other_work
 from sightline.labs.tuning.subject import Subject
 from sightline.system.errors import UserError
-from sightline.training import train
 from sightline.training.artifact.folder import read_model
+from sightline.training.fit import train
 
 MakeSubject = Callable[..., Subject]
 MakeModel = Callable[..., Model]
