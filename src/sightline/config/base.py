@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,9 +21,20 @@ class TaskSection(Section):
     spatial: ClassVar[bool] = False  # the truth has places, which move with the image
     mixes_labels: ClassVar[bool] = False  # two images may be mixed, and their classes with them
     mixes_objects: ClassVar[bool] = False  # four images may be put together, and what they show with them
+    default_size: ClassVar[tuple[int, str]] = (224, "what most networks were published for")  # of the input; and why
+    default_augment: ClassVar[tuple[str, str]] = ("light", "small moves and light; never mirrors")
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
 
+    @classmethod
+    def missing(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """Yield key, value and reason of each default that has one, for what a section leaves out."""
+        for key in ("architecture", "backbone"):
+            if key in cls.model_fields and key not in written and cls.model_fields[key].default == NETWORK:
+                yield key, NETWORK, WHY_NETWORK
 
+
+NETWORK = "timm:tf_efficientnet_lite0"
+WHY_NETWORK = "small, accurate, and as fast on a CPU as any"
 NAME_RULE = "lower-case letters, digits, - and _, because it is used for DVC stages, folders and registered models"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description=NAME_RULE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

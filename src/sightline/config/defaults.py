@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-NETWORK = "timm:tf_efficientnet_lite0"
-_SMALL_NETWORK = "mnist_cnn"
-_PIXELS = {"detection": 320, "instance_segmentation": 320, "semantic_segmentation": 256, "autoencoder": 64}
-_WHOLE_IMAGES = ("classification", "multilabel", "regression", "localization")
-_BACKBONES = ("detection", "instance_segmentation", "keypoints")
-_OF_UNET = ("architecture", "backbone", "depth", "upsampling", "stride", "width")
+from sightline.config.tasks import kinds
+
+_Path = tuple[str, ...]
 _RULES = {"hebb": "hebb", "perceptron": "rosenblatt"}  # loss -> the optimizer that goes with it
 
 
 def complete_model(section: Any) -> Any:
     """Return a model's section with everything that it leaves out; whatever is no mapping is left to the schema."""
-    return fill(section, dict(missing_of_model(section)))
-
-
-def fill(section: Any, missing: dict[tuple[str, ...], tuple[Any, str]]) -> Any:
-    """Return a section with the missing values laid in, each at its path; `task: KIND` becomes a mapping."""
     if not isinstance(section, dict):
         return section
-    full = dict(section)
-    if isinstance(full.get("task"), str):
-        full["task"] = {"kind": full["task"]}
-    for path, (value, _) in missing.items():
+    full = {**section, "task": as_mapping(section["task"])} if "task" in section else dict(section)
+    for path, (value, _) in missing_of_model(section):
         here = full
         for part in path[:-1]:
             here[part] = dict(here.get(part, {}))
@@ -35,61 +25,41 @@ def fill(section: Any, missing: dict[tuple[str, ...], tuple[Any, str]]) -> Any:
     return full
 
 
-def missing_of_model(section: Any) -> Iterator[tuple[tuple[str, ...], tuple[Any, str]]]:
+def as_mapping(task: Any) -> Any:
+    """Return `task: KIND` as the mapping that it stands for."""
+    return {"kind": task} if isinstance(task, str) else task
+
+
+def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     """Yield the path of each key that a model's section leaves out, with its value and the reason for it."""
-    if not isinstance(section, dict):
+    task = as_mapping(section.get("task")) if isinstance(section, dict) else None
+    if not isinstance(task, dict) or task.get("kind") not in kinds():
         return
-    task = section.get("task")
-    task = {"kind": task} if isinstance(task, str) else task
-    if not isinstance(task, dict) or not isinstance(task.get("kind"), str):
-        return
-    network = dict(_network(task))
-    yield from network.items()
-    task = {**task, **{path[1]: value for path, (value, _) in network.items()}}
-    kind, trunk = task["kind"], str(task.get("backbone") or task.get("architecture") or "")
-    weights = section.get("weights", "pretrained" if ":" in trunk else "random")
+    kind = kinds()[task["kind"]]
+    network = {key: (value, why) for key, value, why in kind.missing(task)}
+    yield from ((("task", key), found) for key, found in network.items())
+    known = {key: field.default for key, field in kind.model_fields.items()} | task
+    known |= {key: value for key, (value, _) in network.items()}
+    published = ":" in str(known.get("backbone") or known.get("architecture") or "")
+    weights = section.get("weights", "pretrained" if published else "random")
     if "weights" not in section:
-        why = "published for this network" if weights == "pretrained" else "no published weights for this network"
+        why = "published for this network" if published else "nobody publishes weights for this network"
         yield ("weights",), (weights, why)
     image = section.get("input", {})
     if isinstance(image, dict) and "size" not in image:
-        size = _PIXELS.get(kind, 224)
-        why = "objects and regions need more pixels" if size > 224 else "most networks were published for it"
-        yield ("input", "size"), (size, "enough for a short code" if kind == "autoencoder" else why)
+        yield ("input", "size"), kind.default_size
     if "augment" not in section:
-        plain = kind == "autoencoder"
-        yield (
-            ("augment",),
-            ("none", "the task is to reproduce the image unchanged")
-            if plain
-            else ("light", "small shifts and changes of light, no mirroring"),
-        )
+        yield ("augment",), kind.default_augment
     if "optimizer" not in section:
-        yield from _optimizer(task, "schedule" in section, weights == "random")
+        yield from _optimizer(known, "schedule" in section, weights == "random")
 
 
-def _network(task: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[Any, str]]]:
-    kind = task["kind"]
-    good = "small, accurate, and fast on a CPU"
-    if kind in _WHOLE_IMAGES and "architecture" not in task:
-        yield ("task", "architecture"), (NETWORK, good)
-    elif kind in _BACKBONES and "backbone" not in task:
-        yield ("task", "backbone"), (NETWORK, good)
-    elif kind == "semantic_segmentation" and not any(option in task for option in _OF_UNET):
-        yield ("task", "architecture"), ("semantic_fpn", "takes a backbone with published weights")
-        yield ("task", "backbone"), (NETWORK, good)
-    elif kind == "sliding_window" and "architecture" not in task:
-        yield ("task", "architecture"), (_SMALL_NETWORK, "its windows are small")
-
-
-def _optimizer(
-    task: dict[str, Any], scheduled: bool, random: bool
-) -> Iterator[tuple[tuple[str, ...], tuple[Any, str]]]:
+def _optimizer(task: Mapping[str, Any], scheduled: bool, random: bool) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     if rule := _RULES.get(str(task.get("loss"))):
-        yield ("optimizer",), ({"name": rule}, "the rule that belongs to this loss")
+        yield ("optimizer",), ({"name": rule}, "the rule of this loss")
         return
     rate = 1e-3 if random else 5e-4
-    why = "a rate for random weights" if random else "a low rate that preserves the pretrained weights"
+    why = "a rate for random weights" if random else "a rate that keeps what the given weights know"
     yield ("optimizer",), ({"name": "adamw", "lr": rate, "weight_decay": 0.05}, why)
     if not scheduled:
-        yield ("schedule",), ({"name": "one_cycle"}, "rises and falls once: good results in few epochs")
+        yield ("schedule",), ({"name": "one_cycle"}, "up and down again once: good in few epochs")

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from sightline.config.base import Fraction, PositiveInt, TaskSection
-from sightline.config.defaults import NETWORK
+from sightline.config.base import NETWORK, Fraction, PositiveInt, TaskSection
 
 
 def _doubling(strides: list[int]) -> list[int]:
@@ -25,6 +24,7 @@ class Detector(TaskSection):
     """A backbone with a feature pyramid."""
 
     spatial: ClassVar[bool] = True
+    default_size: ClassVar[tuple[int, str]] = (320, "objects need more pixels than whole images")
     mixes_objects: ClassVar[bool] = True
     backbone: str = Field(
         NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="torchvision:NAME or timm:NAME"

@@ -8,18 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sightline.config.augmentations import READY_POLICIES
 from sightline.config.base import Section
-from sightline.config.defaults import complete_model
+from sightline.config.defaults import as_mapping, complete_model
 from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
 
-
-def _as_mapping(task: Any) -> Any:
-    return {"kind": task} if isinstance(task, str) else task
-
-
-ShortTask = Annotated[Task, BeforeValidator(_as_mapping, json_schema_input_type=str | Task)]
+ShortTask = Annotated[Task, BeforeValidator(as_mapping, json_schema_input_type=str | Task)]
 _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, Probability, TaskSection
-from sightline.config.defaults import NETWORK
+from sightline.config.base import NETWORK, PositiveInt, Probability, TaskSection
 
 LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
+ARCHITECTURE = rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$"
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -18,7 +18,7 @@ class Network(TaskSection):
 
     architecture: str = Field(
         NETWORK,
-        pattern=rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$",
+        pattern=ARCHITECTURE,
         description=f"{', '.join(LECTURE_NETWORKS)}, torchvision:NAME or timm:NAME",
     )
     activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign"] | None = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from sightline.config.base import PositiveInt, TaskSection
 class Autoencoder(TaskSection):
     """An image through a short code and back; it needs no labels."""
 
+    default_size: ClassVar[tuple[int, str]] = (64, "enough for a short code")
+    default_augment: ClassVar[tuple[str, str]] = ("none", "it learns the image as it is")
     kind: Literal["autoencoder"]
     architecture: Literal["conv_autoencoder", "dense_autoencoder"] = Field(
         "conv_autoencoder", description="convolutional or fully connected"

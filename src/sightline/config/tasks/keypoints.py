@@ -6,8 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from sightline.config.base import Positive, PositiveInt, TaskSection
-from sightline.config.defaults import NETWORK
+from sightline.config.base import NETWORK, Positive, PositiveInt, TaskSection
 
 
 class Keypoints(TaskSection):

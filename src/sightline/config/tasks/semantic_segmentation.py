@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, TaskSection
+from sightline.config.base import NETWORK, WHY_NETWORK, PositiveInt, TaskSection
 from sightline.config.detector import Strides
 
 _NETWORKS = ("full_resolution", "fcn", "segnet", "unet")
@@ -20,6 +21,7 @@ class SemanticSegmentation(TaskSection):
     """One class per pixel; pixels of value 255 are neither learnt nor scored."""
 
     spatial: ClassVar[bool] = True
+    default_size: ClassVar[tuple[int, str]] = (256, "regions need more pixels than whole images")
     mixes_objects: ClassVar[bool] = True
     kind: Literal["semantic_segmentation"]
     architecture: str = Field(
@@ -90,3 +92,10 @@ class SemanticSegmentation(TaskSection):
     def options(self) -> dict[str, Any]:
         """Return the network's options as keyword arguments of `models.segmenters.build_segmenter`."""
         return {name: getattr(self, name) for name in _OPTIONS}
+
+    @classmethod
+    def missing(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """Yield a pyramid over a published network where nothing is said of the network."""
+        if not written.keys() & {"architecture", *_OPTIONS}:
+            yield "architecture", _PYRAMID, "takes a backbone with published weights"
+            yield "backbone", NETWORK, WHY_NETWORK
