@@ -47,7 +47,7 @@ retrain: setup ## run the pipeline once as a Prefect flow
 schedule: setup ## retrain and monitor at set times: prefect.yaml, http://127.0.0.1:4200
 	@sightline schedule start
 
-unschedule: setup ## stop that
+unschedule: setup ## stop the schedule
 	@sightline schedule stop
 
 test: setup ## the fast tests, a process per core
@@ -56,7 +56,7 @@ test: setup ## the fast tests, a process per core
 test-all: setup ## also the slow, real and browser tests
 	@python -m pytest -m "not gpu" --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
-gpu-check: setup ## try every kind of task on this machine's GPU, a few minutes; the table is reports/gpu-check.md
+gpu-check: setup ## test every kind of task on this machine's GPU, a few minutes; the table is reports/gpu-check.md
 	@python -m bench.gpu
 
 lint: setup ## ruff, mypy, import contracts
@@ -65,7 +65,7 @@ lint: setup ## ruff, mypy, import contracts
 	@mypy
 	@lint-imports
 
-format: setup ## lay out the code
+format: setup ## format the code
 	@ruff check --fix-only --quiet .
 	@ruff format --quiet .
 

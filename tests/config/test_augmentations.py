@@ -105,7 +105,7 @@ BROKEN = {
         [{"OneOf": {"transforms": [{"MixUp": {}}]}}],
         "[0].OneOf.transforms[0].MixUp: mixes whole batches; put it at the top of the policy",
     ),
-    "what the device does": ([{"Normalize": {}}], "[0].Normalize: images stay uint8 and are normalised on the device"),
+    "what the device does": ([{"Normalize": {}}], "[0].Normalize: not needed, as images are normalised on the device"),
     "functions": ([{"Lambda": {}}], "[0].Lambda: needs functions, which cannot be written in a file"),
     "colours of grey images": (
         [{"ISONoise": {}}],

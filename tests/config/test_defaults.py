@@ -68,5 +68,5 @@ def test_each_default_says_why(tmp_path: Path) -> None:
     )
     lines = full_text(path, load_params(path)).splitlines()
     assert any("weights: pretrained" in line and "published for this network" in line for line in lines)
-    assert any("max_epochs: 3" in line and "from trainer at the top" in line for line in lines)
+    assert any("max_epochs: 3" in line and "from the top-level trainer" in line for line in lines)
     assert not any(line.strip() == "dataset: own  # default" for line in lines)

@@ -42,7 +42,7 @@ def test_a_good_section(tmp_path: Path) -> None:
     ("explanations", "told"),
     [
         ({"cnm": {"dataset": "digits"}}, "explanations.cnm: not among models (did you mean cnn?)"),
-        ({"cnn": {"dataset": "others"}}, "explanations.cnn.dataset: 'others', but the model learns 'digits'"),
+        ({"cnn": {"dataset": "others"}}, "explanations.cnn.dataset: 'others', but the model is trained on 'digits'"),
         ({"cnn": {"dataset": "digits", "methods": ["gradcam"]}}, "explanations.cnn.methods"),
         ({"cnn": {"dataset": "digits", "sample": 4}}, "explanations.cnn.sample: unknown key"),
     ],

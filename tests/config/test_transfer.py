@@ -81,12 +81,12 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
             "digit",
             "features.deep.dataset: 'digit' is not among datasets (did you mean digits?)",
         ),
-        ("features__hog__weights", "random", "weights: hog has none; leave it out"),
+        ("features__hog__weights", "random", "weights: hog has no weights; leave it out"),
         ("features__hog__input", None, "input: hog needs size and channels"),
         ("features__hog__extractor", {"kind": "hog", "cell": 5}, "extractor.cell: 5: must divide input.size (28)"),
         ("features__hog__extractor", {"kind": "hogs"}, "(did you mean hog?)"),
         ("features__hog__extractor", NETWORK, "weights: a network needs pretrained, random, or a file in data/weights"),
-        ("features__deep__extractor", {"kind": "model", "layers": ["head", "head"]}, "layers names a layer twice"),
+        ("features__deep__extractor", {"kind": "model", "layers": ["head", "head"]}, "layers has a layer twice"),
         (
             "features__deep__extractor",
             {"kind": "model", "layers": ["head"], "pyramid": [2, 1]},
@@ -95,7 +95,7 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
         (
             "features__deep__extractor",
             {"kind": "model", "layers": ["head"], "pooling": "flatten", "pyramid": [1, 2]},
-            "pyramid: flatten keeps all places as they are",
+            "pyramid: pooling: flatten keeps all positions",
         ),
         ("features__deep__pooling", "avg", "features.deep.pooling: unknown key"),
         ("heads__svm__features", "deeep", "heads.svm.features: 'deeep' is not among features (did you mean deep?)"),
@@ -107,7 +107,7 @@ def test_heads_are_registered_beside_models(tmp_path: Path) -> None:
         (
             "heads__cnn",
             {"dataset": "digits", "features": "hog", "kind": "knn"},
-            "heads.cnn: there is a model of that name",
+            "heads.cnn: there is a model of the same name",
         ),
         ("heads__svm__dataset", "other", "heads.svm.dataset: 'other', but features.deep are of 'digits'"),
     ],

@@ -268,7 +268,7 @@ def test_the_page_follows_another_headline_and_tells_guards(one: tuple[Path, Par
     make_pages(params, root, [outcome(root, "classification")])
     text = Parsed(page_of(root)).text()
     assert "0.250 recall of 3, 95% interval 0.125 to 0.375" in text
-    assert "Share of what is of this class that is found" in text
+    assert "Share of this class that is found" in text
     assert "The gate refused it: guard: log_loss 2.3000 above 0.5. No version of this name is champion yet." in text
     assert "guard: log_loss 2.3000 above 0.5; guard: accuracy 0.2000 at least 0.1" in text
     overview = (root / "reports/index.html").read_text()
@@ -303,7 +303,7 @@ def test_names_that_cannot_be_reported_are_told(one: tuple[Path, Params]) -> Non
     with pytest.raises(ConfigError, match=r"models\.classificatio: no such entry"):
         make_pages(params, root, [], ["classificatio"])
     shutil.rmtree(root / "reports/classification/evaluation")
-    with pytest.raises(UserError, match=r"not evaluated yet, .* run `dvc repro evaluate@classification`"):
+    with pytest.raises(UserError, match=r"not evaluated yet; run `dvc repro evaluate@classification`"):
         make_pages(params, root, [], ["classification"])
     assert make_pages(params, root, []) == []
     assert "Not evaluated yet: classification." in (root / "reports/index.html").read_text()
