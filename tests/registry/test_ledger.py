@@ -98,7 +98,7 @@ def test_nothing_is_judged_twice(ledger: Ledger) -> None:
         ),
         (entry("a").model_dump_json().replace("a" * 32, "a" * 31), "line 2: model_md5"),
     ],
-    ids=["field", "conflict", "empty", "decision", "time", "hash"],  # the lines hold the time, which processes differ in
+    ids=["field", "conflict", "empty", "decision", "time", "hash"],  # a line holds the time of its process
 )
 def test_a_damaged_line_is_named(ledger: Ledger, line: str, told: str) -> None:
     ledger.append(entry("a"))
