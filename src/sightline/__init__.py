@@ -10,7 +10,9 @@ The steps of the pipeline as functions, each with an example that runs:
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sightline.system.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from sightline.operations.api import evaluate, load, predict, prepare, train

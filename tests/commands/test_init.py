@@ -14,6 +14,7 @@ from sightline.commands.cli import main
 from sightline.commands.skeleton import SOURCES, is_theirs, skeleton
 from sightline.config import load_params
 from sightline.pipeline.dag import DAG, dag
+from sightline.system.version import VERSION
 
 
 def run(*words: str) -> int | str | None:
@@ -119,3 +120,7 @@ def test_what_cannot_be(tmp_path: Path, words: list[str], capsys: pytest.Capture
     assert run(words[0], str(tmp_path / words[1]), *words[2:]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert words[1] in line
+
+
+def test_one_version() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import sightline
 from sightline.system.errors import UserError
+from sightline.system.version import VERSION
 
 # Target in a project -> source in the repository; the wheel holds the same files (pyproject.toml, force-include).
 SOURCES = {
@@ -37,12 +37,12 @@ def skeleton() -> dict[str, bytes]:
     Raises:
         UserError: the installation lacks them.
     """
-    packed = Path(sightline.__file__).parent / "skeleton"
-    repository = Path(sightline.__file__).parents[2]
+    packed = Path(__file__).parents[1] / "skeleton"
+    repository = Path(__file__).parents[3]
     found = dict(
         _files(packed, {target: target for target in SOURCES}) if packed.is_dir() else _files(repository, SOURCES)
     )
-    found["requirements.txt"] = f"sightline=={sightline.__version__}\n".encode()
+    found["requirements.txt"] = f"sightline=={VERSION}\n".encode()
     return found
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import sightline
 from sightline.config import Params, plugins
 from sightline.config.metrics import own_metrics
 from sightline.config.own import OwnFormat
@@ -139,7 +138,7 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
         root: of the project; its `pipelines` hold the scripts.
         package: the folder `sightline`; the one that runs unless given.
     """
-    package = package or Path(sightline.__file__).parent
+    package = package or Path(__file__).parents[1]
     roots = {"sightline": package, "pipelines": root / "pipelines", **_other_packages()}
     library = Library(roots, "sightline.config", root / STAMPS.with_suffix(".json"))
     for name, stage in STAGES.items():

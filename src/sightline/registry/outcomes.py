@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sightline import __version__
 from sightline.registry.ledger import Ledger
 from sightline.registry.release import headline_text
 from sightline.registry.tracking import tracking_uri
 from sightline.system.files import read_json, write_json
+from sightline.system.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _state(root: Path, releases: list[Path], asked: str) -> str | None:
     texts = [path.read_text(encoding="utf-8") for path in [*releases, _ledger(root)] if path.exists()]
     stats = [path.stat() for path in (database, Path(f"{database}-wal")) if path.exists()]
     files = [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
-    values = [__version__, uri, asked, [str(path) for path in releases], texts, files]
+    values = [VERSION, uri, asked, [str(path) for path in releases], texts, files]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
