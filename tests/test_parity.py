@@ -133,7 +133,7 @@ def test_a_file_that_is_not_the_cards_is_refused(model: Path, tmp_path: Path) ->
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model" / ONNX).write_bytes(b"x")
     card = read_card(tmp_path / "model")
-    with pytest.raises(UserError, match=r"model\.onnx: is not the file that model.json names"):
+    with pytest.raises(UserError, match=r"model\.onnx: does not match model.json"):
         read_onnx(tmp_path / "model", card)
     (tmp_path / "model" / ONNX).unlink()
     with pytest.raises(UserError, match=r"model\.onnx: missing"):

@@ -120,7 +120,7 @@ def test_named_columns_that_are_not_there_are_told() -> None:
         (None, "no such file"),
         ("a,b\n1,2\n", "has the columns a, b; one of them must be id or source"),
         ("id,b\n1,2\n1,3\n", "id '1' is there twice; remove one of the lines"),
-        ("", "no CSV table in UTF-8"),
+        ("", "not a CSV table in UTF-8"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(scenes: Path, tmp_path: Path, content: str | None, told: str) -> None:

@@ -82,7 +82,7 @@ def test_a_model_of_the_params_file(project: Path, capsys: pytest.CaptureFixture
     assert summary("digit-cnn") == 0
     assert cells(capsys.readouterr().out, "head")[2] == "3"
     assert summary("digit-cnn", "--classes", "6") == 2
-    assert "labels.json says it; leave it out" in capsys.readouterr().err
+    assert "labels.json already defines them; leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

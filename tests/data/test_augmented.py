@@ -122,7 +122,7 @@ def test_the_report_tells_of_lost_boxes(scenes: Path, tmp_path: Path) -> None:
     assert summary["boxes_lost"] == pytest.approx(1 - after / before, abs=1e-4)
     assert 0.2 < summary["boxes_lost"] < 1
     page = (report / "report.md").read_text()
-    assert f"**Warning: {summary['boxes_lost']:.1%} of the boxes leave their images" in page
+    assert f"**Warning: {summary['boxes_lost']:.1%} of the boxes leave the image" in page
     _, report = make(scenes, tmp_path, policy="light")
     assert "Warning" not in (report / "report.md").read_text()
     assert json.loads((output / "policy.json").read_text())["mixing"] == []

@@ -148,18 +148,18 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "unknown class": (
         _coco(category_id=8),
         "unknown_class",
-        IMAGE + FILE + "category_id 8 is none of.*; correct the class",
+        IMAGE + FILE + "category_id 8 is not one of.*; correct the class",
     ),
-    "class is a list": (_coco(category_id=[7]), "unknown_class", IMAGE + FILE + r"category_id \[7\] is none of"),
+    "class is a list": (_coco(category_id=[7]), "unknown_class", IMAGE + FILE + r"category_id \[7\] is not one of"),
     "unknown image": (
         _coco(image_id=77),
         "orphan",
-        r"raw/annotations.json: " + FILE + "image_id 77 is no image's id; add",
+        r"raw/annotations.json: " + FILE + "image_id 77 is not the id of an image; add",
     ),
     "twice": (
         _coco_file(_twice),
         "repeated",
-        IMAGE + "annotations.json: annotation 999: the same as another one.*; remove",
+        IMAGE + "annotations.json: annotation 999: a duplicate of another one.*; remove",
     ),
     "two points": (
         _coco(segmentation=[[1, 1, 9, 9]]),
@@ -170,7 +170,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "outline of words": (
         _coco(segmentation=["1", "1", "9", "9", "3", "3"]),
         "bad_mask",
-        IMAGE + FILE + "segmentation is neither a list of p",
+        IMAGE + FILE + "segmentation must be a list of p",
     ),
     "nan polygon": (
         _coco(segmentation=[[1, 1, 9, 9, 3, float("nan")]]),
@@ -215,7 +215,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "annotated for another size": (
         _coco_file(lambda values: values["images"][1].update(height=40, width=31)),
         "size_differs",
-        IMAGE + r"annotated as 31 x 40, but is 40 x 31; annotate the upright",
+        IMAGE + r"annotated as 31 x 40, but the image is 40 x 31; annotate the upright",
     ),
     "broken xml": (
         _voc("<object>"),
@@ -245,7 +245,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "xml of another size": (
         _voc(_xml_object(1, 1, 9, 9), "<size><width>31</width><height>40</height></size>"),
         "size_differs",
-        r"raw/JPEGImages/001.png: annotated as 31 x 40, but is 40 x 31",
+        r"raw/JPEGImages/001.png: annotated as 31 x 40, but the image is 40 x 31",
     ),
     "yolo four values": (
         _yolo("0 .5 .5 .1"),
@@ -255,12 +255,12 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "yolo words": (
         _yolo("0 .5 .5 .1 wide"),
         "broken_line",
-        IMAGE + "labels/001.txt: line 1: '0 .5 .5 .1 wide' holds some",
+        IMAGE + "labels/001.txt: line 1: '0 .5 .5 .1 wide' contains some",
     ),
     "yolo class": (
         _yolo("0 .5 .5 .1 .1\n7 .5 .5 .1 .1"),
         "unknown_class",
-        IMAGE + "labels/001.txt: line 2: class 7 is none",
+        IMAGE + "labels/001.txt: line 2: class 7 is not one",
     ),
     "yolo pixels": (_yolo("0 20 15 10 10"), "outside", IMAGE + "labels/001.txt: line 1: box 600, 310, 1000, 620"),
     "yolo not text": (
@@ -276,7 +276,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "via point": (
         _via({"name": "point", "cx": 3, "cy": 3}),
         "bad_mask",
-        IMAGE + "via_region_data.json: 001.png: region 0: shape_attributes: 'point' has no outline",
+        IMAGE + "via_region_data.json: 001.png: region 0: shape_attributes: 'point' is not an outline",
     ),
     "via corners": (
         _via({"name": "polygon", "all_points_x": [1, 9], "all_points_y": [1, 9]}),
@@ -286,12 +286,13 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "via class": (
         _via({"name": "rect", "x": 3, "y": 3, "width": 5, "height": 5}, {"kind": {"cat": True, "dog": True}}),
         "unknown_class",
-        IMAGE + "via_region_data.json: 001.png: region 0: region_attributes: 'kind' is not one name; correct the class",
+        IMAGE + "via_region_data.json: 001.png: region 0: region_attributes: 'kind' is not a single name; "
+        "correct the class",
     ),
     "mask values": (
         _mask(lambda root: (root / "masks/001.png").write_bytes(encode_png(_filled(77)))),
         "mask_values",
-        IMAGE + r"masks/001.png: the values 77 are no class; add them to names, or to ignore_index",
+        IMAGE + r"masks/001.png: the values 77 are not a class; add them to names, or to ignore_index",
     ),
     "mask of another size": (
         _mask(lambda root: (root / "masks/001.png").write_bytes(encode_png(_filled(1)[:-3]))),
@@ -301,7 +302,7 @@ LEFT_OUT: dict[str, tuple[Spoil, Code, str]] = {
     "mask in colours": (
         _mask(_colour_mask),
         "no_mask",
-        IMAGE + r"masks/001.png: holds colours \(RGB\), not the numbers",
+        IMAGE + r"masks/001.png: holds colours \(RGB\), expected numbers",
     ),
     "mask missing": (
         _mask(lambda root: (root / "masks/001.png").unlink()),
@@ -400,10 +401,10 @@ STOPS: dict[str, tuple[Spoil, str]] = {
         lambda root: _write(root, {"categories": [{"id": 1, "name": "a"}]}),
         r"annotations.json: images: missing; a COCO file has the lists images, annotations and categories",
     ),
-    "category twice": (_set("categories", 0, id=7), r"annotations.json: categories: id 7 comes twice; give each"),
+    "category twice": (_set("categories", 0, id=7), r"annotations.json: categories: id 7 occurs twice; give each"),
     "name twice": (
         _set("categories", 0, name="cat"),
-        r"annotations.json: categories: name 'cat' comes twice; give each",
+        r"annotations.json: categories: name 'cat' occurs twice; give each",
     ),
     "category id": (
         _set("categories", 0, id="x"),
@@ -415,12 +416,15 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "image leaves": (
         _set("images", 1, file_name="../x.png"),
-        r"images: entry 1: file_name '../x.png': leaves the folder",
+        r"images: entry 1: file_name '../x.png': is outside the folder",
     ),
-    "other categories": (_other_categories, r"raw/b.json: categories: not those of the other annotation files; use"),
+    "other categories": (
+        _other_categories,
+        r"raw/b.json: categories: differ from those of the other annotation files; use",
+    ),
     "key points differ": (
         _coco_file(lambda values: [one.update(keypoints=[one["name"]]) for one in values["categories"]]),
-        r"annotations.json: categories: the key points of 'cat', 'dog' differ; make a file for each",
+        r"annotations.json: categories: the key points of 'cat', 'dog' differ; use a separate file for each",
     ),
     "voc folder": (
         lambda root: write_coco(root).model_copy() and config(format="voc", root=str(root)),
@@ -436,7 +440,7 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "yolo names twice": (
         _text(write_yolo, "data.yaml", "names: [cat, cat]"),
-        r"data.yaml: names: 'cat' comes twice; give",
+        r"data.yaml: names: 'cat' occurs twice; give",
     ),
     "yolo names wrong": (
         _text(write_yolo, "data.yaml", "names: cat"),
@@ -452,7 +456,7 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "all masks wrong": (
         lambda root: write_masks(root).model_copy(update={"names": ["cat", "dog"]}),
-        r"raw: all 12 samples are bad; the first: .*masks/000.png: the values 3 are no class; name them in names",
+        r"raw: all 12 samples are bad; the first: .*masks/000.png: the values 3 are not a class; add them to names",
     ),
     "via attribute": (
         lambda root: write_via(root).model_copy(update={"attribute": "kin"}),
@@ -460,7 +464,7 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     ),
     "unknown choice": (
         lambda root: write_coco(root).model_copy(update={"classes": ["cta"]}),
-        r"raw: classes: 'cta' is no class of it \(did you mean cat\?\)",
+        r"raw: classes: 'cta' is not one of its classes \(did you mean cat\?\)",
     ),
 }
 
@@ -492,5 +496,5 @@ def test_copies_annotated_otherwise_are_a_conflict(tmp_path: Path, out: Path) ->
     (tmp_path / "raw/annotations.json").write_text(json.dumps(values))
     card = prepare("tiny", dataset, out)
     reasons = {first["source"]: first["reason"] for first in card.findings["conflict"]["first"]}
-    assert reasons["images/001.png"] == "annotated otherwise than its copy images/002.png"
+    assert reasons["images/001.png"] == "annotated differently from its copy images/002.png"
     assert card.quarantined == 2

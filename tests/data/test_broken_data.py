@@ -87,13 +87,13 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "home folder": (
         lambda _: {"format": "image_folder", "root": "~/x"},
-        r"~/x: ~ does not stand for a home",
+        r"~/x: ~ is not expanded here",
     ),
     "root missing": (lambda _: {"format": "image_folder"}, r"raw: no such folder; put the raw files there, or correct"),
     "root is a file": (_file_as_root, r"raw: is a file, not a folder; put"),
     "no class folders": (
         _images(_splits_as_images),
-        r"raw: no class folders, but 24 images outside of any",
+        r"raw: no class folders, but 24 images outside of them",
     ),
     "no images": (
         _images(lambda root: [path.unlink() for path in root.rglob("*.png")]),
@@ -102,11 +102,11 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "one class": (_images(lambda root: shutil.rmtree(root / "class1")), r"raw: only the class 'class0'; a classifier"),
     "mixed layout": (
         _images(lambda root: (root / "train").mkdir()),
-        r"mixed layout: train/ beside class0/, class1/; .* in params.yaml: `classes: \[class0, class1, train\]`",
+        r"mixed layout: train/ next to class0/, class1/; .* in params.yaml: `classes: \[class0, class1, train\]`",
     ),
     "mixed inside": (
         _images(lambda root: _move(root / "class0/000.png", root / "class0/test/000.png")),
-        r"mixed layout: class0/test/000.png lies in the folder of a split, class0/001.png in none; put all",
+        r"mixed layout: class0/test/000.png is in the folder of a split, class0/001.png is not; put all",
     ),
     "a folder around all": (
         _images(lambda root: [_move(root / name, root / "archive" / name) for name in ("class0", "class1")]),
@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _images(lambda _: None, split={"train": 0.8, "val": 0.2, "test": 0.0}),
         r"datasets.tiny.split.test: none of the 24 good samples is in test; raise datasets.tiny.split.test",
     ),
-    "table missing": (_table("", table="other.csv"), r"raw/other.csv: no such table; add it, or name another with `ta"),
+    "table missing": (_table("", table="other.csv"), r"raw/other.csv: no such table; add it, or set `ta"),
     "table empty": (_table(""), r"labels.csv: line 1: column 'path' is missing, got nothing; name it"),
     "table without rows": (_table("path,label\n"), r"labels.csv: has no rows below its header; list one image per"),
     "column missing": (
@@ -139,11 +139,11 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "two columns for the label": (
         _table("image,class,target\nclass0/000.png,a,b\n"),
-        r"line 1: each of the columns 'class', 'target' may be the label; call one of them label",
+        r"several columns \('class', 'target'\) may be the label; rename one of them to label",
     ),
     "numbers without values": (
         _table("path,age\nclass0/000.png,31\n"),
-        r"column 'label' is missing.* numbers are learnt with `values: \[age\]` in params.yaml",
+        r"column 'label' is missing.* to learn numbers, set `values: \[age\]` in params.yaml",
     ),
     "decimal comma": (
         _table("path;age\nclass0/000.png;1,78\n", values=["age"]),
@@ -151,9 +151,13 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "name of several files": (
         _table("path,label\n000,a\n"),
-        r"line 2: path '000': may be class0/000.png or class1/000.png; give the whole path below .*raw",
+        r"line 2: path '000': may be class0/000.png or class1/000.png; give the full path below .*raw",
     ),
-    "drive letter": (_table("path,label\nC:\\x.png,a\n"), r"line 2: path 'C:.*': leaves .*raw; give a path below it"),
+    "drive letter": (
+        _table("path,label\nC:\\x.png,a\n"),
+        r"line 2: path 'C:.*': is outside .*raw; give "
+        r"a path below it",
+    ),
     "box of each line": (
         _table("path,label,xmin\nclass0/000.png,a,1\nclass0/000.png,b,2\n"),
         r"line 3: path 'class0/000.png': is on line 2 too, with another xmin; keep one",
@@ -177,7 +181,7 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "path leaves root": (
         _table("path,label\n../x.png,a\n"),
-        r"line 2: path '../x.png': leaves .*raw; give a path",
+        r"line 2: path '../x.png': is outside .*raw; give a path",
     ),
     "path twice": (
         _table("path,label\nclass0/000.png,a\nclass0/001.png,b\nclass0/./000.png,b\n"),
@@ -193,7 +197,7 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "idx partner missing": (
         _idx(lambda root: (root / LABELS).unlink()),
-        rf"raw/{IMAGES}: its partner {LABELS} is missing; put both",
+        rf"raw/{IMAGES}: {LABELS}, which belongs to it, is missing; put both",
     ),
     "idx magic": (
         _idx(_edit(IMAGES, lambda data: b"\x89PNG" + data[4:])),
@@ -205,7 +209,7 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "idx too long": (
         _idx(_edit(LABELS, lambda data: data + b"x")),
-        rf"raw/{LABELS}: has bytes left over: its header says 40 = 40 bytes, but 41 follow; download",
+        rf"raw/{LABELS}: has too many bytes: its header says 40 = 40 bytes, but 41 follow; download",
     ),
     "idx counts differ": (
         _idx(_edit(LABELS, lambda data: data[:4] + (39).to_bytes(4, "big") + data[8:-1])),
@@ -239,7 +243,7 @@ def test_many_mistakes_are_cut(tmp_path: Path, out: Path) -> None:
     with pytest.raises(UserError) as error:
         prepare("tiny", config(format="csv", root=str(tmp_path / "raw")), out)
     assert len(error.value.lines) == 11
-    assert error.value.lines[-1].endswith("labels.csv: and 2 more mistakes")
+    assert error.value.lines[-1].endswith("labels.csv: and 2 more errors")
     _all_bad(tmp_path / "raw" / "class0")
     values = {"format": "image_folder", "root": str(tmp_path / "raw"), "on_bad_sample": "fail"}
     with pytest.raises(UserError) as error:

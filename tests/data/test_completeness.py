@@ -89,23 +89,23 @@ STOPS: dict[str, tuple[Spoil, str]] = {
     "yolo of empty files": (_emptied, r"raw: none of the 12 images of the data set has an object"),
     "all crowds": (_coco(_crowds), r"raw: all 12 objects of the data set are crowds \(iscrowd\).*crowds: objects"),
     "given split": (_given_split, r"raw: none of the 4 images of val has an object"),
-    "coco file of other images": (_other_images, r"raw/val.json: none of its 4 images is there, .*val_008.png"),
+    "coco file of other images": (_other_images, r"raw/val.json: none of its 4 images exists, .*val_008.png"),
     "yolo names": (
         _moved(write_yolo, "labels"),
         r"raw: 11 annotation files have no image; the first: .*001_x.txt",
     ),
-    "mask names": (_moved(write_masks, "masks"), r"raw: 11 annotation files belong to no image; .*masks/001_x.png"),
+    "mask names": (_moved(write_masks, "masks"), r"raw: 11 annotation files have no image; .*masks/001_x.png"),
     "voc names": (
         _moved(write_voc, "Annotations"),
         r"no labelled objects|11 annotation files have no image; the first: .*001_x.xml",
     ),
     "via file of other images": (
         lambda root: write_via(root).model_copy(update={"images": "."}),
-        r"raw/via_region_data.json: none of its 12 images is there",
+        r"raw/via_region_data.json: none of its 12 images exists",
     ),
     "ids of nothing": (
         _coco(lambda values: [one.update(image_id=900) for one in values["annotations"]]),
-        r"raw: 12 of 12 annotations were left out; the first: .*image_id 900 is no image's id",
+        r"raw: 12 of 12 annotations were left out; the first: .*image_id 900 is not the id of an image",
     ),
 }
 

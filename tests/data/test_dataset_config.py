@@ -17,7 +17,7 @@ FOLDERS = {"train": "a", "test": "b"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "class twice": ({"format": "digits", "classes": ["1", "1"]}, "'1' occurs twice; keep one of them"),
     "no class": ({"format": "digits", "classes": []}, "at least 1 item"),
-    "value twice": ({"format": "csv", "values": ["a", "a"]}, "'a' comes twice"),
+    "value twice": ({"format": "csv", "values": ["a", "a"]}, "'a' occurs twice"),
     "splits differ": (
         {"format": "coco", "annotations": FOLDERS, "images": {"train": "a"}},
         "the splits differ: annotations has train, test, images has train; name the same splits in each",
@@ -25,8 +25,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "images alone": ({"format": "coco", "images": FOLDERS}, "images has splits; name the annotations or masks"),
     "unknown split": ({"format": "via", "annotations": {"dev": "a"}}, "'train', 'val' or 'test'"),
     "names missing": ({"format": "mask_folder"}, "Field required"),
-    "name twice": ({"format": "mask_folder", "names": ["a", "a"]}, "'a' comes twice"),
-    "value of two": ({"format": "mask_folder", "names": {"a": 1, "b": 1}}, "names gives two classes one value"),
+    "name twice": ({"format": "mask_folder", "names": ["a", "a"]}, "'a' occurs twice"),
+    "value of two": ({"format": "mask_folder", "names": {"a": 1, "b": 1}}, "names gives two classes the same value"),
     "ignored class": (
         {"format": "mask_folder", "names": ["a", "b"], "ignore_index": 1},
         "the value 1 is in names and in",

@@ -154,9 +154,14 @@ STOPS: dict[str, tuple[Callable[[UINT8, Path], None], Any, str]] = {
     "0 and 255": (
         _binary,
         ["bg", "fg"],
-        r"hold no class but 'bg', and \d+% .*value 255, .*`names: \{bg: 0, fg: 255\}`",
+        r"'bg' is the only class in the masks, and \d+% .*ignored value 255; .*`names: \{bg: 0, fg: 255\}`",
     ),
-    "jpeg": (_as_jpeg, ["a", "b"], r"all 12 samples are bad; .*masks/000.jpg: is a JPEG, which changes .*as PNG"),
+    "jpeg": (
+        _as_jpeg,
+        ["a", "b"],
+        r"all 12 samples are bad; .*masks/000.jpg: is a JPEG, whose "
+        r"compression changes .*as PNG",
+    ),
     "suffix forgotten": (
         lambda mask, file: _png(mask, file.with_stem(f"{file.stem}_mask")),
         ["a", "b", "c"],
@@ -165,7 +170,7 @@ STOPS: dict[str, tuple[Callable[[UINT8, Path], None], Any, str]] = {
     "colours": (
         _coloured,
         ["a", "b", "c"],
-        r"holds colours \(RGB\), .*masks in colours need `names: \{NAME: '#ff8000'",
+        r"holds colours \(RGB\), .*colour masks need `names: \{NAME: '#ff8000'",
     ),
 }
 
@@ -210,7 +215,7 @@ def _instance_jpeg(mask: UINT8, file: Path) -> None:
     Image.fromarray(mask).save(file.with_suffix(".jpg"))
 
 
-@pytest.mark.parametrize(("save", "told"), [(_smoothly, "smooth resizing"), (_instance_jpeg, "is a JPEG")])
+@pytest.mark.parametrize(("save", "told"), [(_smoothly, "with interpolation"), (_instance_jpeg, "is a JPEG")])
 def test_instance_masks_of_changed_values_make_no_objects(
     tmp_path: Path, out: Path, save: Callable[[UINT8, Path], None], told: str
 ) -> None:

@@ -200,7 +200,7 @@ def test_what_the_fractions_do_beside_given_parts_is_told() -> None:
     (alone,) = find_given_parts(given, THIRDS, wanted=True)
     assert alone.reason.endswith("the fractions of split are not used")
     (mixed,) = find_given_parts([*given, record(7), record(8)], THIRDS, wanted=True)
-    assert mixed.reason.endswith("the fractions of split only divide the 2 other samples")
+    assert mixed.reason.endswith("the fractions of split apply only to the 2 other samples")
 
 
 def test_what_is_remembered_depends_on_rule_fractions_and_salt() -> None:
@@ -242,7 +242,7 @@ def test_the_last_division_is_that_of_the_folder_or_of_dvc(tmp_path: Path) -> No
     (tmp_path / "division.json").write_bytes(made.to_bytes())
     assert last_division(tmp_path, None, ran=False) == made
     (tmp_path / "division.json").write_text("[1]")
-    with pytest.raises(UserError, match=r"division\.json: damaged; remove .* to divide the samples anew"):
+    with pytest.raises(UserError, match=r"division\.json: damaged; remove .* to divide the samples again"):
         last_division(tmp_path, None, ran=False)
 
 

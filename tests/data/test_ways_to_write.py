@@ -218,7 +218,7 @@ def test_a_batch_means_the_same_as_the_first_files(tmp_path: Path) -> None:
     one = table(tmp_path / "one", ROWS)
     batch = AddedBatch(one, first, "", None)
     assert [(batch.sample(index).label, batch.sample(index).labels) for index in range(2)] == [(-1, [0]), (-1, [1])]
-    with pytest.raises(UserError, match="several classes per image, the data set has one; give it a column label"):
+    with pytest.raises(UserError, match="several classes per image, but the data set has one; use a column label"):
         AddedBatch(first, one, "", None)
 
 

@@ -143,7 +143,7 @@ def test_a_given_split_is_followed(tmp_path: Path, out: Path, case: str) -> None
 REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "no such folder": ("train: images/main\n", {}, r"data.yaml: train: 'images/main': there is no such folder or list"),
     "another folder of the name": ("val: valid/images\n", {}, r"data.yaml: val: 'valid/images': there is no such"),
-    "no image inside": ("train: labels\n", {}, r"data.yaml: train: 'labels': holds no image below"),
+    "no image inside": ("train: labels\n", {}, r"data.yaml: train: 'labels': contains no image below"),
     "no path of a list": ("train: t.txt\n", {"t": "a/0.png\n"}, r"t.txt: line 1: 'a/0.png': none of the 1 lines names"),
     "in two parts": (
         "train: t.txt\nval: v.txt\n",
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     ),
     "no text": ("train: 3: 4\n", {}, r"data.yaml: line 2: not YAML"),
     "a mapping": ("train: {a: b}\n", {}, r"data.yaml: train: is {'a': 'b'}, expected a folder, a list of images"),
-    "number of classes": ("nc: 3\n", {}, r"data.yaml: nc: is 3, but names has 2; make them agree"),
+    "number of classes": ("nc: 3\n", {}, r"data.yaml: nc: is 3, but names has 2; make them match"),
 }
 
 
@@ -167,12 +167,12 @@ def test_a_split_that_cannot_be_followed_is_refused_in_one_line(tmp_path: Path, 
 
 def test_parts_that_are_not_given_are_told(tmp_path: Path, out: Path) -> None:
     dataset = write(tmp_path / "raw", f"{NAMES}train: t.txt\nval: images\n", t=lines(range(12)))
-    same = "val names the same images as train, so it is taken out of train instead"
+    same = "val lists the same images as train, so it is taken from train instead"
     assert findings_of(dataset, "given_split") == [("data.yaml", same)]
     dataset = write(tmp_path / "some", f"{NAMES}val: v.txt\n", v=lines(SECOND)).model_copy(update={"split": HALF})
     card = prepare("tiny", dataset, out)
     assert card.samples["val"] == 3
-    told = "val as defined by the data set; the fractions of split only take test out of the rest"
+    told = "val as defined by the data set; the fractions of split are used only to take test from the rest"
     assert card.findings["given_split"]["first"] == [{"source": "split", "reason": told}]
     dataset = _roboflow(tmp_path / "whole").model_copy(update={"split": dataset.split})
     card = prepare("tiny", config(**dataset.model_dump()), tmp_path / "out")

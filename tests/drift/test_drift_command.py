@@ -50,7 +50,7 @@ def test_unchanged_images_and_blurred_ones(project: Path) -> None:
     assert {"noise", "sharpness"} <= {test["name"] for test in written["tests"] if test["adjusted"] < 0.01}
     page = (report / "index.html").read_text()
     assert "broken.jpg" in page
-    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page), "nothing is loaded from elsewhere"
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page), "loads nothing from elsewhere"
     for name in ("histograms", "map", "strange"):
         assert cv2.imread(str(report / f"{name}.png")) is not None
     before = {path.name: path.read_bytes() for path in report.iterdir()}

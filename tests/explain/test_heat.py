@@ -151,7 +151,7 @@ def test_a_task_that_says_nothing_of_targets_has_no_maps() -> None:
 def test_networks_without_places_are_refused() -> None:
     config: Any = TypeAdapter(TaskConfig).validate_python({"kind": "classification", "architecture": "mlp"})
     task = build(config, Input(size=32, channels=3), LABELS).eval()
-    with pytest.raises(UserError, match="no layer that keeps places apart; use occlusion"):
+    with pytest.raises(UserError, match="no layer with a spatial map; use occlusion"):
         heat_map(task, noise(1, 32))
 
 

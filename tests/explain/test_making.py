@@ -96,9 +96,9 @@ def test_the_command_draws_own_images(
     assert explain(str(model), "text.png", "--out", "seen") == 2
     assert "text.png: not an image" in capsys.readouterr().err
     assert explain(str(model), str(image), "--out", str(tmp_path)) == 2
-    assert "there are other files" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
     assert explain("nobody", str(image), "--out", "seen") == 2
-    assert "models/nobody: holds no model" in capsys.readouterr().err
+    assert "models/nobody: contains no model" in capsys.readouterr().err
 
 
 def test_patches_lie_where_the_channel_looks() -> None:

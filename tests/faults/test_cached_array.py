@@ -111,7 +111,7 @@ def test_room_is_made_before_a_file_is(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("text", ["many", "-1", "nan", "inf"])
 def test_a_bound_that_is_none_is_told(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(BOUND, text)
-    with pytest.raises(UserError, match=f"{BOUND}: '{text}' is no size in GiB"):
+    with pytest.raises(UserError, match=f"{BOUND}: '{text}' is not a size in GiB"):
         thin_out(tmp_path)
 
 

@@ -150,5 +150,5 @@ def test_what_is_wrong_with_a_folder_is_told(digits: Path, tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"features.json: damaged or changed by hand"):
         read_feature_card(folder)
     (folder / "extractor" / "extractor.json").unlink()
-    with pytest.raises(UserError, match="holds no extractor"):
+    with pytest.raises(UserError, match="contains no extractor"):
         read_features(folder / "extractor")

@@ -135,7 +135,7 @@ def test_a_pyramid_needs_places_enough() -> None:
     network = nn.Sequential()
     network.add_module("tokens", Tokens())
     own = Classification(network, "", LabelMap(("a",), ("a",)), (0.5,), (0.5,))
-    with pytest.raises(UserError, match=r"extractor.pyramid: tokens: puts out tokens, which have no sides"):
+    with pytest.raises(UserError, match=r"extractor.pyramid: tokens: outputs tokens, which have no height and width"):
         NetworkExtractor(own, ["tokens"], "avg", [1, 2], 12, 1)
 
 
@@ -155,7 +155,7 @@ def windowed() -> Classification:
 def test_layers_of_a_transformer_with_windows() -> None:
     extractor = NetworkExtractor(windowed(), ["layers.0", "layers.1"], "avg", [1, 2], 56, 3)
     assert extractor.dimensions == {"layers.0": 8 * 5, "layers.1": 16 * 5}
-    with pytest.raises(UserError, match=r"attn: puts out 4 x 49 x 8 for 1 image\(s\), no vector"):
+    with pytest.raises(UserError, match=r"attn: outputs 4 x 49 x 8 for 1 image\(s\), not a vector"):
         NetworkExtractor(windowed(), ["layers.0.blocks.0.attn"], "avg", [1], 56, 3)
 
 

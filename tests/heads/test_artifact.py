@@ -102,7 +102,7 @@ def test_features_of_other_classes_or_samples_are_refused(features: Path, digits
         fit_head(section(), ["hog"], 0, features, prepared, tmp_path / "svm")
     shutil.copytree(features, other)
     shutil.copy(other / "val.arrow", other / "train.arrow")
-    with pytest.raises(UserError, match=r"train.arrow: holds other samples than features.json tells"):
+    with pytest.raises(UserError, match=r"train.arrow: does not contain the samples that features.json lists"):
         fit_head(section(), ["hog"], 0, other, digits, tmp_path / "svm")
     assert not (tmp_path / "svm").exists()
 
@@ -112,7 +112,7 @@ def test_what_is_damaged_is_told(model: Path, tmp_path: Path) -> None:
         folder = tmp_path / file.replace("/", "-")
         shutil.copytree(model, folder)
         (folder / file).write_bytes(content)
-        with pytest.raises(UserError, match=r"its files are not those that model.json names"):
+        with pytest.raises(UserError, match=r"its files do not match model.json"):
             load_predictor(folder)
     missing = tmp_path / "missing"
     shutil.copytree(model, missing)

@@ -193,7 +193,7 @@ def test_what_is_wrong_with_the_samples_is_told() -> None:
     none[:5] = -1
     with pytest.raises(UserError, match=r"5 of 1797 train samples have no class"):
         fit(head("linear_svm"), vectors, none, CLASSES, 0)
-    with pytest.raises(UserError, match="has only 3; a head tells at least two"):
+    with pytest.raises(UserError, match="has only 3; a head needs at least two"):
         fit(head("linear_svm"), vectors[labels == 3], labels[labels == 3], CLASSES, 0)
 
 

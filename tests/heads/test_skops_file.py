@@ -50,7 +50,7 @@ def test_two_processes_write_the_same_bytes() -> None:
 def test_foreign_types_are_not_opened() -> None:
     foreign = Pipeline([("step", FunctionTransformer(os.getcwd))])
     content = skops.io.dumps(foreign)
-    with pytest.raises(UserError, match=r"head.skops: is not opened for safety"):
+    with pytest.raises(UserError, match=r"head.skops: not loaded for safety"):
         load(content, "head.skops")
 
 

@@ -84,7 +84,7 @@ class Evil:
 
 def test_a_pickle_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"w": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(UserError, match="holds more than tensors"):
+    with pytest.raises(UserError, match="contains more than tensors"):
         build_classifier("mlp", 1, 28, 10, weights=tmp_path / "evil.pth")
     assert "executed" not in capsys.readouterr().out
 
@@ -213,7 +213,7 @@ def test_initialisation_applies_to_every_kind_of_network(architecture: str) -> N
         ("timm:densenet121", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: timm:densenet121 has none"),
         ("torchvision:resnet18", {"dropout": 0.1}, "task.dropout: 0.1: ResNet has no dropout layer"),
         ("mlp", {"initialisation": "he", "weights": Path("w.pth")}, "task.initialisation: he: weights: w.pth are not"),
-        ("mlp", {"weights": "pretrained"}, "mlp: weights: pretrained: not offered"),
+        ("mlp", {"weights": "pretrained"}, "mlp: weights: pretrained: not available"),
     ],
 )
 def test_options_that_do_not_fit_are_told_by_field(architecture: str, options: dict[str, Any], told: str) -> None:

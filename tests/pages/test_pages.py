@@ -185,7 +185,7 @@ def test_the_same_bytes_twice_and_only_what_changed(one: tuple[Path, Params]) ->
     assert make_pages(params, root, []) == ["classification"]
     first, overview = page_of(root), (root / "reports/index.html").read_bytes()
     assert make_pages(params, root, []) == []
-    assert make_pages(params, root, [], anew=True) == ["classification"]
+    assert make_pages(params, root, [], force=True) == ["classification"]
     assert page_of(root) == first
     assert (root / "reports/index.html").read_bytes() == overview
     curves = root / "reports/classification/training/curves.csv"

@@ -71,7 +71,7 @@ def test_it_is_written_where_it_is_behind(tmp_path: Path) -> None:
             {"model": "finer"},
             "models.finer.weights.model: finer <- finer: a cycle; start one of them from other weights",
         ),
-        ("../../models/flowers/weights.safetensors", "a model of this file is named by {model: flowers}"),
+        ("../../models/flowers/weights.safetensors", "to use a model of this file, write {model: flowers}"),
     ],
 )
 def test_weights_that_cannot_be(tmp_path: Path, weights: object, told: str) -> None:

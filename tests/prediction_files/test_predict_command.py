@@ -117,7 +117,7 @@ def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
     told_at_end = result.stderr.splitlines()
     assert told_at_end == [
-        f"{images / 'cut.png'}: PNG with a damaged header, or of a kind that is not read; convert it to PNG or JPEG",
+        f"{images / 'cut.png'}: PNG with a damaged header, or of an unsupported kind; convert it to PNG or JPEG",
         f"{images / 'empty.jpg'}: empty file; copy it again",
         f"{images / 'gone.png'}: no such file",
         "3 of 5 files skipped",
@@ -159,8 +159,8 @@ def test_what_cannot_be_is_told_in_a_line(model: Path, images: Path, tmp_path: P
         ((model, tmp_path, "--to", "table"), "no images there"),
         (("nowhere", images), "nowhere: no model there"),
         ((model, images, "--to", "pictures"), "--to pictures: writes a folder; give one with --out"),
-        ((model, images, "--to", "coco", "--out", images), "is there already and not empty"),
-        ((model, images, "--to", "coco", "--out", tmp_path / "coco"), "finds no boxes, masks or key points"),
+        ((model, images, "--to", "coco", "--out", images), "exists and is not empty"),
+        ((model, images, "--to", "coco", "--out", tmp_path / "coco"), "does not predict boxes, masks or key points"),
         ((model, images, "--engine", "onnx", "--device", "cuda"), "engine onnx runs on the CPU, not on cuda"),
     ):
         result = run(*arguments)

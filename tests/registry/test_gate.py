@@ -115,7 +115,10 @@ def test_better_overall_but_worse_in_one_class_is_vetoed() -> None:
     decision = decide(old, new, "accuracy", measure, Gate(max_class_drop=0.05), 2000, 0.95, names=LABELS.classes)
     assert decision.outcome == "refuse"
     assert decision.low > 0
-    told = "recall of class d falls from 1.000 to 0.900 on 100 samples (chance 0.0039), more than 0.05 allowed and more"
+    told = (
+        "recall of class d falls from 1.000 to 0.900 on 100 samples (chance 0.0039), more than the "
+        "allowed 0.05 and more"
+    )
     assert told in decision.reason
     assert [change.vetoes for change in decision.per_class] == [False, False, False, True]
     assert judge(old, new, min_class_samples=101).outcome == "promote"

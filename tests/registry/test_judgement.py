@@ -53,7 +53,9 @@ def test_another_task_is_refused(project: Project) -> None:
     project.register()
     project.make("two", BETTER, task="regression")
     reason = project.register()[0].reason
-    assert reason.startswith("other task: the champion does classification, the challenger regression; they cannot")
+    assert reason.startswith(
+        "different task: classification for the champion, regression for the challenger; they cannot"
+    )
 
 
 def test_another_metric_needs_no_new_predictions(project: Project) -> None:

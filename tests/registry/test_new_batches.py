@@ -113,7 +113,7 @@ def test_an_evaluation_from_before_truth_was_hashed(project: Project) -> None:
     project.make("two", range(160))
     outcome = project.register(Predicts(one=range(40)))[0]
     assert outcome.reason.startswith("worse: gain -0.3000")
-    assert any("the champion predicts 400 test samples anew" in line for line in project.told)
+    assert any("the champion predicts 400 test samples again" in line for line in project.told)
 
 
 def test_another_test_split_is_judged_without_new_batches(project: Project) -> None:

@@ -224,7 +224,7 @@ def test_an_empty_heat_map_is_told(start: Start, tmp_path: Path) -> None:
     task = {"kind": "classification", "architecture": "mnist_cnn"}
     folder = write_random_model(tmp_path / "deaf", task, change=let_biases_decide)
     answer = told(start(folder).send(encoded(photograph()), path="/explain"), 422)
-    assert "deaf: the heat map is empty: no place of this image speaks for " in answer
+    assert "deaf: the heat map is empty: no part of this image supports " in answer
 
 
 def test_the_server_tells_of_itself(classifier: Path, start: Start) -> None:

@@ -89,7 +89,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path: Path, star
     told = server.client.get("/health").json()
     assert (told["ready"], told["version"]) == (True, "2")
     assert told["problem"].startswith("version 3 cannot be read (")
-    assert "holds no model" in told["problem"]
+    assert "contains no model" in told["problem"]
     assert 'sightline_model_info{name="digit",version="2"} 1.0' in server.client.get("/metrics").text
     alias.write_text("1")
     wait_for(lambda: server.client.get("/health").json() == health.json())

@@ -63,7 +63,7 @@ def test_frequencies_of_a_gradient_get_one_strength() -> None:
         ("body.4", None, "cat", 24, "layer: body.4: a class is wanted (cat); leave one of the two out"),
         (None, None, "cow", 24, "class: cow: no such class; use one of ant, bee, cat, dog"),
         (None, None, "4", 24, "class: 4: no such class"),
-        (None, None, "cat", 32, "class: cat: small gives no scores for an image of 32 x 32 px"),
+        (None, None, "cat", 32, "class: cat: small does not give scores for an image of 32 x 32 px"),
     ],
 )
 def test_mistakes_are_told_in_a_line(

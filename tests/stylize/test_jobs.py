@@ -79,7 +79,7 @@ def test_a_larger_style_has_larger_strokes(pictures: Path, model: Path) -> None:
         ({"style": "nowhere"}, "nowhere: no such picture or folder"),
         ({"mix": {"c.png": 1.0}}, "mix: c.png: no such picture in"),
         ({"style_layers": {"conv3": 1.0}}, "layers: 'conv3': no such layer (did you mean conv"),
-        ({"weights": {"model": "cn"}}, "holds no model (model.json is missing)"),
+        ({"weights": {"model": "cn"}}, "contains no model (model.json is missing)"),
         ({"weights": "none.pth", "architecture": "torchvision:squeezenet1_0"}, "none.pth: no such file"),
         (
             {"weights": "random", "architecture": "torchvision:squeezenet1"},

@@ -43,7 +43,7 @@ def test_gradients_flow_to_the_image(backbone: Backbone) -> None:
         ("body.44", 24, "layers: 'body.44': no such layer (did you mean body.4"),
         ("xyz", 24, "no such layer; there are body.0, body.1"),
         ("", 24, "layers: '': no such layer"),
-        ("head", 20, "layers: head: the network does not come so far with an image of 20 x 20 px"),
+        ("head", 20, "layers: head: the network does not reach it with an image of 20 x 20 px"),
     ],
 )
 def test_wrong_layers_are_told_in_a_line(backbone: Backbone, layer: str, size: int, told: str) -> None:
@@ -83,5 +83,5 @@ def test_average_pooling_takes_the_place_of_max_pooling(backbone: Backbone) -> N
     before = body[:2](image)  # type: ignore[index]
     with_average_pooling(backbone.network)
     assert torch.allclose(body[:3](image), before.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5)))  # type: ignore[index]
-    with pytest.raises(UserError, match="no layer of max pooling"):
+    with pytest.raises(UserError, match="no max pooling layer"):
         with_average_pooling(backbone.network)

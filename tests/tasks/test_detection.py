@@ -211,7 +211,7 @@ def test_bodies_of_both_libraries(backbone: str, strides: list[int], widths: tup
     ("backbone", "strides", "told"),
     [
         ("timm:test_resnet", [1, 2], r"timm:test_resnet has feature maps of strides 2?,? ?4, 8, 16, 32; begin with"),
-        ("torchvision:vit_b_16", [16], "has no feature maps to be found"),
+        ("torchvision:vit_b_16", [16], "no feature maps found in it"),
         ("timm:no_such_net", [8], "no such network"),
     ],
 )

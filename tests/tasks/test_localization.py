@@ -189,7 +189,7 @@ def test_data_without_boxes_are_refused(digits: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_without_boxes_is_refused() -> None:
-    with pytest.raises(ValueError, match="no box would be learned"):
+    with pytest.raises(ValueError, match="boxes would not be learned"):
         Config(kind="localization", architecture="mlp", l1_weight=0.0, giou_weight=0.0)
 
 

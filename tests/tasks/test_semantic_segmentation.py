@@ -238,9 +238,9 @@ def test_a_perfect_network_reaches_one() -> None:
     ("wrong", "message"),
     [
         ({"architecture": "smp:Unet"}, "needs a backbone"),
-        ({"architecture": "unet", "backbone": "timm:resnet18"}, "has its own layers"),
+        ({"architecture": "unet", "backbone": "timm:resnet18"}, "does not use a backbone"),
         ({"architecture": "segnet", "upsampling": "nearest"}, "upsampling is for unet"),
-        ({"architecture": "fcn", "depth": 4}, "depth: fcn has its own; leave it out"),
+        ({"architecture": "fcn", "depth": 4}, "depth: fcn has a fixed depth; leave it out"),
         ({"architecture": "semantic_fpn"}, "semantic_fpn needs a backbone"),
         ({"architecture": "semantic_fpn", "backbone": "smp:mobilenet_v2"}, "takes torchvision:NAME or timm:NAME"),
         ({"architecture": "smp:Unet", "backbone": "torchvision:mobilenet_v2"}, "takes timm:NAME or smp:NAME"),
@@ -266,7 +266,7 @@ def test_options_that_do_not_fit_are_told(wrong: dict[str, Any], message: str) -
         ("smp:Unet", "smp:mobilenet_v3", "did you mean mobilenet_v2"),
         ("smp:Linknet", "timm:resnet10t", "task.width: 4: smp:Linknet has its own"),
         ("smp:FPN", "timm:vit_tiny_patch16_224", "task: smp:FPN over timm:vit_tiny_patch16_224 with depth 5"),
-        ("smp:DPT", "timm:resnet10t", "smp:DPT: is not offered"),
+        ("smp:DPT", "timm:resnet10t", "smp:DPT: not available"),
     ],
 )
 def test_names_that_do_not_exist_are_told(architecture: str, backbone: str, message: str) -> None:

@@ -195,7 +195,7 @@ def test_a_trained_classifier_keeps_its_classes_and_gets_background(digits: Path
 
 
 def test_a_network_without_a_last_linear_layer_is_refused() -> None:
-    with pytest.raises(UserError, match=r"its last layer is Tanh, to which no background can be added"):
+    with pytest.raises(UserError, match=r"its last layer is Tanh, which cannot be extended by a background class"):
         add_background(nn.Sequential(nn.Flatten(), nn.Tanh()), "1")
 
 

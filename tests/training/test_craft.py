@@ -91,14 +91,14 @@ def test_ten_steps_lower_the_loss(
         (
             {"architecture": "perceptron", "hidden": None, "loss": "perceptron"},
             {"optimizer": {"name": "rosenblatt"}, "schedule": {"name": "cosine"}},
-            "rosenblatt has no schedule",
+            "rosenblatt does not use a schedule",
         ),
-        ({"architecture": "neuron", "loss": "hebb"}, {}, "falls without end; it needs optimizer.name: hebb"),
+        ({"architecture": "neuron", "loss": "hebb"}, {}, "is unbounded below; it needs optimizer.name: hebb"),
         ({"loss": "hinge", "label_smoothing": 0.1}, {}, "label_smoothing needs loss: cross_entropy"),
         ({"loss": "hinge", "class_weights": "balanced"}, {}, "class_weights needs loss: cross_entropy"),
         ({"initialisation": "he"}, {"weights": "w.pth"}, "task.initialisation is for random weights"),
         ({}, {"trainer": {"freeze_epochs": 1}}, "trainer.freeze_epochs: 1 needs trained weights"),
-        ({}, {"schedule": {"name": "step", "milestones": [0.5, 0.2]}}, "milestones must ascend"),
+        ({}, {"schedule": {"name": "step", "milestones": [0.5, 0.2]}}, "milestones must be in ascending order"),
         ({"kind": "regression", "architecture": "perceptron"}, {}, "use mlp with hidden"),
         (
             {"kind": "multilabel"},

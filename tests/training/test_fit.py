@@ -170,9 +170,9 @@ def test_a_changed_weights_file_is_refused(digits: Path) -> None:
     fit(digits)
     file = Path("model/weights.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match=r"weights\.safetensors: is not the file that model\.json names"):
+    with pytest.raises(UserError, match=r"weights\.safetensors: does not match model\.json"):
         read_model(Path("model"))
-    with pytest.raises(UserError, match="holds no model"):
+    with pytest.raises(UserError, match="contains no model"):
         read_model(Path("nowhere"))
 
 

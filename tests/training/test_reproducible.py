@@ -94,7 +94,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(digits: Path, undisturbed: 
     kill_in_epoch(start(SETTINGS, digits, tmp_path), 3)
     assert not (tmp_path / "model").exists()
     told, _ = start(SETTINGS, digits, tmp_path).communicate()
-    assert "taking up an interrupted training" in told
+    assert "resuming an interrupted training" in told
     assert "epoch   1/" not in told
     assert "epoch   5/" in told
     assert weights(tmp_path / "model") == weights(undisturbed)
@@ -112,7 +112,7 @@ def test_mixed_batches_are_the_same_again(digits: Path, tmp_path: Path) -> None:
     settings["trainer"] = {**trainer, "num_workers": 2}
     kill_in_epoch(start(settings, digits, folders[1], MIXED), 3)
     told, _ = start(settings, digits, folders[1], MIXED).communicate()
-    assert "taking up an interrupted training" in told
+    assert "resuming an interrupted training" in told
     plain, broken = (weights(folder / "model") for folder in folders)
     assert plain == broken
 

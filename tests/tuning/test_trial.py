@@ -83,7 +83,7 @@ def test_statistics_are_kept_where_a_training_keeps_them(subject_of: MakeSubject
 
 
 def test_devices_that_are_not_there_are_told(subject_of: MakeSubject) -> None:
-    with pytest.raises(UserError, match=r"trainer\.accelerator: tpu: cannot be tuned"):
+    with pytest.raises(UserError, match=r"trainer\.accelerator: tpu: not available"):
         subject_of(trainer={"accelerator": "tpu"})
     with pytest.raises(UserError, match="16 needs a GPU"):
         subject_of(trainer={"accelerator": "cpu", "precision": "16"})
@@ -131,7 +131,7 @@ def test_the_batch_is_changed_if_it_must_or_was_asked_to(
     used = used or len(SplitStore(digits / "train"))
     assert sizes == {"trainer.num_workers": used, "optimizer.lr": used}
     assert by_name["trainer.batch_size"].suggested == suggested
-    assert ("belongs to batch_size" in by_name["optimizer.lr"].why) == (suggested != written)
+    assert ("for batch_size" in by_name["optimizer.lr"].why) == (suggested != written)
 
 
 def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

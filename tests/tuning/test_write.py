@@ -137,12 +137,16 @@ def test_an_aliased_section_is_merged_instead() -> None:
 
 
 def test_a_value_that_others_take_from_here_is_refused() -> None:
-    with pytest.raises(UserError, match=r"models\.base: shares them with child, alias by a YAML anchor.*lr: 0\.01"):
+    with pytest.raises(
+        UserError,
+        match=r"models\.base: shares them with child, alias through a YAML "
+        r"anchor.*lr: 0\.01",
+    ):
         changed_text(MERGED, "base", {"optimizer.lr": 0.01}, "params.yaml")
     anchored = MERGED.replace("lr: 0.001", "lr: &rate 0.001").replace(
         "  alias: *base", "    optimizer: {name: sgd, lr: *rate}"
     )
-    with pytest.raises(UserError, match="write these by hand"):
+    with pytest.raises(UserError, match="set these by hand"):
         changed_text(anchored, "base", {"optimizer.lr": 0.01}, "params.yaml")
 
 

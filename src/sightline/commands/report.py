@@ -10,7 +10,7 @@ import typer
 
 def report(
     names: Annotated[list[str] | None, typer.Argument(help="models and heads; default: all that are evaluated")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="also write pages whose sources have not changed")] = False,
+    force: Annotated[bool, typer.Option("--force", help="also write pages whose sources have not changed")] = False,
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     comment: Annotated[
         Path | None, typer.Option(help="also write this file: all models as Markdown, to comment on a pull request")
@@ -24,7 +24,7 @@ def report(
 
     root = Path()
     params = load_params(root / "params.yaml")
-    made = make_pages(params, root, last_outcomes(root), names or (), anew=anew)
+    made = make_pages(params, root, last_outcomes(root), names or (), force=force)
     page = Path("reports", names[0], "index.html") if names and len(names) == 1 else Path("reports/index.html")
     print(f"{page}: {f'wrote {len(made)} pages: ' + ', '.join(made) if made else 'all pages are up to date'}")
     if comment is not None:

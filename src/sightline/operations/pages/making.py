@@ -16,7 +16,7 @@ from sightline.system.files import new_file, read_json, write_json
 
 
 def make_pages(
-    params: Params, root: Path, outcomes: Sequence[Outcome], names: Sequence[str] = (), *, anew: bool = False
+    params: Params, root: Path, outcomes: Sequence[Outcome], names: Sequence[str] = (), *, force: bool = False
 ) -> list[str]:
     """Write `reports/NAME/index.html` of evaluated models, and the overview `reports/index.html`.
 
@@ -27,7 +27,7 @@ def make_pages(
         root: of the project.
         outcomes: what the registry holds.
         names: of models and heads; empty for all.
-        anew: write also what has not changed.
+        force: also write pages whose sources have not changed.
 
     Returns:
         The names of the models whose pages were written.
@@ -48,7 +48,7 @@ def make_pages(
     for name in names:
         if name not in evaluated:
             raise UserError(f"{name}: not evaluated yet; run `dvc repro evaluate@{name}`")
-    known = {} if anew else _known(root)
+    known = {} if force else _known(root)
     digests = {sources.name: sources.digest() for sources in models}
     made = [
         sources.name
