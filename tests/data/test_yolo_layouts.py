@@ -278,7 +278,7 @@ def test_names_are_the_text_that_is_written(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"names: [M\xfcll]", r"data.yaml: not UTF-8 text \(byte 9\); save it as UTF-8"),
-        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' occurs twice; give each class a different one name"),
+        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' occurs twice; give each class a different name"),
         (
             b"names: {a: cat}",
             r"data.yaml: names: is {'a': 'cat'}, expected a list of class names or NUMBER: NAME pairs",

@@ -68,7 +68,7 @@ def promote(
     name: ModelName,
     reason: Annotated[str, typer.Option(help="why, for the ledger")] = "",
 ) -> None:
-    """Make the released model the champion by hand, whatever the gate said of it."""
+    """Make the released model the champion by hand, regardless of the gate's decision."""
     from sightline.config import load_params
     from sightline.registry.registration import promote as promote_released
 
@@ -168,7 +168,7 @@ def table(
         float, typer.Option(min=0, max=0.95, help="share of features dropped, compared with dropping none")
     ] = 0.5,
 ) -> None:
-    """Compare classifiers on every layer of embedded features: a study on its own splits, which registers nothing."""
+    """Compare classifiers on every layer of embedded features: a study on separate splits, which registers nothing."""
     from rich.console import Console
 
     from sightline.config import load_params

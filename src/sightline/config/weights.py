@@ -33,14 +33,14 @@ MEANING = "random, pretrained (data/weights, else the hub), a file in data/weigh
 
 
 def file_of(weights: Weights, network: str | None, folder: Path) -> Path | None:
-    """Return the file that holds the weights; None where they are random, or have to be fetched from the hub.
+    """Return the file that holds the weights; None if they are random, or have to be fetched from the hub.
 
     `pretrained` is a file named after the network where there is one, in `folder` or in an own mirror of the hub: the
     folder that the variable SIGHTLINE_WEIGHTS names.
 
     Args:
         weights: a section's value.
-        network: as in `timm:resnet18`; None where the weights are of an own model.
+        network: as in `timm:resnet18`; None if the weights are those of a model of this project.
         folder: `data/weights` of a project; its `models` is looked up from there.
     """
     match weights:

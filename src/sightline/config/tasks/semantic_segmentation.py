@@ -17,7 +17,7 @@ _CHANNELS_PER_GROUP = 8
 
 
 class SemanticSegmentation(TaskSection):
-    """One class per pixel; pixels of value 255 are neither learnt nor scored."""
+    """One class per pixel; pixels of value 255 are neither learned nor scored."""
 
     spatial: ClassVar[bool] = True
     mixes_objects: ClassVar[bool] = True
