@@ -31,8 +31,8 @@ _LEAST = 1e-12  # a difference of a metric that is only rounding
 class ClassChange:
     """Recall of one class under both models; `vetoes` when it falls by more than the rules allow and chance explains.
 
-    `chance` is the probability of so many more losses than gains if both models were equal (McNemar 1947, exact), corrected
-    for the number of classes that could veto (Holm 1979, Tarone 1990); 1 for the others.
+    `chance` is the probability of so many more losses than gains if both models were equal (McNemar 1947, exact),
+    corrected for the number of classes that could veto (Holm 1979, Tarone 1990); 1 for the others.
     """
 
     label: int

@@ -136,7 +136,7 @@ def detect(
         classifier: in evaluation mode; M x C x `window` x `window` -> M x K scores, of which the softmax is taken.
         image: C x H x W float32, as the classifier takes it.
         grid: of windows.
-        threshold: least probability of an object. Without a background class, classifiers are confident about much of it.
+        threshold: least probability of an object. Classifiers without background are confident about much of it.
         nms_iou: of two objects of a class with a larger IoU, the less confident one is dropped.
         most: number of objects.
 
