@@ -87,7 +87,7 @@ def rollback(name: ModelName) -> None:
 @app.command()
 def export(
     dataset: Annotated[str, typer.Argument(help="a prepared data set")],
-    to: Annotated[Path, typer.Option(help="the folder to make")],
+    to: Annotated[Path, typer.Option(help="the output folder")],
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="which part")] = "test",
 ) -> None:
     """Write a split of a prepared data set as COCO: images/ and annotations.json."""

@@ -11,7 +11,7 @@ import typer
 def explain(
     model: Annotated[str, typer.Argument(help="a model of params.yaml, or the folder of one")],
     images: Annotated[list[Path], typer.Argument(help="image files")],
-    out: Annotated[Path, typer.Option(help="the folder to make")],
+    out: Annotated[Path, typer.Option(help="the output folder")],
 ) -> None:
     """Draw heat maps of a network's most confident predictions for images, with checks of their validity."""
     from sightline.evaluation.explain.own_images import explain_images

@@ -29,7 +29,7 @@ def _not_by_path(value: Any) -> Any:
 
 _File = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
 Weights = Annotated[_File | OwnModel, BeforeValidator(_not_by_path)]
-MEANING = "random, pretrained (data/weights, else the hub), a file in data/weights, or {model: NAME} of this file"
+MEANING = "random, pretrained (data/weights, otherwise the hub), a file in data/weights, or {model: NAME} of this file"
 
 
 def file_of(weights: Weights, network: str | None, folder: Path) -> Path | None:

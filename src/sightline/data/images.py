@@ -19,7 +19,7 @@ Resize = Literal["letterbox", "stretch", "crop"]
 PAD_VALUE = 114  # mid grey, as common in letterboxing, so padding is not a strong edge
 
 
-# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it tells.
+# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it declares.
 _DEEP = ("PNG", "TIFF", "PPM", "JPEG2000")
 _RANGES = (8, 12, 16)  # bits
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
@@ -128,7 +128,7 @@ def _to_8_bits(image: NDArray[Any], encoded: bytes, kind: str) -> tuple[UINT8, i
 
     PNM and, below 16 bits, JPEG 2000 declare their white. Otherwise it is the end of the least range of 8, 12
     and 16 bits that holds the file's values: 12-bit cameras store 0..4095 in 16 bits, which would be black. The ranges
-    lie so far apart that images of one camera hardly ever fall into two of them.
+    are so far apart that images of one camera hardly ever fall into two of them.
     """
     white = _told_white(encoded, kind)
     if image.dtype == np.uint8:

@@ -43,7 +43,7 @@ def compare_engines(
     Args:
         task: with the original network, on the CPU.
         onnx: the exported one.
-        batches: all images in the order of `truth`, as N x S x S x C pixels and where they lie.
+        batches: all images in the order of `truth`, as N x S x S x C pixels and their placements.
         truth: as `Task.measure` takes it.
         bins: of calibration.
         measured: the original's measurement on the same images.

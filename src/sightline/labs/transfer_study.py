@@ -68,7 +68,7 @@ def study_features(
         splits: how many.
         kinds: of classifiers.
         dropout: share of features left out.
-        learned: whether the network has learned from images of this data set, which the title then tells.
+        learned: whether the network has learned from images of this data set, which the title then says.
         seed: of everything.
 
     Returns:

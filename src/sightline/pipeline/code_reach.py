@@ -62,7 +62,7 @@ class Library:
         return next((path for path in paths if path.is_file()), None)
 
     def read(self, path: Path, name: str) -> Module:
-        """Take the module in a file apart, or remember how it was."""
+        """Split the module in a file into units, or return the remembered ones."""
         state = path.stat()
         key, stamp = str(path), [state.st_mtime_ns, state.st_size]
         if (known := self._known.get(key)) and known["state"] == stamp:

@@ -34,7 +34,7 @@ Evaluate = Callable[[Path, Path, Evaluation, Path], object]
 
 @dataclass(frozen=True)
 class Compared:
-    """What both models made of the same samples, a row each; `told` says which ones, where they are not all."""
+    """The results of both models on the same samples, a row each; `told` says which ones, where they are not all."""
 
     champion: pd.DataFrame
     challenger: pd.DataFrame

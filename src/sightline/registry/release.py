@@ -38,7 +38,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the files of one model lie, in the workspace or taken from DVC's cache."""
+    """The paths of the files of one model, in the workspace or taken from DVC's cache."""
 
     model: Path
     training: Path

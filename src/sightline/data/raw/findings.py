@@ -138,7 +138,7 @@ KINDS: dict[Code, Kind] = {
     ),
     "all_dropped": Kind(
         "sample",
-        "image whose annotations were all left out",
+        "image whose annotations were all rejected",
         "correct them; delete them if the image shows no object",
     ),
     "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),

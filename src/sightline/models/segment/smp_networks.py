@@ -134,7 +134,7 @@ def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels
         load_strictly(network, state, source, what)
         return
     state, own = body_of_detector(state), network.encoder.state_dict()
-    wrapped = all(key.startswith("model.") for key in own)  # timm's networks lie within the library's encoder
+    wrapped = all(key.startswith("model.") for key in own)  # timm's networks are inside the library's encoder
     state = {f"model.{key}": value for key, value in state.items()} if wrapped else state
     parts = {_part(key, wrapped) for key in own}
     body = {key: value for key, value in state.items() if _part(key, wrapped) in parts}

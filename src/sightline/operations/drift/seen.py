@@ -31,7 +31,7 @@ class Seen:
         vectors: N x D, by the observer.
         statistics: N numbers of each of `STATISTICS`.
         answers: N numbers for each property of predictions: `confidence`, or `objects` and `best score`.
-        labels: N predicted class ids; None if the model tells no class of an image.
+        labels: N predicted class ids; None if the model predicts no class for an image.
         thumbnails: N x 96 x 96 x 3 uint8.
         unreadable: names of files that are no readable images.
     """

@@ -37,7 +37,7 @@ class Truth:
         labels: G class ids.
         areas: G areas in pixels, which decide the size of an object.
         crowds: G flags: several objects in one; a prediction within it overlaps it wholly.
-        difficult: G flags: hard to tell, as marked by who annotated.
+        difficult: G flags: hard to recognise, as marked by the annotator.
     """
 
     shapes: Shapes

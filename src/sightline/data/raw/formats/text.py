@@ -69,7 +69,7 @@ def decoded(data: bytes, encoding: str) -> str:
 
 
 def told_by_bytes(data: bytes) -> str | None:
-    """Return the encoding that a byte order mark or the zeros of UTF-16 tell, None if nothing does."""
+    """Return the encoding shown by a byte order mark or the zeros of UTF-16, None if there are none."""
     marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None)
     if marked or b"\0" not in data[:4]:
         return marked
