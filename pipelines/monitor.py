@@ -69,7 +69,7 @@ def report(found: DriftCheck) -> None:
         mark = "**" if finding.adjusted < own.alpha else ""
         lines.append(f"| {mark}{finding.name}{mark} | {p_text(finding.adjusted)} | {_plain(finding.told)} |")
     lines += ["", *(f"![{path.stem}]({_inline(path)})\n" for path in found.pictures)]
-    lines.append(f"The whole page: `{found.folder}/index.html`")
+    lines.append(f"The full page: `{found.folder}/index.html`")
     key = f"drift-{found.dataset.replace('_', '-')}"  # keys take no underscores
     create_markdown_artifact("\n".join(lines), key=key, description=f"Drift of {found.dataset}")
 

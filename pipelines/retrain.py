@@ -1,4 +1,4 @@
-"""Prefect flow `retrain`: new data in, DVC's stage groups in DVC's own order, the publishing one last, a report out.
+"""Prefect flow `retrain`: new data in, DVC's stage groups in DVC's order, the publishing one last, a report out.
 
 Prefect adds when, progress and a record; what depends on what stays in dvc.yaml. A failed group ends the flow before
 anything is published. `python pipelines/retrain.py` runs it once: on the schedule's server if that runs, on the one
@@ -64,7 +64,7 @@ def transfer(direction: str, remote: str | None, root: str, lock: int) -> None:
 
 
 def run_dvc(arguments: list[str], root: str, lock: int) -> list[str]:
-    """Run a command of DVC and return its lines, each logged as it comes; a failure tells its stage's last words."""
+    """Run a command of DVC and return its lines, each logged as it comes; a failure reports its stage's last lines."""
     logger = get_run_logger()
     lines: list[str] = []
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
@@ -139,7 +139,7 @@ def run_name() -> str:
 
 @flow(name="retrain", flow_run_name=run_name)  # type: ignore[untyped-decorator]
 def retrain(root: str = ".", force: bool = False) -> Any:
-    """Bring every model up to date with data and params, and publish the result; `force` is a reason by itself."""
+    """Bring every model up to date with data and params, and publish the result; `force` is a sufficient reason."""
     place = Path(root).resolve()
     with only_one(place) as lock:
         if lock is None:
@@ -218,7 +218,7 @@ def notify(block: str | None, subject: str, body: str) -> None:
         return
     try:
         Block.load(block).notify(body=body, subject=subject)
-    except Exception as error:  # whatever a block of anybody's makes of a network
+    except Exception as error:  # any exception of any block
         get_run_logger().warning("retrain.notify: %s: not sent: %s", block, error)
 
 

@@ -10,7 +10,7 @@
 # Needs PostgreSQL's programs (apt-get install postgresql), the project's environment with the extras `postgres` and `s3`
 # (make setup), and moto's server as S3, in an environment of its own because it is for trials only:
 #   uv venv .sightline/moto && uv pip install --python .sightline/moto/bin/python 'moto[server]==5.*'
-# Settings: `.env` beside this file (see .env.example), or the environment, which goes before it. Also:
+# Settings: `.env` next to this file (see .env.example), or the environment, which takes precedence. Also:
 #   TEAM_DIR     where databases, logs and process ids are       (.sightline/team)
 #   MOTO_SERVER  moto's program                                  (.sightline/moto/bin/moto_server)
 #   PG_BIN       folder of initdb and pg_ctl                     (the newest of /usr/lib/postgresql)
@@ -48,7 +48,7 @@ as_postgres() {  # PostgreSQL refuses to run as root
 
 runs() { [ -f "$TEAM_DIR/$1.pid" ] && kill -0 "$(cat "$TEAM_DIR/$1.pid")" 2>/dev/null; }
 
-launch() {  # NAME HEALTH COMMAND...: start in a process group of its own, and wait until the page HEALTH answers
+launch() {  # NAME HEALTH COMMAND...: start in a separate process group, and wait until the page HEALTH answers
   local name=$1 health=$2
   shift 2
   if runs "$name"; then echo "$name: already running"; return; fi
@@ -60,7 +60,7 @@ launch() {  # NAME HEALTH COMMAND...: start in a process group of its own, and w
     sleep 0.5
   done
   tail -n 5 "$TEAM_DIR/$name.log" >&2
-  fail "$name does not answer at $health; see $TEAM_DIR/$name.log"
+  fail "$name does not respond at $health; see $TEAM_DIR/$name.log"
 }
 
 start_postgres() {

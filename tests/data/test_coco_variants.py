@@ -201,7 +201,7 @@ def test_key_points_without_names_are_numbered(tmp_path: Path, out: Path) -> Non
     [
         ({"labels/1.txt": ""}, r"annotations.json: no such file; .*labels/ looks like `format: yolo`"),
         ({"result/coco.json": "{}"}, r"annotations.json: no such file; .*there are result/coco.json"),
-        ({"annotations.json": '{"shapes": []}'}, r"annotations.json: is LabelMe's file .*; convert the files"),
+        ({"annotations.json": '{"shapes": []}'}, r"annotations.json: is a LabelMe file .*; convert the files"),
         (
             {"annotations.json": '{"_via_img_metadata": {}}'},
             r"annotations.json: is a project of the VGG .*`format: via`",

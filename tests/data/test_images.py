@@ -145,7 +145,7 @@ def test_suffixes_of_all_formats_are_read_whatever_their_case(tmp_path: Path) ->
     }
     findings = found_in(tmp_path, files | {"h.png": saved(pixels(200, 16), "AVIF")})
     assert "ignored" not in findings
-    assert [one["reason"] for one in findings["wrong_suffix"]["first"]] == ["named .png, but holds AVIF"]
+    assert [one["reason"] for one in findings["wrong_suffix"]["first"]] == ["has the suffix .png, but is AVIF"]
 
 
 def gamma(chunk: bytes, data: bytes) -> bytes:
@@ -218,7 +218,7 @@ def test_ranges_pages_and_transparency_are_told(tmp_path: Path) -> None:
         f"class0/p.{end}" for end in ("tif", "gif", "webp", "png")
     }
     assert [one["source"] for one in findings["transparent"]["first"]] == ["class0/clear.png"]
-    assert "greatest value 4080; 4095 is taken as white" in findings["deep"]["first"][0]["reason"]
+    assert "largest value 4080; 4095 is taken as white" in findings["deep"]["first"][0]["reason"]
     assert findings["deep"]["count"] == 2
     assert "0 to 4095 in 1 (as class0/d12.png), 0 to 65535 in 1" in findings["other_ranges"]["first"][0]["reason"]
 

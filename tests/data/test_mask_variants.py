@@ -69,7 +69,7 @@ def test_a_table_of_colours_reads_masks_in_colours(
 def test_a_colour_of_no_class_is_named(tmp_path: Path, out: Path) -> None:
     names = {"background": "#000000", "cat": "#800000"}
     card = prepare("tiny", write_drawn(tmp_path / "raw", _coloured, names=names), out)
-    assert "the colours #0080ff are no class" in card.findings["mask_values"]["first"][0]["reason"]
+    assert "the colours #0080ff are not a class" in card.findings["mask_values"]["first"][0]["reason"]
     ignored = write_drawn(tmp_path / "ignored", _coloured, names=names, ignore_index="#0080ff")
     assert any(255 in np.unique(sample.semantic) for sample in samples(ignored) if sample.semantic is not None)
 

@@ -125,7 +125,7 @@ def test_a_given_split_is_followed(tmp_path: Path, out: Path, case: str) -> None
 
 def test_lists_of_nothing_known_are_refused(tmp_path: Path) -> None:
     dataset = with_lists(tmp_path / "raw", train=lines(FIRST), val=lines(SECOND, "x/{}_a"))
-    told = r"raw/ImageSets/Main/val.txt: line 1: 'x/006_a': none of the 3 lines names an image of the data set; correct"
+    told = r"raw/ImageSets/Main/val.txt: line 1: 'x/006_a': none of its 3 lines names an image of the data set; correct"
     with pytest.raises(UserError, match=told):
         open_source(dataset)
 
@@ -293,8 +293,8 @@ def test_images_that_share_a_file_are_left_out_unless_a_list_tells(tmp_path: Pat
     (tmp_path / "raw/JPEGImages/001.jpeg").write_bytes(picture(77))
     card = prepare("tiny", dataset, out)
     assert card.findings["shared_file"]["first"] == [
-        {"source": "JPEGImages/001.jpeg", "reason": "Annotations/001.xml is that of JPEGImages/001.png too"},
-        {"source": "JPEGImages/001.png", "reason": "Annotations/001.xml is that of JPEGImages/001.jpeg too"},
+        {"source": "JPEGImages/001.jpeg", "reason": "Annotations/001.xml also belongs to JPEGImages/001.png"},
+        {"source": "JPEGImages/001.png", "reason": "Annotations/001.xml also belongs to JPEGImages/001.jpeg"},
     ]
     (tmp_path / "raw/train.txt").write_text(lines(range(COUNT), "{}.png"))
     require_objects(samples_of(dataset))

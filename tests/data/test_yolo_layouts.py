@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "no such folder": ("train: images/main\n", {}, r"data.yaml: train: 'images/main': there is no such folder or list"),
     "another folder of the name": ("val: valid/images\n", {}, r"data.yaml: val: 'valid/images': there is no such"),
     "no image inside": ("train: labels\n", {}, r"data.yaml: train: 'labels': contains no image below"),
-    "no path of a list": ("train: t.txt\n", {"t": "a/0.png\n"}, r"t.txt: line 1: 'a/0.png': none of the 1 lines names"),
+    "no path of a list": ("train: t.txt\n", {"t": "a/0.png\n"}, r"t.txt: line 1: 'a/0.png': none of its 1 lines names"),
     "in two parts": (
         "train: t.txt\nval: v.txt\n",
         {"t": lines(range(3)), "v": lines(range(2, 5))},
@@ -278,7 +278,7 @@ def test_names_are_the_text_that_is_written(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"names: [M\xfcll]", r"data.yaml: not UTF-8 text \(byte 9\); save it as UTF-8"),
-        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' occurs twice; give each class a different one name"),
+        (b"names: [cat, dog, cat]", r"data.yaml: names: 'cat' occurs twice; give each class a different name"),
         (
             b"names: {a: cat}",
             r"data.yaml: names: is {'a': 'cat'}, expected a list of class names or NUMBER: NAME pairs",
@@ -321,8 +321,8 @@ def test_images_that_share_a_text_file_are_left_out_and_told(tmp_path: Path, out
     (tmp_path / "raw/images/001.jpeg").write_bytes(picture(77))
     card = prepare("tiny", dataset, out)
     assert card.findings["shared_file"]["first"] == [
-        {"source": "images/001.jpeg", "reason": "labels/001.txt is that of images/001.png too"},
-        {"source": "images/001.png", "reason": "labels/001.txt is that of images/001.jpeg too"},
+        {"source": "images/001.jpeg", "reason": "labels/001.txt also belongs to images/001.png"},
+        {"source": "images/001.png", "reason": "labels/001.txt also belongs to images/001.jpeg"},
     ]
     assert (card.quarantined, sum(card.samples.values())) == (2, COUNT - 1)
     (tmp_path / "raw/images/001.jpeg").rename(tmp_path / "raw/images/Straße.png")  # letters that casefold would join

@@ -130,7 +130,7 @@ class Tokens(nn.Module):
 def test_a_pyramid_needs_places_enough() -> None:
     extractor = NetworkExtractor(task(), ["activation", "head"], "avg", [1, 2], 12, 1)
     assert extractor.dimensions == {"activation": 6 * (1 + 4), "head": 3}
-    with pytest.raises(UserError, match=r"extractor.pyramid: 8: the map of second has only 7 x 7 places"):
+    with pytest.raises(UserError, match=r"extractor.pyramid: 8: the map of second is only 7 x 7"):
         NetworkExtractor(task(), ["second"], "avg", [1, 8], 7, 1)
     network = nn.Sequential()
     network.add_module("tokens", Tokens())

@@ -135,7 +135,7 @@ def test_a_changed_extractor_is_found_even_when_it_names_its_own_hashes(model: P
     shutil.copytree(model, folder)
     path = folder / "extractor/extractor.json"
     path.write_text(path.read_text().replace('"bins": 9', '"bins": 8'))
-    with pytest.raises(UserError, match="other hash"):
+    with pytest.raises(UserError, match="different hash"):
         load_predictor(folder)
 
 

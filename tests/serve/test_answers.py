@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_told_in_one_line(classifier: Path, start: Start)
     assert server.send(encoded(photograph(100, 100))).status_code == 200
     assert "4 images, 3 are allowed" in told(server.send(good, good, good, good), 413)
     assert "body is over 0.2 MB" in told(server.send(bytes(300_000)), 413)
-    assert "known are top, pictures" in told(server.send(good, topk=3), 422)
+    assert "known fields are top, pictures" in told(server.send(good, topk=3), 422)
     assert "top: " in told(server.send(good, top=0), 422)
 
 
@@ -136,7 +136,7 @@ def test_other_bodies_are_refused(classifier: Path, start: Start) -> None:
     # A body without a length is cut off where it becomes too large.
     endless = (bytes(10_000) for _ in range(100))
     assert "body is over" in told(post("/predict", content=endless, headers=json), 413)
-    assert "known are /, /explain" in told(post("/nothing"), 404)
+    assert "known paths are /, /explain" in told(post("/nothing"), 404)
     assert told(post("/health"), 405)
 
 

@@ -244,7 +244,7 @@ def test_a_perfect_network_reaches_one() -> None:
         ({"architecture": "semantic_fpn"}, "semantic_fpn needs a backbone"),
         ({"architecture": "semantic_fpn", "backbone": "smp:mobilenet_v2"}, "takes torchvision:NAME or timm:NAME"),
         ({"architecture": "smp:Unet", "backbone": "torchvision:mobilenet_v2"}, "takes timm:NAME or smp:NAME"),
-        ({"architecture": "semantic_fpn", "backbone": "timm:resnet18", "width": 12}, "groups of 8 maps, got 12"),
+        ({"architecture": "semantic_fpn", "backbone": "timm:resnet18", "width": 12}, "groups of 8 channels, got 12"),
         ({"architecture": "semantic_fpn", "backbone": "timm:resnet18", "strides": [4, 16]}, "twice the one before"),
         ({"architecture": "unet", "strides": [4, 8]}, "strides is for semantic_fpn, but architecture is unet"),
         ({"architecture": "unet", "depth": 9}, "6 times at most"),

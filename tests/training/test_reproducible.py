@@ -122,7 +122,7 @@ def test_a_killed_training_with_another_rate_starts_anew(digits: Path, tmp_path:
     kill_in_epoch(start(SETTINGS, digits, tmp_path), 3)
     other = {**SETTINGS, "optimizer": {"name": "adamw", "lr": 1e-3}}
     told, _ = start(other, digits, tmp_path).communicate()
-    assert "taking up" not in told
+    assert "resuming" not in told
     assert "epoch   1/" in told
     assert (tmp_path / "model/model.json").is_file()
 

@@ -1,1 +1,1 @@
-"""A task, a format and a metric of one's own."""
+"""A custom task, format and metric."""

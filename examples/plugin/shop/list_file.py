@@ -29,7 +29,7 @@ def open_list(dataset: ListFile) -> FileSource:
 
 
 def write_example(root: Path) -> dict[str, str]:
-    """Write six images of two classes; return what the section must say beside `format` and `root`."""
+    """Write six images of two classes; return what the section must have besides `format` and `root`."""
     lines = []
     for number in range(6):
         name = ("dark", "light")[number % 2]

@@ -19,7 +19,7 @@ def dream(
     ] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="channel of the layer; default: all")] = None,
     wanted: Annotated[str | None, typer.Option("--class", help="a class instead of a layer, by name or number")] = None,
-    to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/dream"),
+    to: Annotated[Path, typer.Option(help="the output folder")] = Path("reports/dream"),
     size: Annotated[int, typer.Option(min=16, max=4096, help="longer side of the result, pixels")] = 384,
     steps: Annotated[int, typer.Option(min=1, help="steps per octave")] = 10,
     octaves: Annotated[int, typer.Option(min=1, max=12, help="number of sizes, from small to large")] = 4,

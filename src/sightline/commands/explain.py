@@ -1,4 +1,4 @@
-"""`sightline explain`: heat maps of one's own images."""
+"""`sightline explain`: heat maps of your images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 def explain(
     model: Annotated[str, typer.Argument(help="a model of params.yaml, or the folder of one")],
     images: Annotated[list[Path], typer.Argument(help="image files")],
-    out: Annotated[Path, typer.Option(help="the folder to make")],
+    out: Annotated[Path, typer.Option(help="the output folder")],
 ) -> None:
-    """Draw heat maps of what a network is surest of in images, with the checks of whether to believe them."""
+    """Draw heat maps of a network's most confident predictions for images, with checks of their validity."""
     from sightline.evaluation.explain.own_images import explain_images
 
     folder = Path(model) if Path(model, "model.json").is_file() else Path("models", model)

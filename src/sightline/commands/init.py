@@ -1,4 +1,4 @@
-"""`sightline init`: a project of one's own, and bringing its pipeline up to date with the installed version."""
+"""`sightline init`: a new project, and bringing its pipeline up to date with the installed version."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _cells(layer: Layer) -> tuple[str, ...]:
 
 
 def _window(window: Window) -> tuple[str, str, str]:
-    """Return kernel, stride and padding; one number where both axes are alike."""
+    """Return kernel, stride and padding; one number if both axes are equal."""
     kernel = _axes(window.kernel)
     if set(window.dilation) != {1}:
         kernel += f" d{_axes(window.dilation)}"
@@ -195,7 +195,7 @@ def _sees(layer: Layer) -> str:
 
 
 def _shorten(name: str, length: int) -> str:
-    """Leave out the middle of a name that is too long, and keep more of its end, which tells it from others."""
+    """Leave out the middle of a name that is too long, and keep more of its end, which distinguishes it from others."""
     if len(name) <= length:
         return name
     tail = 2 * length // 3

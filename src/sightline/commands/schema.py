@@ -13,7 +13,7 @@ def schema(
         Path | None, typer.Option(help="the file to write, e.g. .sightline/params.schema.json; default: print it")
     ] = None,
 ) -> None:
-    """Print the JSON schema of params.yaml, by which editors complete keys and mark mistakes."""
+    """Print the JSON schema of params.yaml, by which editors complete keys and mark errors."""
     import json
 
     from sightline.system.files import new_file
@@ -41,7 +41,7 @@ def params_schema() -> dict[str, Any]:
             return False
 
         def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
-            """Describe what tells kinds of sections apart by what the section is."""
+            """Describe the key that distinguishes kinds of sections by what the section is."""
             made = super().model_schema(schema)
             for value in made.get("properties", {}).values():
                 if "const" in value and "default" not in value:

@@ -23,7 +23,7 @@ def stylize(
     network: Annotated[
         str, typer.Option(help="torchvision:NAME, timm:NAME, or a model's name")
     ] = "torchvision:squeezenet1_0",
-    to: Annotated[Path, typer.Option(help="the folder to make")] = Path("reports/stylized/picture"),
+    to: Annotated[Path, typer.Option(help="the output folder")] = Path("reports/stylized/picture"),
     mix: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of the style's folder, may be repeated")] = None,
     size: Annotated[int, typer.Option(min=16, max=2048, help="longer side of the result, pixels")] = 256,
     style_size: Annotated[

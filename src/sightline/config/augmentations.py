@@ -31,7 +31,7 @@ class CutMix(Section):
 
 
 class Mosaic(Section):
-    """Parts of four images around a point, with what lies on them (Bochkovskiy et al. 2020)."""
+    """Parts of four images around a point, with their annotations (Bochkovskiy et al. 2020)."""
 
     p: Fraction = Field(0.5, description="share of the batches that are mixed")
 
@@ -81,7 +81,7 @@ def chosen_policy(augment: str, section: Augmentation | None) -> Policy:
 
     Args:
         augment: a ready-made policy or a key of `augmentations`.
-        section: what that key stands for; None where it is a ready-made policy.
+        section: what that key stands for; None if it is a ready-made policy.
 
     Raises:
         UserError: neither of the two.

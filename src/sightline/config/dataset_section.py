@@ -53,7 +53,7 @@ class Checks(Section):
 
 
 class DatasetSection(Section):
-    """What every data set has, whatever its format."""
+    """What every data set has, regardless of its format."""
 
     root: str = Field(min_length=1, description="folder of the raw files; data/embedded for the built-in sets")
     split: Split = Field(Split(), description="how samples are divided if the data set does not define splits")

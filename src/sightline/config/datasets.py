@@ -80,13 +80,13 @@ class Coco(_Paired):
 
 
 class Voc(Drawn):
-    """Pascal VOC: an XML file per image, in Annotations/ or beside it; lists or folders are the split."""
+    """Pascal VOC: an XML file per image, in Annotations/ or next to it; lists or folders are the split."""
 
     format: Literal["voc"]
 
 
 class Yolo(Drawn):
-    """YOLO's text files: images/ beside labels/; names and split in data.yaml, obj.data, or lists."""
+    """YOLO's text files: images/ next to labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
 
@@ -122,7 +122,7 @@ class MaskFolder(_Paired):
         return self
 
     def in_colours(self) -> bool:
-        """Tell whether masks are in colours, which names tells."""
+        """Return whether masks are in colours, as names says."""
         return isinstance(self.names, dict) and not isinstance(next(iter(self.names.values())), int)
 
     def mask_values(self) -> dict[str, int]:
@@ -133,7 +133,7 @@ class MaskFolder(_Paired):
         return values if self.in_colours() else dict(sorted(values.items(), key=lambda pair: pair[1]))
 
     def ignored_values(self) -> list[int]:
-        """Return the mask values that are no class; 255 is one unless a class has it, or masks are in colours."""
+        """Return the mask values that are not a class; 255 is one unless a class has it, or masks are in colours."""
         always = set() if self.in_colours() else {255}
         return sorted({*self._given_ignored(), *always} - set(self.mask_values().values()))
 

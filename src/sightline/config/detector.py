@@ -1,4 +1,4 @@
-"""What detectors of boxes and of instances have in common: a backbone, a feature pyramid, and how objects are told."""
+"""What detectors of boxes and of instances share: a backbone, a feature pyramid, and which objects are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns schema violations into one line per mistake: file, path, value got, what is allowed."""
+"""Turns schema violations into one line per error: file, path, value got, what is allowed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ConfigError(UserError):
 def mistakes(
     error: ValidationError, schema: type[BaseModel], values: dict[str, Any], written: dict[str, Any], file: str
 ) -> list[str]:
-    """Return one line per mistake; mistakes inherited from `trainer:` are told once.
+    """Return one line per error; errors inherited from `trainer:` are reported once.
 
     Args:
         error: what pydantic found in `values`.

@@ -43,7 +43,7 @@ class Evaluation(Section):
 
 
 class Gate(Section):
-    """A challenger becomes champion when the interval of its gain lies above `min_gain` and no class suffers."""
+    """A challenger becomes champion when the interval of its gain is above `min_gain` and no class loses too much."""
 
     min_gain: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="smallest gain in the headline metric")
     max_class_drop: Fraction = Field(0.05, description="largest loss of recall allowed in any class")

@@ -17,7 +17,7 @@ _BOXES = ("mAP50", "mAP"), ("AP50", "AP")
 _SHAPES = tuple(tuple(f"{shape}_{name}" for shape in ("mask", "box") for name in names) for names in _BOXES)
 
 # Kind of task -> metrics of all classes, and metrics of single ones. That these are the ones which can be resampled is
-# tested: a mistake in params.yaml is to be told before anything is trained, and without the imports of a network.
+# tested: an error in params.yaml has to be reported before anything is trained, and without the imports of a network.
 METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "classification": (
         ("accuracy", "top5", "balanced_accuracy", "macro_f1", "log_loss"),
@@ -86,6 +86,6 @@ def known_metrics(kind: str) -> list[str]:
 
 
 def unknown_metric(metric: str, known: list[str]) -> str:
-    """Tell that there is no such metric, which one is nearest, and which ones there are."""
+    """Return the message for an unknown metric: the nearest one, and all that there are."""
     rest = f", ... ({len(known)} in all)" if len(known) > _SHOWN else ""
     return f"no metric {metric!r}{nearest(metric, known)}; there are {', '.join(known[:_SHOWN])}{rest}"

@@ -14,7 +14,7 @@ _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Network(TaskSection):
-    """An architecture with its options; null leaves what is the network's own (docs/networks.md)."""
+    """An architecture with its options; null leaves the network's default (docs/networks.md)."""
 
     architecture: str = Field(
         NETWORK,

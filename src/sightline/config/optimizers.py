@@ -46,7 +46,7 @@ class Momentum(_Optimizer):
 
 
 class Nesterov(_Optimizer):
-    """Momentum whose gradient is taken where the ball will be (Nesterov 1983; Sutskever et al. 2013)."""
+    """Momentum with the gradient at the next position (Nesterov 1983; Sutskever et al. 2013)."""
 
     name: Literal["nesterov"]
     momentum: Annotated[float, Field(gt=0, lt=1)] = Field(0.9, description=_MOMENTUM)

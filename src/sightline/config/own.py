@@ -41,7 +41,7 @@ class OwnFormat(DatasetSection):
         opener: `module:function` that is called with this section and returns a
             `sightline.data.raw.formats.source.Source`; `root` may also be that of a batch that was taken in later.
         example: `module:function` that writes a small data set into the folder that it is given, for
-            `sightline check --contract`, and returns what this section must say beside `format` and `root`.
+            `sightline check --contract`, and returns what this section must say besides `format` and `root`.
     """
 
     opener: ClassVar[str]

@@ -128,7 +128,7 @@ class Params(Section):
 
 
 def inherit_trainer(values: Any) -> Any:
-    """Lay each model's own `trainer` over the common one; whatever is no mapping is left for the schema to refuse."""
+    """Merge `trainer` of each model into the common one; values that are not mappings are left to the schema."""
     if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
         return values
     common = values.get("trainer", {})
@@ -155,7 +155,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
     """Read and check a params file; the transforms of policies only on demand, as that takes a second or two.
 
     Raises:
-        ConfigError: with one line per mistake, naming file, path, value and what is allowed.
+        ConfigError: with one line per error, naming file, path, value and what is allowed.
     """
     values = read_mapping(path)
     try:

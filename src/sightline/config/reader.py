@@ -16,7 +16,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """Return the top-level mapping of a YAML file, as plain dicts, lists, strings and numbers.
 
     Raises:
-        ConfigError: the file is missing, is not UTF-8 or not YAML, repeats a key, or is no mapping.
+        ConfigError: the file is missing, is not UTF-8 or not YAML, repeats a key, or is not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def parse_mapping(path: Path, text: str, as_written: bool = False) -> dict[str, 
         as_written: keep every scalar as the text that it is: `~`, `true` and `1` are words.
 
     Raises:
-        ConfigError: it is not YAML, repeats a key, or is no mapping.
+        ConfigError: it is not YAML, repeats a key, or is not a mapping.
     """
     try:
         values = YAML(typ="base" if as_written else "safe", pure=True).load(text)

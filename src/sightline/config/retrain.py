@@ -1,4 +1,4 @@
-"""The section `retrain` of `params.yaml`: what the flow of that name does beside running the stages."""
+"""The section `retrain` of `params.yaml`: what the flow of that name does besides running the stages."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def find_transfer_mistakes(
     heads: Mapping[str, Head],
     styles: Mapping[str, Style],
 ) -> list[str]:
-    """Return one line per mistake, without the file's name."""
+    """Return one line per error, without the file's name."""
     own, networks = list(datasets), list(models)
     told = [line for name, section in features.items() for line in _of_features(name, section, own, networks)]
     begun = {**{f"models.{name}": one.weights for name, one in models.items()}}

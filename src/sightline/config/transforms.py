@@ -1,4 +1,4 @@
-"""Checks a policy against Albumentations' own signatures and schemas; torch is not imported for that."""
+"""Checks a policy against Albumentations' signatures and schemas; torch is not imported for that."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def transform_names() -> list[str]:
 
 
 def find_mistakes(policy: list[Any], inner: bool = False) -> Mistakes:
-    """Yield place and kind of each mistake in a list of transforms.
+    """Yield position and kind of each error in a list of transforms.
 
     Args:
         policy: as read.
@@ -146,7 +146,7 @@ def _unknown(path: str, arguments: dict[str, Any], allowed: list[str]) -> Mistak
 
 
 def _refused(path: str, error: ValidationError) -> Mistakes:
-    """Yield one mistake per argument; what each member of a union would have taken is joined."""
+    """Yield one error per argument; what each member of a union would have taken is joined."""
     told: dict[str, list[str]] = {}
     for detail in error.errors():
         where = f"{path}.{detail['loc'][0]}" if detail["loc"] else path

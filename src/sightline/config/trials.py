@@ -1,4 +1,4 @@
-"""Tries a policy once on an image of a model's input, to tell before a training what cannot work."""
+"""Tries a policy once on an image of a model's input, to report before training what cannot work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.system.errors import first_line
 
 _TEARING = ("RandomGridShuffle",)  # an object's parts go to different places, so it has no box any more
 _POINTS = ((0, 0), (0.5, 0.5), (1.2, 0.3))  # shares of the sides; the last is outside
-Misfits = Generator[tuple[str, str], None, dict[str, Any]]  # yields path and mistake, returns the changed image
+Misfits = Generator[tuple[str, str], None, dict[str, Any]]  # yields path and error, returns the changed image
 
 
 def find_misfits(policy: list[Any], size: int, channels: int, spatial: bool) -> Misfits:
@@ -49,7 +49,7 @@ def _tried(policy: list[Any], given: dict[str, Any]) -> Misfits:
 
 
 def _relabelled(misfits: Misfits, path: str, whole: bool = False) -> Misfits:
-    """Put a path before those of inner transforms; a list of one has been told its number already."""
+    """Put a path before those of inner transforms; a list of one has its number already."""
     while True:
         try:
             place, told = next(misfits)
@@ -77,7 +77,7 @@ def _one(path: str, name: str, arguments: dict[str, Any], given: dict[str, Any])
             warnings.simplefilter("ignore")
             always = library.Compose([found(**{**arguments, "p": 1.0})], keypoint_params=params, seed=0)
             changed: dict[str, Any] = always(**given)
-    except Exception as error:  # each transform has its own ways to fail on an image that does not suit it
+    except Exception as error:  # each transform fails differently on an image that does not suit it
         height, width, channels = given["image"].shape
         yield path, f"fails on an image of {height} x {width} x {channels}: {first_line(error)}"
         return given

@@ -27,7 +27,7 @@ def find_variation_mistakes(
     models: Mapping[str, Model],
     policies: bool = True,
 ) -> list[str]:
-    """Return one line per mistake in augmentations, and in what models make of them, without the file's name.
+    """Return one line per error in augmentations, and in what models make of them, without the file's name.
 
     `policies`: whether to look at the transforms as well.
     """

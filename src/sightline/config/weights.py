@@ -29,18 +29,18 @@ def _not_by_path(value: Any) -> Any:
 
 _File = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
 Weights = Annotated[_File | OwnModel, BeforeValidator(_not_by_path)]
-MEANING = "random, pretrained (data/weights, else the hub), a file in data/weights, or {model: NAME} of this file"
+MEANING = "random, pretrained (data/weights, otherwise the hub), a file in data/weights, or {model: NAME} of this file"
 
 
 def file_of(weights: Weights, network: str | None, folder: Path) -> Path | None:
-    """Return the file that holds the weights; None where they are random, or have to be fetched from the hub.
+    """Return the file that holds the weights; None if they are random, or have to be fetched from the hub.
 
     `pretrained` is a file named after the network where there is one, in `folder` or in an own mirror of the hub: the
     folder that the variable SIGHTLINE_WEIGHTS names.
 
     Args:
         weights: a section's value.
-        network: as in `timm:resnet18`; None where the weights are of an own model.
+        network: as in `timm:resnet18`; None if the weights are those of a model of this project.
         folder: `data/weights` of a project; its `models` is looked up from there.
     """
     match weights:

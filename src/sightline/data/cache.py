@@ -103,7 +103,7 @@ def counted(total: int, what: str) -> Iterator[Advance]:
 def decoded(
     images: Sequence[bytes | memoryview], size: int, channels: int, resize: Resize
 ) -> tuple[UINT8, list[Placement]]:
-    """Return N x size x size x channels uint8 from encoded images, decoded side by side, and where each one lies.
+    """Return N x size x size x channels uint8 from encoded images, decoded in parallel, and the placement of each.
 
     Raises:
         ValueError: an image is not readable.

@@ -51,7 +51,7 @@ class CachedArray(np.memmap[Any, np.dtype[np.uint8]]):
 
 
 def open_array(path: Path) -> UINT8 | None:
-    """Map a file and keep it from being removed as long as the mapping lives; None where there is none."""
+    """Map a file and keep it from being removed as long as the mapping lives; None if there is none."""
     while True:
         try:
             file = path.open("rb")
@@ -136,10 +136,10 @@ def _allocate(number: int, end: int) -> None:
 def thin_out(folder: Path, needed: int = 0) -> None:
     """Remove the files of a cache that were not used the longest, so that `needed` bytes more stay within its bound.
 
-    What a process has mapped stays. What is removed is told in a line.
+    What a process has mapped stays. What is removed is reported in a line.
 
     Raises:
-        UserError: the bound in the environment is no number.
+        UserError: the bound in the environment is not a number.
     """
     bound = bound_gib()
     removed = _remove(folder, max(0, int(bound * _GIB) - needed))

@@ -23,7 +23,7 @@ _INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (215, 215, 215)
 
 
 def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
-    """Return images of each class in rows beside the class's name, or all together where there are no two classes."""
+    """Return images of each class in rows next to the class's name, or all together where there are no two classes."""
     rows = _members(store, labels)
     first = store.sample(0)
     drawn = first.boxes is not None or first.semantic is not None

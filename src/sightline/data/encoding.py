@@ -79,7 +79,7 @@ def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
 
     Raises:
         LossyMask: the image is a JPEG.
-        ValueError: the bytes are no image that is read, or one in colours.
+        ValueError: the bytes are not a supported image, or one in colours.
     """
     kind = format_of(encoded)
     try:
@@ -90,18 +90,18 @@ def read_index_png(encoded: bytes) -> NDArray[np.uint16]:
             # Pillow stretches grey levels of 2 and 4 bits to 0..255.
             stretched = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
             values = np.asarray(image).astype(np.uint16) // np.uint16(stretched)
-            # A mask is turned as its own file says, like an image; Pillow turns a TIFF itself.
+            # A mask is rotated by the orientation of its file, like an image; Pillow turns a TIFF itself.
             return values if kind == "TIFF" else np.ascontiguousarray(upright(values, orientation(encoded, kind)))
     except (OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot be read ({first_line(error)})") from None
 
 
 def upright_size(encoded: bytes) -> tuple[int, int] | None:
-    """Return height and width of the upright image, None where the bytes are no image that is read."""
+    """Return height and width of the upright image, None if the bytes are not a supported image."""
     try:
         kind = format_of(encoded)
         with open_header(encoded) as image:
-            # Pillow turns a TIFF itself, and tells the size of the upright one.
+            # Pillow turns a TIFF itself, and reports the size of the upright one.
             swapped = kind != "TIFF" and orientation(encoded, kind) in (5, 6, 7, 8)
             return (image.width, image.height) if swapped else (image.height, image.width)
     except Exception:  # damaged headers raise nearly anything; the checks say what is wrong with them

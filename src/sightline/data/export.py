@@ -77,7 +77,7 @@ def categories(labels: LabelMap, ids: list[int]) -> list[dict[str, Any]]:
 
 
 def _file_name(sample: Sample) -> str:
-    """Return the path of a sample's file: its own, with the suffix of its format where it has none."""
+    """Return the path of a sample's file, with the suffix of its format if it has none."""
     if is_image(sample.source):
         return sample.source
     with Image.open(BytesIO(sample.image)) as image:

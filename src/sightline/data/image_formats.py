@@ -1,4 +1,4 @@
-"""The image formats that are read, told by a file's first bytes: a suffix decides nothing.
+"""The supported image formats, detected by a file's first bytes: the suffix does not matter.
 
 Anything else never reaches a decoder: Pillow would start Ghostscript for PostScript, and OpenCV has decoders
 (OpenEXR, Radiance, PFM, Sun raster, ...) whose pixels are no 8-bit picture.
@@ -28,7 +28,7 @@ _BEGINNINGS = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
     b"\xff\x4f\xff\x51": "JPEG2000",
 }
-# Pictures that are not read, as far as their first bytes tell, and what else people keep under the name of an image.
+# Pictures that are not read, by their first bytes, and other files that people name like an image.
 _OTHER_PICTURES = {
     b"%!PS": "PostScript (EPS)",
     b"\xc5\xd0\xd3\xc6": "PostScript (EPS)",
@@ -126,9 +126,9 @@ def require_whole(encoded: bytes | memoryview) -> None:
     """Find that an image ends too early, where OpenCV would fill what is missing with grey.
 
     Raises:
-        ValueError: it cannot be decoded to its end, or is none of the formats that are read.
+        ValueError: it cannot be decoded to its end, or is not one of the supported formats.
     """
-    # Pixels of a JPEG hold no markers, so one behind the last scan tells its end without decoding.
+    # Pixels of a JPEG hold no markers, so a marker after the last scan shows its end without decoding.
     if format_of(encoded) == "JPEG" and (whole := bytes(encoded)).rfind(_END_OF_IMAGE) > whole.rfind(_START_OF_SCAN):
         return
     try:

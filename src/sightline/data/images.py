@@ -16,10 +16,10 @@ from sightline.data.structures import FLOAT32, UINT8
 from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
 
 Resize = Literal["letterbox", "stretch", "crop"]
-PAD_VALUE = 114  # mid grey, as common in letterboxing, so that padding is no strong edge
+PAD_VALUE = 114  # mid grey, as common in letterboxing, so padding is not a strong edge
 
 
-# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it tells.
+# May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it declares.
 _DEEP = ("PNG", "TIFF", "PPM", "JPEG2000")
 _RANGES = (8, 12, 16)  # bits
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
@@ -28,7 +28,7 @@ _PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)*\d+(?:\s+|#[^\n]*\n)+\d+(?:
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
-)  # what cannot be decoded is told in one line; OpenCV prints lines of C++
+)  # what cannot be decoded is reported in one line; OpenCV prints lines of C++
 
 
 class Picture(NamedTuple):
@@ -51,7 +51,7 @@ def decode(encoded: bytes | memoryview, channels: int) -> UINT8:
     """Return H x W x `channels` uint8, RGB or grey, upright; alpha is dropped, later pages and frames are not read.
 
     Raises:
-        ValueError: the bytes are no image that is read here; the message says what they are.
+        ValueError: the bytes are not a supported image; the message says what they are.
     """
     return read(encoded, channels).pixels
 
@@ -60,7 +60,7 @@ def read(encoded: bytes | memoryview, channels: int) -> Picture:
     """Return what `decode` does, and how it came about.
 
     Raises:
-        ValueError: the bytes are no image that is read here; the message says what they are.
+        ValueError: the bytes are not a supported image; the message says what they are.
     """
     if not len(encoded):
         raise ValueError("has 0 bytes")
@@ -90,7 +90,7 @@ def _decoded(encoded: bytes, kind: str, turned: int, grey: bool) -> NDArray[Any]
         encoded = as_stored(encoded)
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag)
-    except cv2.error as error:  # beyond OpenCV's own bounds
+    except cv2.error as error:  # beyond OpenCV's bounds
         raise ValueError(f"{kind} that cannot be decoded ({error.err or 'too large'})") from None
     if image is None or image.dtype.char not in "BH":
         if kind == "TIFF" and (told := _unread_values(encoded)):
@@ -110,7 +110,7 @@ def _unread_values(encoded: bytes) -> str:
 
 
 def _may_be_grey(encoded: bytes, kind: str) -> bool:
-    """Tell whether a decoder's own grey is that of the colour image.
+    """Return whether a decoder's own grey is that of the colour image.
 
     libpng makes another grey of a PNG with a gamma or a profile, though the same colours; and the range of 16-bit
     values must not depend on whether colours are wanted.
@@ -126,9 +126,9 @@ def _may_be_grey(encoded: bytes, kind: str) -> bool:
 def _to_8_bits(image: NDArray[Any], encoded: bytes, kind: str) -> tuple[UINT8, int | None, int]:
     """Return 8-bit values, the greatest stored value of 16-bit ones, and the value that became 255.
 
-    What is white is told by PNM and, below 16 bits, by JPEG 2000. Otherwise it is the end of the least range of 8, 12
+    PNM and, below 16 bits, JPEG 2000 declare their white. Otherwise it is the end of the least range of 8, 12
     and 16 bits that holds the file's values: 12-bit cameras store 0..4095 in 16 bits, which would be black. The ranges
-    lie so far apart that images of one camera hardly ever fall into two of them.
+    are so far apart that images of one camera hardly ever fall into two of them.
     """
     white = _told_white(encoded, kind)
     if image.dtype == np.uint8:
@@ -163,7 +163,7 @@ def _told_white(encoded: bytes, kind: str) -> int | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an original image lies in a network's input: x' = x scale_x + left, y' = y scale_y + top, in pixels.
+    """The position of an original image in a network's input: x' = x scale_x + left, y' = y scale_y + top, in pixels.
 
     Attributes:
         height, width: of the upright original.
@@ -209,7 +209,7 @@ class Placement:
     def _warp(
         self, values: NDArray[Any], shape: tuple[int, int], outside: int | None, inverse: bool, method: int
     ) -> NDArray[Any]:
-        # Pixel centres lie at + 0.5, which OpenCV's coordinates leave out.
+        # Pixel centres are at + 0.5, which OpenCV's coordinates leave out.
         matrix = np.array([[self.scale_x, 0, self.left], [0, self.scale_y, self.top]])
         matrix[:, 2] += 0.5 * matrix[:, :2].sum(1) - 0.5
         border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT

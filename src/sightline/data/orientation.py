@@ -1,8 +1,9 @@
 r"""How a stored image is turned to be upright: read in one place, so that boxes, training and predictions agree.
 
 Decoders differ. OpenCV 4.14 turns by EXIF, but not by PNG's old profile, by XMP or by WebP's `Exif\0\0`, and leaves
-an AVIF as it is stored, while it turns a TIFF even where it is told not to; Pillow turns TIFF alone. So decoders are
-kept from turning, and `upright` does it. EXIF goes before XMP, as in Pillow; what is no number from 1 to 8 counts as 1.
+an AVIF as it is stored, while it turns a TIFF even if asked not to; Pillow turns TIFF alone. So decoders are
+kept from turning, and `upright` does it. EXIF precedes XMP, as in Pillow; all but the numbers 1 to 8 count
+as 1.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def orientation(encoded: bytes | memoryview, kind: str | None = None) -> int:
     """Return the orientation, 1 to 8 as EXIF numbers them; 1 is upright. `kind` is the format where it is known.
 
     Raises:
-        ValueError: the bytes are none of the formats that are read.
+        ValueError: the bytes are not in a supported format.
     """
     encoded = bytes(encoded)  # Arrow's are signed
     match kind or format_of(encoded):
@@ -74,7 +75,7 @@ def upright(image: NDArray[Any], turned: int) -> NDArray[Any]:
 
 
 def _first(found: Iterable[Tag | int | None]) -> int:
-    """Return the first orientation that is told, 1 where none is or where it is no such number."""
+    """Return the first orientation that is given, 1 if none is or if it is invalid."""
     told = next((one for one in found if one is not None), None)
     value = told.value if isinstance(told, Tag) else told
     return value if value is not None and 1 <= value <= 8 else 1
@@ -128,7 +129,7 @@ _PROFILES = (b"Raw profile type exif", b"Raw profile type APP1")
 
 
 def _text(name: bytes, content: bytes) -> tuple[bytes, bytes] | None:
-    """Return keyword and text of a text chunk, unpacked, None where that is damaged or of no interest."""
+    """Return keyword and text of a text chunk, unpacked, None if that is damaged or of no interest."""
     key, _, rest = content.partition(b"\0")
     if key not in (*_PROFILES, b"XML:com.adobe.xmp"):
         return None
@@ -170,7 +171,7 @@ def _in_webp(encoded: bytes) -> Iterator[Tag | int | None]:
 
 def _in_avif(encoded: bytes) -> int | None:
     """Return the turn (`irot`) and the mirror (`imir`) of an AVIF as one orientation, as Pillow makes of them."""
-    # Damaged files raise nearly anything; decoding tells.
+    # Damaged files raise nearly anything; decoding reports them.
     with suppress(Exception), Image.open(BytesIO(encoded), formats=("AVIF",)) as image:
         told = image.getexif().get(ORIENTATION)
         return told if isinstance(told, int) else None

@@ -13,7 +13,7 @@ from sightline.data.encoding import decode_rle
 from sightline.data.images import decode
 from sightline.data.structures import IGNORED, UINT8, Sample
 
-# Told apart by colour-blind eyes too (after Okabe and Ito 2008, brighter), the next ones by their names at least.
+# Distinguishable for colour-blind readers (after Okabe and Ito 2008, brighter), the next ones at least by their names.
 _FIRST = ((240, 165, 0), (86, 190, 245), (0, 190, 135), (225, 130, 190), (245, 235, 70), (40, 110, 255), (235, 85, 10))
 _GOLDEN = 0.618034  # of the colour wheel between neighbouring classes: any few differ well
 _OPACITY = 0.45

@@ -62,7 +62,7 @@ class LabelMap:
         return self.semantic or self.classes
 
     def _more(self) -> dict[str, list[Any]]:
-        """Return what is there beside the classes."""
+        """Return what is there besides the classes."""
         return {name: list(getattr(self, name)) for name in _BESIDE_CLASSES if getattr(self, name)}
 
     @property
@@ -93,7 +93,7 @@ class LabelMap:
 
 @dataclass
 class Sample:
-    """One image with whatever is known of it; a task reads the fields it needs.
+    """One image with everything known about it; a task reads the fields it needs.
 
     Attributes:
         source: path below the raw root, `/`-separated; for generated images a name that stays the same.
@@ -146,14 +146,14 @@ class Sample:
 class Prediction:
     """What a model says of one image; a task fills the fields it knows.
 
-    Geometry is in pixels of the original upright image, whatever the size that the network saw.
+    Geometry is in pixels of the original upright image, regardless of the size that the network saw.
 
     Attributes:
         label: class id, -1 for none.
         labels: class ids of a multi-label prediction.
         probabilities: K float32, of each class; they add up to 1 unless the classes are independent.
         values: K float32, predicted numbers.
-        boxes: N x 4 float32 xyxy, surest first.
+        boxes: N x 4 float32 xyxy, most confident first.
         box_labels: N class ids.
         box_scores: N float32 in 0..1.
         instances: N COCO run-length encodings of the original's size, in the order of `boxes`.

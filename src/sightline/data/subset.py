@@ -1,4 +1,4 @@
-"""Some test samples of a prepared data set, as a prepared data set of their own."""
+"""Some test samples of a prepared data set, as a separate prepared data set."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Tag(NamedTuple):
 
 
 def find_tag(encoded: bytes | memoryview, wanted: int, begin: int = 0) -> Tag | None:
-    """Return a tag of the structure that begins at `begin`; None where it has none, or is damaged."""
+    """Return a tag of the structure that begins at `begin`; None if it has none, or is damaged."""
     try:
         order = {b"II": "<", b"MM": ">"}[bytes(encoded[begin : begin + 2])]
         big = struct.unpack_from(f"{order}H", encoded, begin + 2)[0] == 43  # BigTIFF: offsets and counts of 8 bytes

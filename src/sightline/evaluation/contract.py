@@ -53,7 +53,7 @@ class Promise:
     Attributes:
         subject: a task, format or metric, by its entry point.
         what: it must do.
-        broken: how it fails; None where it does not.
+        broken: how it fails; None if it does not.
     """
 
     subject: str
@@ -83,7 +83,7 @@ def example_of(section: dict[str, object], folder: Path) -> Path:
 
 
 def check_format(section: type[OwnFormat]) -> Iterator[Promise]:
-    """Write the format's own example, read it, and prepare it."""
+    """Write the example of the format, read it, and prepare it."""
     name = str(section.model_fields["format"].annotation.__args__[0])  # type: ignore[union-attr]
     subject = f"format {name}"
     with tempfile.TemporaryDirectory() as temporary:

@@ -34,7 +34,7 @@ def evaluate_model(
     """Measure a model directory on the test split of a prepared data set.
 
     Writes into `folder`: `metrics.json`, `predictions.parquet` (one row per sample, with the hash of its `truth`) and a
-    CSV per table. It is torch's network that is measured; `onnx` in `metrics.json` tells how the exported one compares,
+    CSV per table. It is torch's network that is measured; `onnx` in `metrics.json` says how the exported one compares,
     see `parity`.
 
     Args:

@@ -1,7 +1,8 @@
 """Compares an exported network with its original on the same images: outputs, predictions and metric.
 
 Two predictions are the same if nobody who acts on them would notice: the same class or set of classes; of objects
-surer than 0.5 each has one of its class in the other, with an overlap of at least 0.9; of class maps 99.9 % of the
+with a confidence above 0.5 each has one of its class in the other, with an IoU of at least 0.9; of class maps 99.9 %
+of the
 pixels agree; sure key points are less than a pixel apart; numbers differ by a thousandth, pictures by a grey level.
 
 At most one prediction in a thousand may differ. Few images cannot show that, so a network is refused only where so many
@@ -37,12 +38,12 @@ Batch = tuple[UINT8, Sequence[Placement]]
 def compare_engines(
     task: Task, onnx: OnnxNetwork, batches: Iterable[Batch], truth: pd.DataFrame, bins: int, measured: Measurement
 ) -> dict[str, Any]:
-    """Run both networks over the same images, batch by batch, and tell how much they differ.
+    """Run both networks over the same images, batch by batch, and return how much they differ.
 
     Args:
         task: with the original network, on the CPU.
         onnx: the exported one.
-        batches: all images in the order of `truth`, as N x S x S x C pixels and where they lie.
+        batches: all images in the order of `truth`, as N x S x S x C pixels and their placements.
         truth: as `Task.measure` takes it.
         bins: of calibration.
         measured: the original's measurement on the same images.
@@ -69,7 +70,9 @@ def compare_engines(
 
     again = task.measure(predictions(), truth, bins)
     headline, original = (headline_value(task, own, measured.headline) for own in (again, measured))
-    headline = headline if np.isfinite(headline) else 0.0  # precision of a class that the exported network never tells
+    headline = (
+        headline if np.isfinite(headline) else 0.0
+    )  # precision of a class that the exported network never predicts
     difference = abs(headline - original)
     few = same.count(False) <= allowed_mismatches(len(same))
     rest = difference if all(same) or not few else _difference(task, measured, again, same)
@@ -112,7 +115,7 @@ def output_difference(ours: Any, theirs: Any) -> float:
 
 
 def is_same(one: Prediction, other: Prediction) -> bool:
-    """Tell whether two predictions for an image are the same, as this module's first lines define it."""
+    """Return whether two predictions for an image are the same, as this module's first lines define it."""
     if one.label != other.label or set(one.labels or []) != set(other.labels or []):
         return False
     if one.values is not None and not np.allclose(one.values, other.values, rtol=1e-3, atol=1e-3):  # type: ignore[arg-type]
@@ -127,8 +130,8 @@ def is_same(one: Prediction, other: Prediction) -> bool:
 
 
 def _has_counterparts(one: Prediction, other: Prediction) -> bool:
-    """Tell whether each sure object of one is found in the other."""
-    if one.box_scores is None or one.box_labels is None:  # a single box beside its class
+    """Return whether each sure object of one is found in the other."""
+    if one.box_scores is None or one.box_labels is None:  # a single box next to its class
         return bool(np.all(np.diag(_overlaps(one, other)) >= _OVERLAP))
     sure, nearly = np.asarray(one.box_scores) >= _SURE, np.asarray(other.box_scores) >= _NEARLY_SURE
     alike = np.equal.outer(np.asarray(one.box_labels), np.asarray(other.box_labels))

@@ -30,7 +30,7 @@ class Predictor:
         task: in evaluation mode.
         card: of the model directory.
         device: where it runs.
-        onnx: the exported network, if that one computes the raw outputs; else the task's own does.
+        onnx: the exported network, if that one computes the raw outputs; otherwise the task's network does.
     """
 
     task: Task
@@ -56,7 +56,7 @@ class Predictor:
         return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize))
 
     def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images, placed there as told."""
+        """Return a prediction for each of N x size x size x channels images, with the given placements."""
         with torch.inference_mode():
             return self.task.predictions(self.outputs(pixels), placements)
 

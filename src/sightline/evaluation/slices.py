@@ -41,7 +41,7 @@ def read_columns(prepared: Path, file: Path | None) -> pd.DataFrame:
         One row per test sample, its id as index; what is not known is NaN.
 
     Raises:
-        UserError: the file is missing, is no such table, names a sample twice, or knows none of the samples.
+        UserError: the file is missing, is no such table, names a sample twice, or contains none of the samples.
     """
     store = SplitStore(prepared / "test")
     index = pd.Index(store.ids, name="id")
@@ -67,7 +67,7 @@ def _read_file(file: Path) -> pd.DataFrame:
         raise UserError(
             f"evaluation.slices_file: {file}: no such file; put it there, or set slices_file: null"
         ) from None
-    except (ValueError, OSError) as error:  # pandas' own errors of parsing are ValueErrors
+    except (ValueError, OSError) as error:  # pandas' parsing errors are ValueErrors
         reason = " ".join(str(error).split())
         raise UserError(f"evaluation.slices_file: {file}: not a CSV table in UTF-8: {reason}; save it as one") from None
     key = next((name for name in _KEYS if name in table), None)
@@ -138,7 +138,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 def measure_slices(
     task: Task, rows: pd.DataFrame, headline: dict[str, Any], columns: pd.DataFrame, settings: Evaluation
 ) -> pd.DataFrame:
-    """Measure the headline metric on each slice anew, with its bootstrap interval.
+    """Measure the headline metric on each slice, with its bootstrap interval.
 
     Many intervals are looked at together, so some exclude the value of all samples by chance: with 95 % one in twenty.
 

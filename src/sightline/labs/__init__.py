@@ -1,1 +1,1 @@
-"""Studies beside the factory: style transfer and dreams, tuning on this machine, what transfers from which layer."""
+"""Studies besides the factory: style transfer and dreams, tuning on this machine, what transfers from which layer."""

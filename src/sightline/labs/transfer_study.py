@@ -1,6 +1,6 @@
 """The table of DeCAF (Donahue et al. 2014, section 4.1): layers by classifiers, with and without dropout of features.
 
-It is a study: it fits and measures classifiers on splits of its own, and touches no registered model.
+It is a study: it fits and measures classifiers on separate splits, and touches no registered model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sightline.training.features.store import read_feature_card, read_table
 from sightline.training.heads.classifiers import build_pipeline
 from sightline.training.heads.fitting import cross_validated, drawn_by_class, require_classes, require_folds
 
-# What is tried of each on standardised features, whose values fit any number of them.
+# The candidates of each on standardised features; they suit any number of features.
 _TRIED: dict[str, dict[str, list[Any]]] = {
     "linear_svm": {"C": [0.0001, 0.001, 0.01]},
     "logistic": {"C": [0.001, 0.01, 0.1]},
@@ -68,7 +68,7 @@ def study_features(
         splits: how many.
         kinds: of classifiers.
         dropout: share of features left out.
-        learned: whether the network has learned from images of this data set, which the title then tells.
+        learned: whether the network has learned from images of this data set, which the title then says.
         seed: of everything.
 
     Returns:
@@ -164,7 +164,7 @@ def compare(
         classes: names of the classes, for errors.
         splits: what is learned from and measured on.
         kinds: of classifiers.
-        dropout: share of features left out, beside a classifier without; 0: only without.
+        dropout: share of features dropped, compared with a classifier without; 0: only without.
         seed: of folds, solvers and dropout.
 
     Returns:

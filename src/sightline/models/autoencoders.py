@@ -54,7 +54,7 @@ def autoencoder_network(
         channels: of the images, 1 or 3.
         size: height and width of the images, pixels.
         weights: `random`, or a file of the whole network.
-        code: numbers that an image is told with.
+        code: length of the code of an image.
         width: maps of conv_autoencoder's first layer; None is 16.
         depth: how often conv_autoencoder halves the sides; None is 3.
         hidden: units of dense_autoencoder's layers before the code; None is 512, 128.

@@ -97,7 +97,7 @@ def _pairs(modules: dict[str, nn.Module], run: Callable[[], object]) -> dict[str
 
 
 def _is_fixed(module: nn.Module) -> bool:
-    """Whether this normalises by statistics of its own."""
+    """Whether this normalises by its statistics."""
     known = type(module) is nn.BatchNorm2d or _activates(module)
     return known and module.running_mean is not None and module.running_var is not None
 

@@ -30,15 +30,15 @@ def joint_mean(mean: Tensor, count: Tensor | float, least: float = 1.0) -> Tenso
 
 
 def joint_sum(values: Tensor) -> Tensor:
-    """Return sums over all processes, for losses that are no mean; alone, the values themselves.
+    """Return sums over all processes, for losses that are not a mean; alone, the values themselves.
 
-    Each process gets the gradients of its own part, times the number of processes, as their mean is taken later.
+    Each process gets the gradients of its part, times the number of processes, as their mean is taken later.
     """
     return _JointSum.apply(values) if _together() else values  # type: ignore[no-untyped-call]
 
 
 def _together() -> bool:
-    """Tell whether this is a step of several processes; in validation they may have different numbers of batches."""
+    """Return whether this is a step of several processes; in validation they may have different numbers of batches."""
     return torch.is_grad_enabled() and distributed.is_available() and distributed.is_initialized()
 
 

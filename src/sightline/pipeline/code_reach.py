@@ -44,14 +44,14 @@ class Library:
             self._known = known["modules"] if known["format"] == _FORMAT else {}
 
     def module(self, name: str) -> Module | None:
-        """Return a module by its dotted name, None where there is none."""
+        """Return a module by its dotted name, None if there is none."""
         if name not in self._modules:
             path = self.path(name)
             self._modules[name] = None if path is None else self.read(path, name)
         return self._modules[name]
 
     def path(self, name: str) -> Path | None:
-        """Return the file of a module, None where there is none."""
+        """Return the file of a module, None if there is none."""
         top, *inner = name.split(".")
         if top not in self.roots:
             return None
@@ -62,7 +62,7 @@ class Library:
         return next((path for path in paths if path.is_file()), None)
 
     def read(self, path: Path, name: str) -> Module:
-        """Take the module in a file apart, or remember how it was."""
+        """Split the module in a file into units, or return the remembered ones."""
         state = path.stat()
         key, stamp = str(path), [state.st_mtime_ns, state.st_size]
         if (known := self._known.get(key)) and known["state"] == stamp:
@@ -75,7 +75,7 @@ class Library:
         return module
 
     def is_settings(self, name: str) -> bool:
-        """Return whether a dotted name lies in the package of settings."""
+        """Return whether a dotted name is in the package of settings."""
         return name == self.settings or name.startswith(f"{self.settings}.")
 
     def save(self) -> None:

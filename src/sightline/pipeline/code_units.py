@@ -43,7 +43,7 @@ class Module:
 
 
 def read_module(source: str, name: str, is_package: bool = False, settings: bool = False) -> Module:
-    """Take a module apart.
+    """Split a module into units.
 
     Args:
         source: its text.

@@ -23,7 +23,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 # OpenMP's threads spin for milliseconds at each barrier. Alone that saves a small network a tenth to a fifth of its
-# time; beside another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly.
+# time; next to another busy process it makes training 3 to 6 times slower (docs/performance.md). So they spin briefly.
 SHARING = {"GOMP_SPINCOUNT": "1000"}
 
 
@@ -45,7 +45,7 @@ def set_up_process() -> None:
 
 
 def fail(error: Exception) -> int:
-    """Print the lines of what a user can mend, bad input or a full disk, and return its exit code; raise others again.
+    """Print the lines of what a user can fix, bad input or a full disk, and return its exit code; raise others again.
 
     It is the one place where programs end; what they write themselves is undone where it is written.
     """

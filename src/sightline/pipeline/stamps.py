@@ -175,7 +175,7 @@ def _sections(value: Any) -> Iterator[BaseModel]:
 
 
 def _other_packages() -> dict[str, Path]:
-    """Return the packages that bring tasks, formats and metrics of their own, each with its folder or file."""
+    """Return the packages that provide tasks, formats and metrics, each with its folder or file."""
     brought = [*installed(plugins.TASKS).values(), *installed(plugins.FORMATS).values()]
     paths = [path for one in brought for path in (one.__module__, *one.code())]
     paths += [metric.function for metric in installed(plugins.METRICS).values()]
@@ -229,7 +229,7 @@ def write_stamps(root: Path, params: Params) -> list[str]:
 
 
 def archived_stamp(root: Path, md5: str) -> dict[str, Any] | None:
-    """Return a stamp as it was by the hash that `dvc.lock` has of it, None where it is not kept here."""
+    """Return a stamp as it was by the hash that `dvc.lock` has of it, None if it is not kept here."""
     path = root / _ARCHIVE / f"{md5}.json"
     return dict(read_json(path)) if path.is_file() else None
 

@@ -97,7 +97,7 @@ class DvcStore:
         return content
 
     def find_file(self, md5: str) -> bytes | None:
-        """Return the file with this hash from DVC's cache or else from its default remote, None where neither has it.
+        """Return the file with this hash from DVC's cache or else from its default remote, None if neither has it.
 
         Raises:
             UserError: its bytes are damaged.
@@ -139,7 +139,7 @@ class DvcStore:
             )
 
     def stage_groups(self) -> list[str]:
-        """Return the stages of dvc.yaml in DVC's own order, `train@a` and `train@b` as one group `train`.
+        """Return the stages of dvc.yaml in DVC's order, `train@a` and `train@b` as one group `train`.
 
         Raises:
             UserError: two groups need each other, so neither can run as a whole before the other.
@@ -162,7 +162,7 @@ class DvcStore:
         return order
 
     def stage_needs(self) -> dict[str, set[str]]:
-        """Return stage -> the stages that make what it reads, in DVC's own order."""
+        """Return stage -> the stages that make what it reads, in DVC's order."""
         from dvc.repo.reproduce import plan_repro
 
         graph = self._repo.index.graph
@@ -195,7 +195,7 @@ class DvcStore:
     def changed_stages(self) -> list[str]:
         """Return what `dvc repro` would look into: stages and pointers that differ from `dvc.lock`, sorted.
 
-        Looks anew at each call, and waits while another process holds DVC's lock. What always runs does not count.
+        Looks again at each call, and waits while another process holds DVC's lock. What always runs does not count.
         """
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
@@ -242,7 +242,7 @@ def git_dirty(root: Path) -> bool | None:
 
 
 def last_outputs(root: Path, stage: str) -> dict[str, str] | None:
-    """Return the hashes of what a stage wrote last, by path, as dvc.lock has them; None where it does not know it.
+    """Return the hashes of what a stage wrote last, by path, as dvc.lock has them; None if it does not know it.
 
     Raises:
         UserError: dvc.lock cannot be read.
@@ -251,7 +251,7 @@ def last_outputs(root: Path, stage: str) -> dict[str, str] | None:
 
 
 def last_inputs(root: Path, stage: str) -> dict[str, str] | None:
-    """Return the hashes of what a stage read last, by path, as dvc.lock has them; None where it does not know it.
+    """Return the hashes of what a stage read last, by path, as dvc.lock has them; None if it does not know it.
 
     Raises:
         UserError: dvc.lock cannot be read.
@@ -271,7 +271,7 @@ def _last_files(root: Path, stage: str, kind: str) -> dict[str, str] | None:
 
 
 def lock_md5(root: Path) -> str | None:
-    """Return the md5 of `dvc.lock`, None where there is none."""
+    """Return the md5 of `dvc.lock`, None if there is none."""
     path = root / "dvc.lock"
     return hashlib.md5(path.read_bytes()).hexdigest() if path.exists() else None
 

@@ -1,12 +1,12 @@
 """Finds what champion and challenger can be compared on: test samples that both know, none that a new batch brought.
 
 A batch changes the test split as it changes the training, so a bad one would ask for what it has taught. The champion's
-own evaluation tells which samples were there before, and with which truth. A sample counts if
+own evaluation says which samples were there before, and with which truth. A sample counts if
 
 - the champion was tested on it, against the same truth; or
 - the champion was tested on it, its truth has changed, and no batch that is new to the champion brought it: someone has
   corrected an annotation that was there before. The picture is the same, so both models are judged against the truth as
-  it is now, for which the champion predicts anew.
+  it is now, for which the champion predicts again.
 
 A new batch that brings an old sample with another truth cannot have it count. Where the champion was tested on none of
 the present samples, all count but those of batches that it was not trained with.
@@ -34,7 +34,7 @@ Evaluate = Callable[[Path, Path, Evaluation, Path], object]
 
 @dataclass(frozen=True)
 class Compared:
-    """What both models made of the same samples, a row each; `told` says which ones, where they are not all."""
+    """The results of both models on the same samples, a row each; `told` says which ones, where they are not all."""
 
     champion: pd.DataFrame
     challenger: pd.DataFrame
@@ -55,7 +55,7 @@ class Shared:
 
 
 def compare(champion: Entry, release: Release, registry: Registry, evaluate: Evaluate) -> Compared | None:
-    """Return both models' rows of the test samples that count, None where there are none.
+    """Return both models' rows of the test samples that count, None if there are none.
 
     Raises:
         UserError: the champion's files are lost, or it cannot predict the present test samples.

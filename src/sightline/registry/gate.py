@@ -31,7 +31,7 @@ _LEAST = 1e-12  # a difference of a metric that is only rounding
 class ClassChange:
     """Recall of one class under both models; `vetoes` when it falls by more than the rules allow and chance explains.
 
-    `chance` is the probability of so many more losses than gains if both models were alike (McNemar 1947, exact),
+    `chance` is the probability of so many more losses than gains if both models were equal (McNemar 1947, exact),
     corrected for the number of classes that could veto (Holm 1979, Tarone 1990); 1 for the others.
     """
 
@@ -60,7 +60,7 @@ class Decision:
     """Whether the challenger replaces the champion; gain and interval are of challenger minus champion.
 
     Of errors, which are better when smaller, they are champion minus challenger. `code` is the reason for machines.
-    `harmful` tells that the challenger is measurably worse, as a whole or in a class, beyond what chance explains.
+    `harmful` says that the challenger is measurably worse, as a whole or in a class, beyond what chance explains.
     """
 
     outcome: Literal["promote", "refuse"]
@@ -188,7 +188,7 @@ def class_changes(
     """Return each class's recall under both models, rows in the same order; () for tasks without classes.
 
     A class vetoes when its recall falls by more than `rules.max_class_drop` and by more than chance explains: with
-    models that are alike, some class vetoes with a probability of at most 1 - confidence.
+    equally good models, some class vetoes with a probability of at most 1 - confidence.
     """
     if not all({"label", "predicted"} <= set(rows.columns) for rows in (champion, challenger)):
         return ()
@@ -231,7 +231,7 @@ def guard_checks(
         value = value_of(metrics[name], count)
         draws = np.concatenate([metrics[name](own) for own in resampled_counts(count, resamples)])
         draws = draws[np.isfinite(draws)]
-        if len(np.unique(draws)) < 2:  # no miss among the samples is no proof that there never is one
+        if len(np.unique(draws)) < 2:  # no miss among the samples does not prove that there never is one
             draws = draws[:0]
         low, high = np.quantile(draws, [tail, 1 - tail]).tolist() if len(draws) else (None, None)
         known = value if np.isfinite(value) else None

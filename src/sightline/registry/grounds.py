@@ -65,7 +65,7 @@ class GuardCheck(_Figures):
         metric: its name.
         bound: what it must reach; what it must not exceed, if it is an error.
         value: as measured, null where there is nothing to measure, which holds no guard.
-        low, high: of its bootstrap interval, to tell how sure the value is; null where there is none.
+        low, high: of its bootstrap interval, for the uncertainty of the value; null if there is none.
     """
 
     metric: str
@@ -114,7 +114,7 @@ def short_words(
 
     Args:
         code: of the decision.
-        gain: of the headline metric, with the ends of its interval; None where nothing was compared.
+        gain: of the headline metric, with the ends of its interval; None if nothing was compared.
         compared: samples that both models were judged on.
         losses: of the classes that veto.
         guards: that were checked.

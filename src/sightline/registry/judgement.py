@@ -25,7 +25,7 @@ _NAMES_SHOWN = 5
 
 
 def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | None:
-    """Return the decision on a release, None where it is champion or was judged before.
+    """Return the decision on a release, None if it is champion or was judged before.
 
     Raises:
         UserError: the champion's files are lost, or it cannot predict the present test samples.
@@ -103,7 +103,7 @@ def check_guards(names: Iterable[str], root: Path, rules: Gate) -> None:
 
 
 def guards_on(name: str, model: Any, rules: Gate) -> dict[str, float]:
-    """Return the guards that a model has to keep, by its model.json: its own ones before those of all models.
+    """Return the guards that a model has to keep, by its model.json: those of the model before those of all models.
 
     Raises:
         UserError: the model does not have the metric of a guard that names it.
@@ -126,7 +126,7 @@ def _checks(evaluation: Path, model: Any, asked: dict[str, float], registry: Reg
 
 
 def _asks_anew(known: Entry, release: Release, asked: dict[str, float]) -> bool:
-    """Tell whether a refusal was of another question: by another metric, or below a guard that has changed since."""
+    """Return whether a refusal was of another question: by another metric, or below a guard that has changed since."""
     if known.decision != "refuse" or known.model_md5 != release.model_md5:
         return False
     changed = known.code == "guard" and {check.metric: check.bound for check in known.guards} != asked

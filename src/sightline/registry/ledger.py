@@ -106,7 +106,7 @@ class Ledger:
         self._hashes.append(_hash(line))
 
     def head(self, name: str) -> str | None:
-        """Return the hash of the newest decision on a name, None where there is none."""
+        """Return the hash of the newest decision on a name, None if there is none."""
         hashes = self._hashes_of(name)
         return hashes[-1] if hashes else None
 

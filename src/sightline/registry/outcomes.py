@@ -98,7 +98,7 @@ def _read(root: Path) -> dict[str, Any]:
 
 
 def _state(root: Path, releases: list[Path], asked: str) -> str | None:
-    """Hash guards, releases, ledger and the identity of MLflow's files; None where those are not local or not there."""
+    """Hash guards, releases, ledger and the identity of MLflow's files; None if those are not local or not there."""
     uri = tracking_uri(root)
     database = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or not database.is_file() or not (root / "mlartifacts").is_dir():

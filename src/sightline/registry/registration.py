@@ -82,7 +82,7 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
 
 
 def promote(name: str, params: Params, root: Path, report: Report, reason: str = "") -> Version:
-    """Make the released model champion by hand, whatever the gate said of it and even if it was rolled back.
+    """Make the released model champion by hand, regardless of the gate's decision and even if it was rolled back.
 
     Raises:
         UserError: there is no such model, it is not released, or it is champion already.

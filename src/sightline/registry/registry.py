@@ -96,7 +96,7 @@ class Registry:
             self.versions.set_model_tag(name, LEDGER_TAG, head)
 
     def tag(self, version: Version) -> None:
-        """Write the newest decision on a version beside it."""
+        """Write the newest decision on a version next to it."""
         model_md5 = version.tags[VERSION_TAG]
         entry = self.ledger.last_on(version.name, model_md5)
         if entry is not None:
@@ -138,7 +138,7 @@ class Registry:
 
 
 def _figures(entry: Entry) -> dict[str, str]:
-    """Return code and figures of a decision as tags, "" where there are none, in place of those of an earlier one."""
+    """Return code and figures of a decision as tags, "" if there are none, in place of those of an earlier one."""
     numbers = {"gain": entry.gain, "low": entry.low, "high": entry.high}
     guards = {check.metric: check.value for check in entry.guards}
     return {

@@ -38,7 +38,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the files of one model lie, in the workspace or taken from DVC's cache."""
+    """The paths of the files of one model, in the workspace or taken from DVC's cache."""
 
     model: Path
     training: Path
@@ -87,7 +87,7 @@ def refuse_other_onnx(name: str, metrics: Mapping[str, Any]) -> None:
     """Refuse a model whose exported network was found to differ, by its evaluation.
 
     Raises:
-        UserError: telling by how much.
+        UserError: says by how much.
     """
     onnx, headline = metrics.get("onnx"), metrics["headline"]
     if onnx is not None and not onnx["agrees"]:
@@ -117,7 +117,7 @@ def headline_text(headline: Mapping[str, Any]) -> str:
 
 
 def test_set_sha256(ids: Iterable[str], truths: Iterable[str]) -> str:
-    """Return the hash of a set of test samples, whatever their order: their ids, and the hash of each one's truth."""
+    """Return the hash of a set of test samples in any order: their ids, and the hash of each one's truth."""
     lines = sorted(f"{one} {truth}" for one, truth in zip(ids, truths, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

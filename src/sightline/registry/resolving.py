@@ -29,7 +29,7 @@ class ResolvedModel:
         version: number in the registry; None for a folder.
         alias: by which it was asked for, if any.
         folder: the model directory.
-        model_sha256: hash of `model.json`, which holds the hashes of the files beside it: it names the whole model.
+        model_sha256: hash of `model.json`, which holds the hashes of the files next to it: it names the whole model.
     """
 
     name: str
@@ -72,7 +72,7 @@ def resolve_model(text: str, root: Path) -> ResolvedModel:
 
 
 def champion_version(name: str, root: Path) -> str | None:
-    """Return the number of the champion's version, None where there is none; one query, for those who poll.
+    """Return the number of the champion's version, None if there is none; one query, for those who poll.
 
     Raises:
         UserError: there is no registry.

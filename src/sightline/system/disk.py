@@ -1,4 +1,4 @@
-"""Tells what a disk refuses (no space, no permission) in one line, by whatever type a library raises it."""
+"""Reports disk errors (no space, no permission) in one line, for every type that libraries raise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.system.errors import UserError
 
 _SPACE = "free space there, e.g. by `dvc gc --workspace` or by removing .sightline/cache, and run this again"
 _OWNER = "make it writable for this user, and run this again"
-# What the system says -> what is told, and the remedy.
+# The system's message -> the text shown, and the remedy.
 _TOLD = {
     errno.ENOSPC: ("the disk is full", _SPACE),
     errno.EDQUOT: ("this user's disk quota is used up", _SPACE),
@@ -27,7 +27,7 @@ _TOLD = {
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # A file or folder that a process is writing, which is to take the place of NAME: .NAME.PROCESS.new
 UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.(?:[a-z0-9_]+\.)?(?:new|old)(?P<suffix>\.[^.]+)?")
-# Libraries that write by themselves raise types of their own; what they say holds the system's words, or these.
+# Libraries that write by themselves raise different types; what they say holds the system's words, or these.
 _WORDS = {
     "no space left on device": errno.ENOSPC,
     "database or disk is full": errno.ENOSPC,  # SQLite, also inside the errors of SQLAlchemy and MLflow
@@ -47,11 +47,11 @@ class DiskError(UserError):
 
 
 def disk_error(error: BaseException, path: Path | None = None) -> DiskError | None:
-    """Return the line to tell where the disk is what went wrong, None where it is not.
+    """Return the message if the disk is the cause, None otherwise.
 
     Args:
         error: anything that was raised; what it was raised from is looked at too.
-        path: what was being written, told where the error names no file of its own.
+        path: what was being written, shown if the error does not name a file.
     """
     for one in _line_of_causes(error):
         if isinstance(one, DiskError):  # a library has wrapped it

@@ -1,4 +1,4 @@
-"""What a program tells its user when the input is wrong."""
+"""Error messages for wrong input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake in the input, told in lines that each name place, value and remedy; ends a program with code 2."""
+    """An error in the input, in lines with location, value and remedy each; ends a program with code 2."""
 
     def __init__(self, lines: Sequence[str] | str) -> None:
         self.lines = [lines] if isinstance(lines, str) else list(lines)
@@ -25,7 +25,7 @@ def nearest(word: str, known: Iterable[str], otherwise: str = "", most: int = 1)
     Args:
         word: as it was written.
         known: what could have been meant.
-        otherwise: told where nothing is like it.
+        otherwise: used if nothing is similar.
         most: words to name.
     """
     return meant(get_close_matches(str(word), list(known), n=most)) or otherwise

@@ -18,7 +18,7 @@ from sightline.system.disk import UNFINISHED, told_as
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` that takes its place when the block ends without error.
+    """Yield an empty folder next to `path` that replaces it when the block ends without error.
 
     Raises:
         DiskError: the disk is full, or not to be written to.
@@ -52,7 +52,7 @@ def _replace(path: Path, work: Path, old: Path) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; the file written there takes its place when the block ends without error.
+    """Yield a path next to `path`; the file written there replaces it when the block ends without error.
 
     Raises:
         DiskError: the disk is full, or not to be written to.

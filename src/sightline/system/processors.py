@@ -6,7 +6,7 @@ import os
 
 
 def processor_numbers() -> list[int]:
-    """Return the numbers of the processors that this process may run on; [] where the system, as macOS, tells none."""
+    """Return the numbers of the processors that this process may run on; [] if the system, e.g. macOS, does not say."""
     # Python 3.13 has os.process_cpu_count on all systems.
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 

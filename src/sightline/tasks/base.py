@@ -50,7 +50,7 @@ class Target:
         name: of the class.
         sureness: what the network gives it, 0..1.
         place: of a detector the number of the anchor or window, else -1.
-        box: of a detector xyxy in pixels of the input, None where there is none.
+        box: of a detector xyxy in pixels of the input, None if there is none.
         region: of a segmenter the pixels of the class, S x S, else None.
     """
 
@@ -109,7 +109,7 @@ class Task(nn.Module, ABC):
         """Keep weights and activations channels-last, or contiguous; the last bits of results depend on it."""
         self.channels_last = channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.network.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own annotations
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
 
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Any]) -> Tensor:
@@ -117,7 +117,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, outputs: Any, targets: dict[str, Any]) -> dict[str, Tensor]:
-        """Return means over a batch that are worth a curve; scalars, beside the loss."""
+        """Return means over a batch that are worth a curve; scalars, besides the loss."""
 
     def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
         """Return the loss of a training batch; for networks whose training differs from prediction."""
@@ -133,7 +133,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def predictions(self, outputs: Any, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return one prediction per image, in the original images' pixels, of which `placements` tell."""
+        """Return one prediction per image, in the original images' pixels, given by `placements`."""
 
     @abstractmethod
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
@@ -152,7 +152,7 @@ class Task(nn.Module, ABC):
 
     @property
     def inner_network(self) -> nn.Module:
-        """The network whose layers are looked into."""
+        """The network whose layers are explained."""
         return self.network
 
     @property
@@ -173,7 +173,7 @@ class Task(nn.Module, ABC):
         raise NotImplementedError
 
     def surest_target(self, outputs: Any, label: int | None = None) -> Target:
-        """Return what the network is surest of in one image.
+        """Return what the network is most confident about in one image.
 
         Args:
             outputs: raw, of a single image.

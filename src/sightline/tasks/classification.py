@@ -61,7 +61,7 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
 
 
 class Classification(Task):
-    """One score per class; probabilities are their softmax, whatever the loss."""
+    """One score per class; probabilities are their softmax, regardless of the loss."""
 
     kind: ClassVar[str] = "classification"
     targets: ClassVar[tuple[str, ...]] = ("label",)
@@ -198,7 +198,7 @@ def soft_cross_entropy(scores: Tensor, shares: Tensor, weights: Tensor | None, s
         scores: N x K logits.
         shares: N x K, adding up to 1.
         weights: K, None for equal ones.
-        smoothing: share of the loss that all classes have alike.
+        smoothing: share of the loss that is equal for all classes.
     """
     costs = -F.log_softmax(scores, 1)
     weighted = costs if weights is None else costs * weights

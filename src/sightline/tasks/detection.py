@@ -80,7 +80,7 @@ class Detection(Task):
         return {"found": share_found(found, targets["boxes"], targets["box_labels"])}
 
     def predictions(self, outputs: dict[str, Tensor], placements: Sequence[Placement]) -> list[Prediction]:
-        """Raw outputs -> boxes in pixels of the originals, the surest first."""
+        """Raw outputs -> boxes in pixels of the originals, most confident first."""
         return [
             Prediction(
                 boxes=into_original(numbers(found["boxes"]), placement),
@@ -95,9 +95,9 @@ class Detection(Task):
         return inside["cls_logits"].amax(1)
 
     def surest_target(self, outputs: dict[str, Tensor], label: int | None = None) -> Target:
-        """Return the surest anchor, with the surest box of its class."""
+        """Return the most confident anchor, with the most confident box of its class."""
         chances = outputs["cls_logits"][0].sigmoid()
-        if "bbox_ctrness" in outputs:  # FCOS multiplies by how central the point lies in its box
+        if "bbox_ctrness" in outputs:  # FCOS multiplies by how central the point is in its box
             chances = (chances * outputs["bbox_ctrness"][0].sigmoid()).sqrt()
         place, chosen, sure = surest(chances, label)
         boxes = self.network.detections(outputs)[0]

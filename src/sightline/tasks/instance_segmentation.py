@@ -73,7 +73,7 @@ class InstanceSegmentation(Task):
         return {"found": share_found(found, targets["boxes"], targets["box_labels"])}
 
     def predictions(self, outputs: dict[str, Tensor], placements: Sequence[Placement]) -> list[Prediction]:
-        """Raw outputs -> boxes and masks in pixels of the originals, the surest first."""
+        """Raw outputs -> boxes and masks in pixels of the originals, most confident first."""
         return [
             Prediction(
                 boxes=into_original(numbers(found["boxes"]), placement),

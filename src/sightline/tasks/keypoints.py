@@ -175,7 +175,7 @@ def largest_poses(boxes: Sequence[Tensor], keypoints: Sequence[Tensor], count: i
 
 @dataclass(frozen=True)
 class _Poses:
-    """One person per image: points N x K x 3, boxes N x 4, areas of N, None where unknown; zeros without a person."""
+    """One person per image: points N x K x 3, boxes N x 4, areas of N, None if unknown; zeros without a person."""
 
     points: _FLOAT64
     boxes: _FLOAT64

@@ -89,7 +89,7 @@ class Multilabel(Task):
         return joint_mean(loss, len(outputs))
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Share of presences told right at a threshold of 0.5."""
+        """Share of presences predicted correctly at a threshold of 0.5."""
         return {"accuracy": ((outputs > 0) == (targets["labels"] > 0.5)).float().mean()}
 
     def calibrate(self, outputs: Tensor, targets: dict[str, Tensor]) -> None:
@@ -111,7 +111,7 @@ class Multilabel(Task):
         return inside
 
     def class_chances(self, outputs: Tensor) -> Tensor:
-        """N x K logits -> N x K probabilities, each of its own."""
+        """N x K logits -> N x K independent probabilities."""
         return outputs.sigmoid()
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:

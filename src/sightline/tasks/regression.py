@@ -100,14 +100,14 @@ class Regression(Task):
         return joint_mean(loss, len(outputs))
 
     def scores(self, outputs: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean absolute error in the values' own units."""
+        """Mean absolute error in the units of the values."""
         return {"mae": (self._values(outputs) - targets["values"]).abs().mean()}
 
     def _values(self, outputs: Tensor) -> Tensor:
         return outputs.float() * self.value_std + self.value_mean
 
     def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
-        """N x K outputs -> K numbers of each image, in their own units."""
+        """N x K outputs -> K numbers of each image, in their units."""
         return [Prediction(values=row) for row in numbers(self._values(outputs))]
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:

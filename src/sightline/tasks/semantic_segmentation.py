@@ -52,7 +52,7 @@ def _class_weights(train: SplitStore, classes: int, balanced: bool) -> list[floa
     """Return a weight per class, N / (K n_k) for n_k of N pixels, or None for equal ones.
 
     Raises:
-        UserError: samples without a map, or with values that are no class.
+        UserError: samples without a map, or with values that are not a class.
     """
     counts = np.zeros(256, np.int64)
     for source, encoded in zip(train.sources, train.column("semantic"), strict=True):
@@ -138,7 +138,7 @@ class SemanticSegmentation(Task):
         return inside.mean((2, 3))
 
     def surest_target(self, outputs: Tensor, label: int | None = None) -> Target:
-        """Return the class with the most sureness in its pixels, never the background, and these pixels."""
+        """Return the class with the most confidence in its pixels, never the background, and these pixels."""
         names, background = self.class_names, int(bool(self.labels.semantic))
         chances = outputs[0].float().softmax(0)
         won = chances.argmax(0)

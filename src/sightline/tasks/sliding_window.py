@@ -25,7 +25,7 @@ from sightline.tasks.metrics import detection as metrics
 def build_sliding_window(
     task: Config, image: Input, labels: LabelMap, weights: Weights, train: SplitStore | None
 ) -> SlidingWindow:
-    """Build a classifier of windows from configuration; a trained one keeps its classes and gets background besides."""
+    """Build a classifier of windows from configuration; a trained one keeps its classes and gets background as well."""
     if train is not None and not any(train.column("box_labels")):
         raise UserError(
             f"{train.path}: no sample has a box (`boxes`), which task.kind: sliding_window needs; "
@@ -101,7 +101,7 @@ class SlidingWindow(Task):
         ]
 
     def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
-        """N x W x (K + 1) scores -> boxes in pixels of the originals, the surest first."""
+        """N x W x (K + 1) scores -> boxes in pixels of the originals, most confident first."""
         return [
             Prediction(
                 boxes=into_original(numbers(found["boxes"]), placement),
@@ -131,7 +131,7 @@ class SlidingWindow(Task):
         return inside
 
     def surest_target(self, outputs: Tensor, label: int | None = None) -> Target:
-        """Return the surest window, of an object and not of background."""
+        """Return the most confident window, of an object and not of background."""
         place, chosen, sure = surest(outputs[0].softmax(1)[:, :-1], label)
         return Target(chosen, self.class_names[chosen], sure, place, tuple(self.network.boxes[place].tolist()))
 

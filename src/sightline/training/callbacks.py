@@ -103,7 +103,7 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
     if config.early_stopping is not None:
         stop = config.early_stopping
         callbacks.append(EarlyStopping("val_loss", stop.min_delta, stop.patience))
-    # `save_last` beside a monitor would be stale (it is written only when the best changes): hence two checkpoints.
+    # `save_last` next to a monitor would be stale (it is written only when the best changes): hence two checkpoints.
     # A weights-only checkpoint skips the callbacks, and with them the averaged weights.
     light = config.ema_decay is None
     best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=light, enable_version_counter=False)

@@ -15,7 +15,7 @@ from sightline.system.files import new_file
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes as Lightning does, by way of memory, but into a file that then takes the place of the one before.
 
-    Lightning's own goes by way of the system's folder for temporary files, and from there it is copied over the old
+    Lightning's goes by way of the system's folder for temporary files, and from there it is copied over the old
     one where that folder is another disk.
     """
 

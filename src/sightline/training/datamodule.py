@@ -25,7 +25,7 @@ from sightline.training.mixing import Mixer
 from sightline.training.sampling import EpochSampler
 
 Loader = DataLoader[Batch]
-WHOLE = ("label", "labels", "values")  # fields that tell of a whole image
+WHOLE = ("label", "labels", "values")  # fields that describe a whole image
 
 
 class Batches(Dataset[Batch]):
@@ -36,9 +36,9 @@ class Batches(Dataset[Batch]):
         targets: arrays of length N, by name.
         ids: N sample ids, the source of each sample's randomness.
         augment: changes an image for (epoch, id); None leaves images as they are.
-        annotations: what lies on the images, changed together with them; None for tasks that look at whole images.
+        annotations: annotations with positions, changed together with the images; None for tasks of whole images.
         fields: names of the annotations that are targets.
-        mixer: mixes the images of a batch; None leaves them apart.
+        mixer: mixes the images of a batch; None: no mixing.
         classes: how many there are, into which mixed labels are divided.
     """
 
@@ -110,8 +110,8 @@ class PreparedData(LightningDataModule):
         targets: the fields of a sample that the task reads.
         size, channels, resize: the network's input.
         augment: the policy for training images.
-        copies: a folder with variants of the training samples. They are taken as they are, beside the originals, and
-            the policy draws no others; None where there are none.
+        copies: a folder with variants of the training samples. They are used unchanged, with the originals, and
+            the policy draws no others; None if there are none.
         batch_size: per process.
         num_workers: loader processes.
         seed: of order and augmentation.
@@ -160,7 +160,7 @@ class PreparedData(LightningDataModule):
         return EpochSampler(len(self.data["train"]), self.batch_size, self.seed, lambda: 0, 0, world).joint_sizes()
 
     def validation_batches(self) -> Iterator[Batch]:
-        """Yield all validation samples, in order, whatever the number of processes."""
+        """Yield all validation samples, in order, regardless of the number of processes."""
         data = self.data["val"]
         for start in range(0, len(data), self.batch_size):
             yield data.__getitems__([(-1, index) for index in range(start, min(start + self.batch_size, len(data)))])

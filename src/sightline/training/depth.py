@@ -1,4 +1,4 @@
-"""How deep each parameter of a network lies, for learning rates and unfreezing by layer."""
+"""The depth of each parameter of a network, for learning rates and unfreezing by layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 def layer_groups(network: nn.Module, head: str) -> dict[str, int]:
     """Return for each parameter its layer, 0 at the input; the head is the topmost.
 
-    timm's networks tell their own layers (`group_matcher`). In others each module that holds parameters itself is one
+    timm's networks define their layers (`group_matcher`). In others each module that holds parameters itself is one
     layer, in the order of definition, and a normalisation belongs to the layer before it.
     """
     names = [name for name, _ in network.named_parameters()]

@@ -39,7 +39,7 @@ from sightline.training.resume import RESUME, file_hash, resume_folder, usable_c
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training leaves beside the model directory.
+    """What a training writes in addition to the model directory.
 
     Attributes:
         card: of the model directory.
@@ -92,12 +92,12 @@ def train(
         seed: of weights, order, augmentation and dropout.
         prepared: folder of the prepared data set.
         output: the model directory to write.
-        augmentation: the section that `augment` names; None where it is a ready-made policy.
+        augmentation: the section that `augment` names; None if it is a ready-made policy.
         augmented: where the copies of such a section are looked up.
         weights_folder: where `weights: FILE` is looked up.
         logger: makes any Lightning logger, which follows the epochs. It is given the folder of the checkpoints, where
             it may remember its run, to go on with it after a kill.
-        callbacks: further Lightning callbacks, run before the project's own.
+        callbacks: further Lightning callbacks, run before the project's.
         resume_root: where checkpoints are kept while it runs.
 
     Raises:
@@ -289,7 +289,7 @@ def _own_share(batch_size: int, processes: int) -> int:
 
 
 def _strategy(strategy: str, freezes: bool, processes: int) -> str:
-    """DDP waits for every gradient that there was when it began, unless told that some may be missing."""
+    """DDP waits for every gradient that there was when it began, unless some are declared as missing."""
     by_ddp = strategy == "ddp" or (strategy == "auto" and processes > 1)
     return "ddp_find_unused_parameters_true" if by_ddp and freezes else strategy
 

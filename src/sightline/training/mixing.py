@@ -21,7 +21,7 @@ _INNER = 0.25  # share of the side that the four parts of a mosaic have at least
 
 
 class Mixer:
-    """Mixes whole batches; the kinds follow one another, each with its own chance.
+    """Mixes whole batches; the kinds follow one another, each with its probability.
 
     Args:
         kinds: MixUp and CutMix for `labelled`, Mosaic for `drawn`.
@@ -51,7 +51,7 @@ class Mixer:
     def drawn(
         self, images: UINT8, geometries: Sequence[Geometry], epoch: int, first: str
     ) -> tuple[UINT8, list[Geometry]]:
-        """Mix N x S x S x C images and what lies on them; `first` is the id of the batch's first sample."""
+        """Mix N x S x S x C images and their annotations; `first` is the id of the batch's first sample."""
         random, own = self._random(epoch, first), list(geometries)
         for kind in self.kinds:
             if isinstance(kind, Mosaic) and random.random() < kind.p:
@@ -106,7 +106,7 @@ def cut_mix(images: UINT8, labels: FLOAT32, window: tuple[int, int, int, int], p
 def draw_window(random: Generator, height: int, width: int, area: float) -> tuple[int, int, int, int]:
     """Return x1, y1, x2, y2 of a window with the image's aspect and a share of its area, around a uniform point.
 
-    What would lie outside the image is cut off (Yun et al. 2019, section 3.1 and appendix A).
+    What would be outside the image is cut off (Yun et al. 2019, section 3.1 and appendix A).
     """
     half = np.sqrt(area) / 2
     x, y = random.integers(width), random.integers(height)
@@ -122,7 +122,7 @@ def mosaic(
 
     Args:
         images: N x S x S x C uint8.
-        geometries: N, what lies on them; they have all the same kinds of annotations, and no key points.
+        geometries: N, their annotations; they have all the same kinds of annotations, and no key points.
         members: the images that the upper left, upper right, lower left and lower right part show.
         centre: x, y in pixels.
         corners: 4 x 2, x and y in 0..1: which part of each member is shown, from its left and upper end to the other.

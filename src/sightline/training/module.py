@@ -51,7 +51,7 @@ class Fit(LightningModule):
         self.task = task
         self.optimizer, self.schedule, self.seed = optimizer, schedule, seed
         self.shares = accumulated_shares(batch_sizes, accumulate)
-        # Lightning's own estimate of the steps loads data too early to resume exactly.
+        # Lightning's estimate of the steps loads data too early to resume exactly.
         self.steps = -(-len(batch_sizes) // accumulate) * epochs
         self.curves: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}

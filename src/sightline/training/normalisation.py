@@ -32,7 +32,7 @@ def with_normalisation(image: Input, weights: Weights, network: str, weights_fol
         return image
     import timm
 
-    if not timm.is_model(name):  # told where the network is built
+    if not timm.is_model(name):  # reported where the network is built
         return image
     published = timm.get_pretrained_cfg(name)
     if (published.mean, published.std) == (IMAGENET_MEAN, IMAGENET_STD):

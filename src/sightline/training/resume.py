@@ -39,7 +39,7 @@ def usable_checkpoint(folder: Path) -> Path | None:
     path = folder / "last.ckpt"
     try:
         torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # absent, or half written by a killed process: training starts anew
+    except Exception:  # absent, or half written by a killed process: training starts again
         return None
     return path
 

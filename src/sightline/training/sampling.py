@@ -11,7 +11,7 @@ from sightline.data.vary.augmentation import key
 
 
 class EpochSampler:
-    """Yields batches of (epoch, index), shuffled anew each epoch, every sample once.
+    """Yields batches of (epoch, index), shuffled again each epoch, every sample once.
 
     The epoch travels with each index, so loader workers hold no state, and a resumed run continues as if undisturbed.
     Over W processes each takes every W-th sample, so that their b-th batches together are the b-th batch of one process
@@ -21,7 +21,7 @@ class EpochSampler:
         count: number of samples.
         batch_size: samples per batch on this process.
         seed: of the order.
-        epoch: tells the present epoch when an iteration starts.
+        epoch: returns the present epoch when an iteration starts.
         rank: of this process.
         world: number of processes.
         classes: N class ids for balanced batches: each class comes equally often, the rare ones again and again, and

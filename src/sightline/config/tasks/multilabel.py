@@ -10,7 +10,7 @@ from sightline.config.network import Network
 
 
 class Multilabel(Network):
-    """Any number of classes per image, each by a logistic unit of its own."""
+    """Any number of classes per image, each by a separate logistic unit."""
 
     mixes_labels: ClassVar[bool] = True
     kind: Literal["multilabel"]

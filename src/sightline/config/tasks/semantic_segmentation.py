@@ -18,7 +18,7 @@ _CHANNELS_PER_GROUP = 8
 
 
 class SemanticSegmentation(TaskSection):
-    """One class per pixel; pixels of value 255 are neither learnt nor scored."""
+    """One class per pixel; pixels of value 255 are neither learned nor scored."""
 
     spatial: ClassVar[bool] = True
     default_size: ClassVar[tuple[int, str]] = (256, "regions need more pixels than whole images")

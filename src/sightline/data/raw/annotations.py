@@ -21,7 +21,7 @@ _Tell = Callable[[Code, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One object as its file tells it, not checked yet.
+    """One object as in its file, not checked yet.
 
     Attributes:
         place: where it stands, e.g. `instances.json: annotation 17`.
@@ -29,7 +29,7 @@ class Annotation:
         box: xyxy pixels of the upright image; where it is missing, outline or key points give it.
         outline: polygons `[[x, y, x, y, ...], ...]` or COCO's run lengths.
         points: x, y, visibility of each key point, one after the other.
-        area: pixels, as the file tells them; where it is missing, those of mask or box.
+        area: pixels, as in the file; if it is missing, those of mask or box.
         relative: x and y are shares 0..1 of width and height.
     """
 
@@ -140,7 +140,7 @@ def _in_pixels(points: Sequence[float] | None, unit: tuple[int, int]) -> Sequenc
 
 
 def _mask(annotation: Annotation, size: Size, unit: tuple[float, float], tell: _Tell) -> dict[str, Any] | None:
-    """Return what the outline covers, None where there is none, or it has no area while a box tells the object."""
+    """Return what the outline covers, None if there is none, or it has no area and there is a box."""
     if annotation.outline is None:
         return None
     try:
@@ -177,7 +177,7 @@ def _points(given: Sequence[float] | None, count: int, size: Size, tell: _Tell) 
 
 
 def _within(box: tuple[float, ...], size: Size, tell: _Tell) -> tuple[float, ...]:
-    """Return the part of an xyxy box that lies within the image."""
+    """Return the part of an xyxy box that is inside the image."""
     height, width = size
     told = f"box {', '.join(f'{value:g}' for value in box)} (left, top, right, bottom)"
     if not np.isfinite(box).all():
@@ -222,7 +222,7 @@ def map_names(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _painted(objects: Sequence[_Object], size: Size) -> UINT8:
-    """Return the semantic mask: 0 = background, class + 1, 255 = ignored; smaller objects lie on larger ones.
+    """Return the semantic mask: 0 = background, class + 1, 255 = ignored; smaller objects are drawn over larger ones.
 
     Crowds, and the boxes of objects without an outline, are ignored where no other object is.
     """

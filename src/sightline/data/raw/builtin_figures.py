@@ -121,7 +121,7 @@ def draw_pose(rng: Generator) -> FLOAT32:
     up, across = np.array([np.sin(lean), -np.cos(lean)]), np.array([np.cos(lean), np.sin(lean)])
 
     def along(angle: float, side: int) -> FLOAT32:
-        """Direction that lies `angle` outwards from straight down the trunk."""
+        """Direction `angle` outwards from straight down the trunk."""
         direction: FLOAT32 = side * np.sin(angle) * across - np.cos(angle) * up
         return direction
 
@@ -179,7 +179,7 @@ def _ink(corners: FLOAT32, radius: float, size: int) -> FLOAT32:
 
 
 def _window(corners: FLOAT32, radius: float, size: int) -> tuple[slice, slice]:
-    """Return the rows and columns in which the ink of a part lies."""
+    """Return the rows and columns that contain the ink of a part."""
     low = np.clip(np.floor(corners.min(axis=0) - radius - 2), 0, size).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0) + radius + 2), 0, size).astype(int)
     return slice(low[1], high[1]), slice(low[0], high[0])

@@ -101,7 +101,7 @@ def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
 
 
 def box_of(mask: MASK) -> FLOAT32:
-    """Return the tight xyxy box of a mask; its right and lower edges lie behind the last pixel."""
+    """Return the tight xyxy box of a mask; its right and lower edges are after the last pixel."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
@@ -145,6 +145,6 @@ def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:
 
 
 def paint(image: UINT8, alpha: FLOAT32, colour: FLOAT32) -> UINT8:
-    """Return H x W x 3 with a colour laid over it, H x W opacities 0..1."""
+    """Return H x W x 3 with a colour drawn over it, H x W opacities 0..1."""
     mixed = image + alpha[..., None] * (colour - image)
     return np.rint(mixed).astype(np.uint8)

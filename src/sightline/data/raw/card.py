@@ -1,4 +1,4 @@
-"""The card of a prepared data set: what it holds, what was found, and a page that tells it."""
+"""The card of a prepared data set: its contents, the findings, and its page."""
 
 from __future__ import annotations
 

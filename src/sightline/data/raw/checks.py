@@ -38,11 +38,11 @@ class Record:
         label: class of the whole image, -1 for none.
         present: classes that are in the image in any way, ascending.
         objects: class of each box.
-        crowds: class of each box that is a crowd, which is neither learnt nor scored.
+        crowds: class of each box that is a crowd, which is neither learned nor scored.
         pixels: pixels of each class, where the sample has a semantic mask and no boxes.
         ignored: pixels of no class, where it has such a mask.
         values: regression targets.
-        truth: hash of all that is known beside the label; empty where that is nothing.
+        truth: hash of all that is known besides the label; empty where that is nothing.
         batch: the batch that brought it, "" for the first data.
         white: of 16-bit images the stored value that becomes 255, else 0.
     """
@@ -146,7 +146,7 @@ def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def truth_of(sample: Sample) -> str:
-    """Return a hash by which copies of an image with other annotations are told apart."""
+    """Return a hash by which copies of an image with other annotations are distinguished."""
     plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
     arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
     if not any(plain) and not arrays:

@@ -35,7 +35,8 @@ def require_used(root: str, findings: Sequence[Finding]) -> None:
 def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Finding]) -> None:
     """Check that the annotations reached the images.
 
-    An image without annotation is background, and a few that fall away are told in the report. But a split without an
+    An image without annotation is background, and the report lists a few rejected ones. But a split without
+    an
     object comes from a wrong path, suffix or id, which training would learn as background.
 
     Args:
@@ -45,7 +46,7 @@ def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Fin
         findings: all that was found.
 
     Raises:
-        UserError: nearly all images or annotations were left out, or nothing can be learnt from a split.
+        UserError: nearly all images or annotations were left out, or nothing can be learned from a split.
     """
     kept = [record for members in parts.values() for record in members]
     lost = [cause(finding, findings) for finding in findings if finding.bad]
@@ -57,7 +58,7 @@ def require_objects(root: str, total: int, parts: _Parts, findings: Sequence[Fin
 
 
 def find_empty_splits(parts: _Parts) -> list[Finding]:
-    """Return a finding for each split in which nothing can be learnt or scored."""
+    """Return a finding for each split in which nothing can be learned or scored."""
     reason = "none of its {} images has an object"
     return [Finding("empty_split", f"split {split}", reason.format(len(parts[split]))) for split in _empty(parts)]
 
@@ -123,7 +124,7 @@ def _empty(parts: _Parts) -> list[SplitName]:
 
 
 def _learnable(record: Record) -> bool:
-    """Tell whether there is an object to be learnt, or a pixel that has a class."""
+    """Return whether there is an object to be learned, or a pixel that has a class."""
     return len(record.objects) > len(record.crowds) or any(record.pixels)
 
 
@@ -163,7 +164,7 @@ def _require_each(root: str, parts: _Parts, lost: Sequence[Finding]) -> None:
 
 
 def _by_chance(split: SplitName, members: Sequence[Record], every: Sequence[Record]) -> bool:
-    """Tell whether a division at random may well have left these images without an object.
+    """Return whether a division at random may well have left these images without an object.
 
     Drawing n of N images, k of them with objects, gives none with the probability C(N - k, n) / C(N, n).
     """

@@ -74,7 +74,7 @@ def read_division(content: bytes) -> Division:
 
 
 def last_division(folder: Path, recorded: tuple[str, bytes | None] | None, ran: bool) -> Division | None:
-    """Return how a data set was divided last, None where it was not yet.
+    """Return how a data set was divided last, None if it was not yet.
 
     Args:
         folder: the prepared data set, which is there where the stage did not run by DVC.

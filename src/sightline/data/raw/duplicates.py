@@ -1,4 +1,4 @@
-"""Preflight across images: copies, contradictions, and what one split tells of another."""
+"""Preflight across images: copies, contradictions, and leaks between splits."""
 
 from __future__ import annotations
 

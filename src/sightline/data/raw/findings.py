@@ -138,7 +138,7 @@ KINDS: dict[Code, Kind] = {
     ),
     "all_dropped": Kind(
         "sample",
-        "image whose annotations were all left out",
+        "image whose annotations were all rejected",
         "correct them; delete them if the image shows no object",
     ),
     "broken_line": Kind("annotation", "annotation that cannot be read", "correct it, or export the file again"),
@@ -249,12 +249,12 @@ class Finding:
 
     @property
     def fate(self) -> Fate:
-        """Tell whether the sample is left out, an annotation of it, or nothing."""
+        """Return whether the sample is left out, an annotation of it, or nothing."""
         return KINDS[self.code].fate
 
     @property
     def bad(self) -> bool:
-        """Tell whether the sample is left out."""
+        """Return whether the sample is left out."""
         return self.fate == "sample"
 
     def line(self, root: str) -> str:

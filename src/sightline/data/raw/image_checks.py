@@ -38,8 +38,8 @@ class Stored(NamedTuple):
 def read_to_its_end(sample: Sample, max_pixels: int) -> Stored:
     """Open an image with Pillow, and read it to its end.
 
-    Pillow reads the header first, so a huge image is refused before it is decoded, and tells truncation, where OpenCV
-    fills the missing part with grey.
+    Pillow reads the header first, so a huge image is rejected before it is decoded, and detects truncation, while
+    OpenCV fills the missing part with grey.
 
     Raises:
         Unreadable: it is bad.

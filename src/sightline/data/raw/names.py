@@ -1,4 +1,4 @@
-"""File names that are no UTF-8 (of old archives, mostly), which no table, JSON file, shard or DVC can hold."""
+"""File names that are not UTF-8 (of old archives, mostly), which no table, JSON file, shard or DVC can hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOLD = 10  # lines of an error
 
 
 def is_utf8(name: str) -> bool:
-    """Tell whether a name can be written; Python stands surrogates in for bytes that are not UTF-8 (PEP 383)."""
+    """Return whether a name can be written; Python stands surrogates in for bytes that are not UTF-8 (PEP 383)."""
     try:
         name.encode()
     except UnicodeEncodeError:

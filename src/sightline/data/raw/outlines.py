@@ -41,7 +41,7 @@ def run_lengths_of(outline: Outline, size: tuple[int, int], unit: tuple[float, f
         runs = _checked_runs(outline, size)
         encoded = coco_masks.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     else:
-        drawn = [polygon for polygon in outline if len(polygon) >= _LEAST] or outline  # slivers beside it have no area
+        drawn = [polygon for polygon in outline if len(polygon) >= _LEAST] or outline  # slivers next to it have no area
         polygons = [_checked_polygon(polygon, unit) for polygon in drawn]
         if not polygons:
             raise NoArea("the outline is empty")

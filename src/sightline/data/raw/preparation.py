@@ -1,4 +1,4 @@
-"""From raw files to a prepared data set: check everything, divide, write the store and tell what was found."""
+"""From raw files to a prepared data set: check everything, divide, write the store and report the findings."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Findi
 
 
 def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findings: list[Finding], work: Path) -> Card:
-    """Write card, report, quarantine and pictures beside the shards; return the card."""
+    """Write card, report, quarantine and pictures next to the shards; return the card."""
     stores = {split: SplitStore(work / split) for split in SPLITS}
     digests = {split: store.digest for split, store in stores.items()}
     card = make_card(name, dataset.format, source.labels, parts, findings, len(source.ignored), digests)

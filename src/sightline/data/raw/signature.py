@@ -22,7 +22,7 @@ class Signature(NamedTuple):
 def sign(grey: UINT8) -> Signature:
     """Return the signature of an H x W grey image.
 
-    The bits tell which of the 8 x 8 lowest frequencies of a 32 x 32 DCT are above their median
+    The bits say which of the 8 x 8 lowest frequencies of a 32 x 32 DCT are above their median
     (C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2.1).
     """
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)

@@ -31,7 +31,7 @@ def divide(
     without groups equal images, share a part. Batches are divided one after the other, and what was divided before them
     stays: by order each is cut for itself, and a group goes where its first samples are. Stratified, the parts of each
     class fill their quotas of all samples up to then. By hash, a sample's part depends on nothing but its group or
-    bytes, whatever the others are.
+    bytes, regardless of the others.
 
     Args:
         records: what is to be divided.
@@ -130,7 +130,7 @@ def _by_order(records: Sequence[Record], shares: Mapping[SplitName, float]) -> d
 
 
 def find_divided_groups(records: Sequence[Record], splits: Sequence[SplitName]) -> list[Finding]:
-    """Return a finding for each group whose samples lie in several splits, as the data set itself puts them there."""
+    """Return a finding for each group whose samples are in several splits that the data set defines."""
     parts: dict[str, dict[SplitName, str]] = {}
     for record, split in zip(records, splits, strict=True):
         if record.group is not None:

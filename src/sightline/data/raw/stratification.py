@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sightline.data.structures import SPLITS, SplitName
 
-ALL = -2  # stands for every sample, whatever its classes
+ALL = -2  # stands for every sample, regardless of its classes
 _NONE = -1  # for samples without a class
 
 Contents = Mapping[str, Counter[int]]  # what must stay together -> number of samples with each class, and of ALL
@@ -26,13 +26,13 @@ def contents(classes: Sequence[int]) -> Counter[int]:
 
 
 class Counts:
-    """How many samples of each class lie in each part."""
+    """How many samples of each class are in each part."""
 
     def __init__(self) -> None:
         self._counts: dict[int, dict[SplitName, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
 
     def add(self, own: Counter[int], split: SplitName) -> None:
-        """Count samples that lie in a part."""
+        """Count samples that are in a part."""
         for label, number in own.items():
             self._counts[label][split] += number
 
@@ -49,7 +49,7 @@ def stratify(
     Args:
         units: what is to be divided; samples of one unit stay together.
         shares: of each part that may be given, adding up to 1.
-        counts: what lies where already; it stays there, and counts for the quotas.
+        counts: what has been assigned already; it stays there, and counts for the quotas.
         rank: a number that looks random but is the same for the same unit.
     """
     coming = Counter[int]()
@@ -70,7 +70,7 @@ def stratify(
         whole = [split for split in shares if lacks[split] >= 1]
         wanting = whole or [split for split in shares if lacks[split] > 0]  # never none: all lacks are what is to come
         if not whole and "train" in wanting and not counts.of(label, "train"):
-            return "train"  # a class that is never learnt is of no use in the others
+            return "train"  # a class that is never learned is useless in the others
         return max(wanting, key=lambda split: behind(own, split))
 
     parts: dict[str, SplitName] = {}

@@ -22,7 +22,7 @@ from sightline.data.vary.geometry import Geometry, within
 from sightline.data.vary.policies import ready_policy
 from sightline.system.errors import UserError, first_line
 
-_FRAME = np.array([[0, 0], [1, 0], [0, 1]], np.float32)  # points that tell whether an image was mirrored
+_FRAME = np.array([[0, 0], [1, 0], [0, 1]], np.float32)  # points that show whether an image was mirrored
 _RESIZING = (
     "CropAndPad",
     "LongestMaxSize",
@@ -69,7 +69,7 @@ def _built(entry: Entry) -> Any:
         better["mask_interpolation"] = cv2.INTER_NEAREST_EXACT  # the older one moves maps by up to half a pixel
     built = found(**{**better, **arguments})
     if isinstance(built, BaseDistortion):
-        built._key2func["keypoints"] = bent_points  # its own way would lose points, by which boxes move
+        built._key2func["keypoints"] = bent_points  # the library would lose points, by which boxes move
     return built
 
 
@@ -105,7 +105,7 @@ class Augmenter:
         return changed.reshape(*changed.shape[:2], image.shape[2])
 
     def with_geometry(self, image: UINT8, geometry: Geometry, epoch: int, sample: str) -> tuple[UINT8, Geometry]:
-        """Change an image and what lies on it together.
+        """Change an image and its annotations together.
 
         Boxes become those of their moved masks where there are masks, else those of the ellipse that filled them: a
         turned object fills the corners of its box as little as an ellipse does.
@@ -158,7 +158,7 @@ class Augmenter:
         height, width = given["image"].shape[:2]
         try:
             drawn: dict[str, Any] = self.transform(**given)
-        except Exception as error:  # each transform has its own ways to fail on an image that does not suit it
+        except Exception as error:  # each transform fails differently on an image that does not suit it
             told = first_line(error)
             raise UserError(f"augment: the policy fails on {sample}, {width} x {height} pixels: {told}") from None
         if self.keeps_size and drawn["image"].shape[:2] != (height, width):

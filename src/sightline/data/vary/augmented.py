@@ -92,7 +92,7 @@ def describe_policy(transforms: ReadyPolicy | list[Entry], mixing: Sequence[Mixi
 
 
 def write_copies(folder: Path, store: SplitStore, augment: Augmenter, copies: int) -> None:
-    """Write `copies` variants of every sample as a split of their own, in the store's format.
+    """Write `copies` variants of every sample as a separate split, in the store's format.
 
     A variant's id is a hash of its original's id and its number, so the same originals have the same ids.
     """

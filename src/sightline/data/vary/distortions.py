@@ -16,7 +16,7 @@ _CLOSE = 0.1  # pixels
 def bent_points(keypoints: FLOAT32, map_x: FLOAT32, map_y: FLOAT32, **_: Any) -> FLOAT32:
     """Return the places that show what was at given places before an image was bent.
 
-    Albumentations' own ways move points to whole pixels, or leave out those that are outside or covered by others. This
+    Albumentations' ways move points to whole pixels, or leave out those that are outside or covered by others. This
     one inverts the map: q = p - (map(q) - q), repeated. Where the map folds and that does not end, it takes the nearest
     pixel. Beyond the image the map goes on as at its edge.
 

@@ -23,15 +23,15 @@ _POINT = 3  # x, y, visibility
 
 @dataclass
 class Geometry:
-    """What lies where in one image, in its pixels; on the way to a network in those of the input.
+    """The annotations of one image with positions, in its pixels; on the way to a network in those of the input.
 
     Attributes:
         boxes: N x 4 float32 xyxy, within the image.
         box_labels: N int64.
-        masks: N x H x W uint8, 0/1; None where they are not asked for.
-        semantic: H x W uint8 class ids, 255 = ignore; None where it is not asked for.
+        masks: N x H x W uint8, 0/1; None if they are not asked for.
+        semantic: H x W uint8 class ids, 255 = ignore; None if it is not asked for.
         keypoints: N x K x 3 float32 x, y, visibility, in the order of boxes; visibility 0 where a point is absent
-            or outside. None where they are not asked for.
+            or outside. None if they are not asked for.
     """
 
     boxes: FLOAT32
@@ -52,7 +52,7 @@ class Geometry:
 
 
 class Annotations:
-    """The geometry of each sample of a split; crowds are left out, as they are no single objects.
+    """The geometry of each sample of a split; crowds are left out, as they are not single objects.
 
     Args:
         store: the split.

@@ -22,7 +22,7 @@ def ready_policy(name: ReadyPolicy) -> list[Entry]:
     """Return the transforms of a ready-made policy.
 
     none: as they are. light, medium, heavy: they never mirror, so digits, text and signs stay what they are; each has
-    larger moves than the one before it, medium noise, blur and holes besides, heavy also perspective, bending and
+    larger moves than the one before it, medium noise, blur and holes as well, heavy also perspective, bending and
     colours. alexnet, tencrop: as Krizhevsky et al. 2012, for photographs; both mirror.
     """
     match name:

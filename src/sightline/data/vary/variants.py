@@ -1,4 +1,4 @@
-"""Random variants of whole samples, with everything that is known of them, at the samples' own size."""
+"""Random variants of whole samples, with all their annotations, at the samples' size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Opened:
     Attributes:
         sample: as it was stored.
         image: H x W x C uint8.
-        geometry: what lies on it; `box_labels` are the objects' numbers in the sample.
+        geometry: its annotations; `box_labels` are the objects' numbers in the sample.
         scale: by what the image was enlarged.
         unmasked: numbers of objects with an empty mask, whose box stands for it here.
     """

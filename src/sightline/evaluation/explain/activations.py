@@ -22,7 +22,7 @@ _MANY_DEAD = 0.1  # share of channels
 def activations_picture(
     task: Task, name: str, pixels: UINT8, answers: Mapping[str, Responses], of_random: Mapping[str, Responses]
 ) -> Picture:
-    """Draw the strongest maps of each layer for one image, and tell what share of them is zero over many images.
+    """Draw the strongest maps of each layer for one image, and compute what share of them is zero over many images.
 
     Args:
         task: in evaluation mode.

@@ -65,7 +65,7 @@ def chance_curve(task: Task, pixels: UINT8, target: Target, order: NDArray[np.in
     Args:
         task: in evaluation mode.
         pixels: S x S x C uint8.
-        target: whose chance.
+        target: the class whose probability is measured.
         order: of the cells.
         insert: put cells back into a blurred image; else cover them with the grey that is 0 after normalisation.
     """

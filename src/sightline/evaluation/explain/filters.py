@@ -17,19 +17,19 @@ _COLUMNS = 16
 _SIDE = 60  # pixels of a drawn filter
 _IDLE = 0.05  # of the median size: filters below do nothing
 _READABLE = 5  # pixels of a side from which on neighbouring weights can be smooth
-_FEW = 0.1  # share of idle filters that is no matter
+_FEW = 0.1  # share of idle filters that is acceptable
 
 
 def first_filters(task: Task, channels: int, size: int) -> tuple[str, FLOAT32] | None:
     """Return name and weights, F x h x w x C, of the first layer that looks at the image.
 
     Args:
-        task: whose network is looked into.
+        task: the task whose network is shown.
         channels: C of the input.
         size: height and width of the input, pixels.
 
     Returns:
-        None where the first layer with weights is neither a convolution nor a dense layer over all pixels.
+        None if the first layer with weights is neither a convolution nor a dense layer over all pixels.
     """
     for name, module in task.inner_network.named_modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == channels:
@@ -50,7 +50,7 @@ def smoothness(filters: FLOAT32) -> float:
 
 
 def filters_picture(task: Task, name: str, channels: int, size: int, seed: int) -> Picture | None:
-    """Draw the first filters; None where the network has none that could be drawn."""
+    """Draw the first filters; None if the network has none that could be drawn."""
     found = first_filters(task, channels, size)
     if found is None:
         return None

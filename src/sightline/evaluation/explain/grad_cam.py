@@ -27,10 +27,11 @@ def heat_map(task: Task, pixels: UINT8, target: int | Sequence[Target] | None = 
     Args:
         task: in evaluation mode.
         pixels: of the input's size, as `sightline.data.cache.decoded` makes them.
-        target: what is explained: a class id, or a target for each image; None: what the network is surest of.
+        target: what is explained: a class id, or a target for each image; None: the most confident class of the
+        network.
 
     Raises:
-        UserError: the task has no scores of classes, no such class, or no layer that keeps places apart.
+        UserError: the task has no scores of classes, no such class, or no layer with a spatial map.
     """
     if target is None or isinstance(target, int):
         target = surest_targets(task, pixels, target)
@@ -80,7 +81,7 @@ def _coarse_maps(task: Task, images: Tensor, targets: Sequence[Target], layer: s
 
 
 def _enlarged(task: Task, coarse: FLOAT32, size: int, target: Target) -> FLOAT32:
-    """Return S x S with maximum 1; the map of a window lies where the window is."""
+    """Return S x S with maximum 1; the map of a window is at the window's position."""
     if task.window is not None:
         assert target.box is not None
         left, top, right, bottom = (min(size, max(0, round(edge))) for edge in target.box)

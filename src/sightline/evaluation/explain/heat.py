@@ -31,7 +31,7 @@ def heat_maps(
         N x S x S float32 in 0..1.
 
     Raises:
-        UserError: no such layer, or none that keeps places apart.
+        UserError: no such layer, or none with a spatial map.
     """
     match method:
         case "grad_cam":

@@ -35,7 +35,7 @@ class Subject:
         task: in evaluation mode.
         name: of the model.
         pixels: N x S x S x C uint8.
-        truths: N names of true classes, None where there is none.
+        truths: N names of true classes, None if there is none.
         layer: of Grad-CAM, None: chosen.
         seed: of random weights and orders.
     """
@@ -49,7 +49,7 @@ class Subject:
 
 
 def heat_pictures(subject: Subject, methods: Sequence[HeatMethod], advance: Advance) -> list[Picture]:
-    """Explain the surest prediction of each image by each method.
+    """Explain the most confident prediction of each image by each method.
 
     Args:
         subject: what is explained.

@@ -1,4 +1,4 @@
-"""Draws heat maps over their images, with the same of random weights beside them and the curves below."""
+"""Draws heat maps over their images, with the same of random weights next to them and the curves below."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class HeatCell:
         target: what is explained.
         true: name of the true class, if the image has one.
         heat: S x S in 0..1.
-        random_heat: that of a network with random weights, None where it was not made.
-        curves: of deletion and insertion, None where they were not made.
+        random_heat: that of a network with random weights, None if it was not made.
+        curves: of deletion and insertion, None if they were not made.
     """
 
     pixels: UINT8

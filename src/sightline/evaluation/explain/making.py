@@ -33,7 +33,7 @@ from sightline.tasks.base import Task
 from sightline.training.artifact.folder import read_model
 
 HEAT_METHODS: tuple[HeatMethod, ...] = get_args(HeatMethod)
-_DEEPEST = 2  # layers whose single channels are looked at
+_DEEPEST = 2  # layers whose single channels are shown
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _inside(
 
 
 def _as_seen_inside(task: Task, pixels: UINT8) -> UINT8:
-    """Return what the layers see: the images, or of a sliding window the surest window of each."""
+    """Return what the layers see: the images, or of a sliding window the most confident window of each."""
     side = task.window
     if side is None:
         return pixels

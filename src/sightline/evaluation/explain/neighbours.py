@@ -1,4 +1,4 @@
-"""A map of test images: those that are alike to the network lie near each other."""
+"""A map of test images: those that are similar to the network are close to each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Occlusion: how much less sure the network is with a grey square over a place (Zeiler and Fergus 2014, 4.2)."""
+"""Occlusion: the loss of confidence under a grey square at each position (Zeiler and Fergus 2014, 4.2)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def occlusion_maps(task: Task, pixels: UINT8, targets: Sequence[Target]) -> FLOA
         targets: of each image.
 
     Returns:
-        N x S x S float32 in 0..1; all 0 where covering never makes the network less sure.
+        N x S x S float32 in 0..1; all 0 where covering never makes the network less confident.
     """
     return np.stack([_one(task, own, target) for own, target in zip(pixels, targets, strict=True)])
 

@@ -31,7 +31,7 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
         seed: of random weights and orders.
 
     Raises:
-        UserError: no network there, a file that is no image, too many files, or a folder with other things in it.
+        UserError: no network there, a file that is not an image, too many files, or a folder with other things in it.
     """
     if len(files) > MOST:
         raise UserError(f"{len(files)} images: a sheet has room for {MOST}; give fewer")

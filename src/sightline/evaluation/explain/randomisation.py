@@ -20,11 +20,11 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 def with_random_weights(task: AnyTask, seed: int) -> AnyTask:
-    """Return a copy whose layers are all drawn anew, as they are before training; the statistics are reset too.
+    """Return a copy with all layers re-initialised, as before training; the statistics are reset too.
 
-    Numbers that no layer's own rule draws (tokens, positions, scales) get values of the same mean and deviation.
+    Numbers that no layer initialises (tokens, positions, scales) get values of the same mean and deviation.
     """
-    network = copy.deepcopy(task.network).cpu()  # whose generator draws, whatever the device
+    network = copy.deepcopy(task.network).cpu()  # whose generator draws, regardless of the device
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(_APART + seed)
         for module in network.modules():

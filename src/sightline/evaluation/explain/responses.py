@@ -70,7 +70,7 @@ def responses(task: Task, pixels: UINT8, layers: Sequence[str]) -> dict[str, Res
 
 
 def choosy_channels(answers: Responses, most: int) -> list[int]:
-    """Return the channels whose answers differ most between images, relative to their mean, the choosiest first."""
+    """Return the channels whose answers differ most between images, relative to their mean, most selective first."""
     mean = answers.largest.mean(0)
     choosy = answers.largest.std(0) / np.maximum(np.abs(mean), 1e-6)
     choosy[(answers.largest.max(0) <= 0) | (mean <= 0)] = -1

@@ -31,12 +31,12 @@ def require_targets(task: Task) -> None:
 
 
 def surest_targets(task: Task, pixels: UINT8, label: int | None = None) -> list[Target]:
-    """Return what the network is surest of in each of N x S x S x C uint8 images.
+    """Return what the network is most confident about in each of N x S x S x C uint8 images.
 
     Args:
         task: in evaluation mode.
         pixels: of the input's size.
-        label: class id to explain instead (0..K-1; of maps of classes, id in the map); None: the surest one.
+        label: class id to explain instead (0..K-1; of maps of classes, id in the map); None: the most confident one.
 
     Raises:
         UserError: the task has no scores of classes, or no such class.

@@ -67,7 +67,7 @@ def class_images(
     def objective(images: Tensor) -> Tensor:
         scores = task.class_scores(forward_layers(task, images))[:, list(classes)]
         own = scores.diagonal()
-        return own - scores.mean(1)  # what all classes like is no feature of one
+        return own - scores.mean(1)  # what all classes respond to is not a feature of one
 
     return ascended(objective, len(classes), *shape, steps, seed, task.mean.device)
 

@@ -35,16 +35,16 @@ TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
     "reliability": (reliability, ()),
     "scatter": (scatter, ("value",)),
 }
-_LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its own
+_LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its threshold
 
 
 def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, predict: Predict) -> None:
-    """Draw what there is to see of a model beside the tables of its evaluation.
+    """Draw what there is to see of a model as well as the tables of its evaluation.
 
     Args:
         folder: holds metrics.json, predictions.parquet and the tables.
         prepared: folder of the data set it was evaluated on.
-        curves: of its training, None where there are none.
+        curves: of its training, None if there are none.
         predict: what the model says of encoded images.
     """
     metrics, rows = read_json(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WORST, BEST = 30, 10  # bars of a table with more classes
-NAME = 26  # characters of a class beside its bar
+NAME = 26  # characters of a class next to its bar
 _COUNTS = ("objects", "points", "samples")
 
 
@@ -28,7 +28,7 @@ class _Measure:
         name: of the column that is drawn as bars, in words.
         short: the same above a column of numbers.
         marks: further columns, drawn as marks on the bar, in words.
-        undefined: whether the column is empty where it cannot be told, and 0 for a class without samples means 0.
+        undefined: whether the column is empty if it cannot be computed, and 0 for a class without samples means 0.
     """
 
     title: str
@@ -63,7 +63,7 @@ _MARKS = (("D", 4.5, ORANGE), ("|", 9, INK))  # shape, size in points, colour
 def class_bars(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
     """Draw a bar in 0..1 for each class or key point, the worst above, with its number of samples.
 
-    Classes without a sample come last and have no bar. Of many classes the `WORST` and the `BEST` are shown. None where
+    Classes without a sample come last and have no bar. Of many classes the `WORST` and the `BEST` are shown. None if
     the table has no row, or no column that is known here.
 
     Args:

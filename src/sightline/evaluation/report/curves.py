@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW = 2 * len(SERIES)  # classes with a colour and dash of their own
+FEW = 2 * len(SERIES)  # classes with a separate colour and dash
 ENDS = 4  # of many classes the worst and the best that are named
 NAME = 22  # characters of a class in a legend
 
@@ -34,7 +34,7 @@ def training_curves(curves: pd.DataFrame) -> Figure:
 
 
 def training_panels(curves: pd.DataFrame) -> dict[str, Figure]:
-    """Draw the same, each panel as a figure of its own; return them by their titles."""
+    """Draw the same, each panel as a separate figure; return them by their titles."""
     figures = {}
     for title, draw in _training_panels(curves):
         figures[title], (axis,) = new_figure(1, 1, width=4.2, height=3.0)
@@ -144,7 +144,7 @@ def _share_curve(table: pd.DataFrame, over: str, usual: float, words: tuple[str,
 
 
 def reliability(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
-    """Draw accuracy over confidence; a calibrated model lies on the diagonal.
+    """Draw accuracy over confidence; a calibrated model is on the diagonal.
 
     Args:
         table: the columns confidence, accuracy in 0..1, samples, one row per bin.

@@ -1,4 +1,4 @@
-"""A map of samples: points that lie near each other are alike to a network."""
+"""A map of samples: points that are close to each other are similar for a network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw_thumbnails(
     """Draw the same samples in several maps side by side, with the images of those that do not hide each other.
 
     Args:
-        views: N x 2 points, by what laid them out.
+        views: N x 2 points, by the method of projection.
         labels: N class ids, -1 for none.
         names: of the classes.
         title: of the picture.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY, INK = "#2563eb", "#ea580c", "#94a3b8", "#1f2937"
 FAINT = "#64748b"  # of secondary text
-# Lines of one picture, told apart by colour-blind eyes too (Okabe and Ito 2008, beside the two above).
+# Lines of one picture, distinguishable for colour-blind readers too (Okabe and Ito 2008, next to the two above).
 SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9")
 SMALL = 8  # points of secondary text
 

@@ -87,7 +87,7 @@ def _width(cell: Cell) -> float:
 
 
 def _caption(cell: Cell, inches: float) -> list[str]:
-    """Return the lines of what is told above `inches` of width."""
+    """Return the lines of what is shown above `inches` of width."""
     width = round(inches * _PER_INCH)
     return [plain(line, width) for line in wrap(cell.told, width, max_lines=_LINES, placeholder=" …")]
 

@@ -1,4 +1,4 @@
-"""Where the words beside outlined objects go, so that none covers another."""
+"""Where the words next to outlined objects go, so that none covers another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def place_labels(marks: Sequence[Mark], inch: float, size: tuple[int, int]) -> list[tuple[float, float] | None]:
-    """Return for each mark where its words begin, the left and top edge in pixels; None where there is no room.
+    """Return for each mark where its words begin, the left and top edge in pixels; None if there is no room.
 
     Words go above the object, else within it or below, at its left or right edge. Earlier marks choose first.
 

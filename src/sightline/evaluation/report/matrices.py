@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMES = 25  # classes of a matrix with numbers and names
-MOST_ERRORS = 25  # pairs that are listed beside a larger one
+MOST_ERRORS = 25  # pairs that are listed next to a larger one
 NAME = 18  # characters of a class
 _COUNTS = NDArray[np.int64]
 
@@ -47,7 +47,7 @@ def pixels(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
 
 
 def _matrix(counts: _COUNTS, names: Sequence[str], what: str) -> Figure:
-    """Draw K x K counts, rows true and columns predicted; of many classes without names, beside the worst errors."""
+    """Draw K x K counts, rows true and columns predicted; of many classes without names, next to the worst errors."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     short = [plain(name, NAME) for name in names]
     if len(names) > MOST_NAMES:

@@ -1,4 +1,4 @@
-"""Panels of objects: true ones beside predicted ones, as boxes or masks, and which of them have a counterpart."""
+"""Panels of objects: true ones next to predicted ones, as boxes or masks, and which of them have a counterpart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Objects:
     Attributes:
         boxes: N x 4 xyxy pixels of the image.
         labels: N class ids.
-        words: N short texts beside them.
+        words: N short texts next to them.
         masks: N run-length encodings, or none where objects are boxes.
         passed: N flags: it need not be found, and may be found several times.
     """
@@ -58,7 +58,7 @@ def object_panels(sample: Sample, prediction: Prediction, labels: LabelMap, thre
 
     Args:
         sample: with the truth.
-        prediction: with boxes, the surest first.
+        prediction: with boxes, most confident first.
         labels: names of classes.
         thresholds: K least scores of objects that count, by class; None if the model names one object per image.
     """
@@ -70,7 +70,7 @@ def object_panels(sample: Sample, prediction: Prediction, labels: LabelMap, thre
 
 
 def predicted_objects(prediction: Prediction, labels: LabelMap, thresholds: _FLOAT64 | None) -> Objects:
-    """Return the objects whose score reaches their class's threshold; if none does, the surest."""
+    """Return the objects whose score reaches their class's threshold; if none does, the most confident."""
     assert prediction.boxes is not None
     assert prediction.box_labels is not None
     assert prediction.box_scores is not None
@@ -96,7 +96,7 @@ def true_objects(sample: Sample, labels: LabelMap, masks: bool, largest: bool) -
 
 
 def paired(told: Objects, true: Objects) -> tuple[_BOOL, _BOOL]:
-    """Pair each of D predicted objects with the free true one of its class that it overlaps most, the surest first.
+    """Pair each of D predicted objects with the free true one of its class that it overlaps most, most confident first.
 
     Returns:
         D flags: it is right; G flags: it is found, or need not be.

@@ -25,7 +25,7 @@ class Mark:
     Attributes:
         lines: closed lines, each P x 2 x, y in pixels of the panel.
         colour: RGB in 0..255.
-        words: beside it.
+        words: next to it.
         right: whether it has its counterpart among the true objects, or the predicted ones.
     """
 
@@ -55,7 +55,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture, H x W x 3 uint8 RGB, with its name and what is laid over it."""
+    """A picture, H x W x 3 uint8 RGB, with its name and its overlays."""
 
     name: str
     picture: UINT8

@@ -1,4 +1,4 @@
-"""Panels of key points: true ones beside predicted ones, with lines from these to where they should be."""
+"""Panels of key points: true ones next to predicted ones, with lines from these to where they should be."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Quality:
         values: N, larger is better; NaN where there was nothing to find.
         ends: least and largest possible value, None if unbounded.
         unit: with a space before it.
-        told: whether the rows' column `told` names it.
+        told: whether the column `told` of the rows names it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Worst:
     Attributes:
         order: places of samples, the worst first.
         title: what they are, in words.
-        marked: places of those that are told apart from the others.
+        marked: indices of those that are highlighted.
         name: of these.
     """
 
@@ -113,7 +113,7 @@ def worst_first(rows: pd.DataFrame, quality: Quality) -> Worst:
 
 
 def _f1_of_objects(rows: pd.DataFrame, prefix: str, thresholds: FLOAT64) -> FLOAT64:
-    """F1 at an overlap of 0.5 of the objects with enough score; 1 where there is none, and none is told."""
+    """F1 at an overlap of 0.5 of the objects with enough score; 1 where there is none, and none is predicted."""
     least = np.nan_to_num(thresholds, nan=UNKNOWN)
     columns = ("object_labels", "object_scores", "found", "ignored", "truths")
     counts = []
@@ -127,7 +127,7 @@ def _f1_of_objects(rows: pd.DataFrame, prefix: str, thresholds: FLOAT64) -> FLOA
 
 
 def _f1_of_labels(rows: pd.DataFrame) -> FLOAT64:
-    """F1 of the classes of each image; 1 where there is none, and none is told."""
+    """F1 of the classes of each image; 1 where there is none, and none is predicted."""
     pairs = zip(rows["labels"], rows["predicted_labels"], strict=True)
     counts = [(len(set(actual) & set(told)), len(actual), len(told)) for actual, told in pairs]
     hits, actual, claimed = np.array(counts, np.int64).reshape(-1, 3).T

@@ -1,4 +1,4 @@
-"""Pictures of single samples: the truth beside what the model said."""
+"""Pictures of single samples: the truth next to what the model said."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def samples_page(
 
 
 def is_drawable(prediction: Prediction) -> bool:
-    """Tell whether a prediction has anything that can be laid over its image, or is an image."""
+    """Return whether a prediction has anything that can be drawn over its image, or is an image."""
     fields = ("boxes", "keypoints", "semantic", "image")
     return any(getattr(prediction, name) is not None for name in fields)
 

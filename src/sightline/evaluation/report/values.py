@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 12
 BARS = 25  # of a distribution
-_VISIBLE = 50  # times the height of a bar: it shows beside that
+_VISIBLE = 50  # times the height of a bar: it shows next to that
 
 
 def scatter(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
-    """Draw predicted over actual values; a perfect model lies on the diagonal. None without a row.
+    """Draw predicted over actual values; a perfect model is on the diagonal. None without a row.
 
     Args:
-        table: the columns value (its name), actual, predicted, in the value's own unit.
+        table: the columns value (its name), actual, predicted, in the unit of the value.
         metrics: not used.
     """
     groups = list(table.groupby("value", sort=False))[:MOST_VALUES]
@@ -45,10 +45,10 @@ def scatter(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
 
 
 def distribution(quality: Quality, worst: Worst) -> Figure | None:
-    """Draw how many samples are how good, the worst in a colour of their own.
+    """Draw how many samples are how good, the worst in a separate colour.
 
-    A few values far below all others are counted in the first bar; where the worst would not show beside the others,
-    the scale is logarithmic. None where nothing could be measured.
+    A few values far below all others are counted in the first bar; where the worst would not show next to the others,
+    the scale is logarithmic. None if nothing could be measured.
 
     Args:
         quality: of N samples.
@@ -89,7 +89,7 @@ def distribution(quality: Quality, worst: Worst) -> Figure | None:
 
 
 def _usual_range(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return where values lie, from the largest down to the smallest that is not far below the other nine tenths."""
+    """Return the range of values, from the largest down to the smallest that is not far below the other nine tenths."""
     usual, high = float(np.quantile(values, 0.1)), float(values.max())
     low = max(float(values.min()), usual - 2 * (high - usual))
     return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -26,7 +26,7 @@ class DreamSettings:
 
     Attributes:
         steps: per octave.
-        octaves: sizes, from small to the picture's own.
+        octaves: sizes, from small to that of the picture.
         octave_scale: between them, above 1.
         step_size: mean change of a pixel per step, of values in 0..1.
         jitter: largest random shift before each step, in pixels, which hides the grid of strides.
@@ -101,7 +101,7 @@ Watch: TypeAlias = Callable[[int, float, Tensor], None]  # step from 1 on, answe
 
 
 def dream(backbone: Backbone, picture: Tensor, answer: Answer, settings: DreamSettings, watch: Watch) -> Tensor:
-    """Let a picture grow what `answer` tells, from small octaves to large ones.
+    """Change a picture to increase `answer`, from small octaves to large ones.
 
     Args:
         backbone: whose input `answer` takes.

@@ -58,7 +58,7 @@ def make_styled(
         seed: of the noise to start from, and of random weights.
         folder: to make.
         weights_folder: where `weights: FILE` is looked up.
-        follow: told the losses of every step.
+        follow: called with the losses of every step.
 
     Raises:
         UserError: pictures, weights or layers that are not there.
@@ -138,7 +138,7 @@ def make_dream(
         settings: how.
         frames_every: steps between frames that are kept; 0: none.
         folder: to make.
-        follow: told the answer of every step.
+        follow: called with the response of every step.
 
     Raises:
         UserError: a picture, layer, channel or class that is not there, or both a layer and a class.

@@ -16,7 +16,7 @@ from sightline.models.layer_names import meant_layer
 from sightline.system.errors import UserError, first_line
 
 _STAGES = 5  # sizes of maps whose layers are used for style, as many as in VGG
-_CONTENT_STRIDE = 8  # pixels between the places of a map that still shows how things lie
+_CONTENT_STRIDE = 8  # pixels between the places of a map that still shows the layout
 _LEAST_SIDE = 4  # pixels of a map that still says where something is
 
 

@@ -1,4 +1,4 @@
-"""The learning rate: a range test with the model's own optimizer, batches and precision."""
+"""The learning rate: a range test with the model's optimizer, batches and precision."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class BatchMemory:
     """What training keeps in memory, linear in the size of the batch.
 
     Attributes:
-        fixed: bytes whatever the batch.
+        fixed: bytes regardless of the batch.
         per_sample: further bytes for each sample.
     """
 

@@ -21,7 +21,7 @@ def tune_numerics(subject: Subject, size: int, seconds: float) -> tuple[Numerics
         seconds: for the timing.
 
     Returns:
-        what to use, and what to tell of both settings.
+        what to use, and the reasons for both settings.
     """
     now, rule = (_pair(numerics) for numerics in (subject.now, subject.rule))
     pairs = allowed_pairs(subject.device.type, subject.has_convolutions)

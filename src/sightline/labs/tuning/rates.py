@@ -36,7 +36,7 @@ def range_test(
 ) -> RangeTest:
     """Raise the learning rate by the same factor at each step (Smith 2017, section 3.3; the ramp is fastai's).
 
-    It ends early when the loss is no number any more, or its mean is four times its least and above where it began.
+    It ends early when the loss is not a number any more, or its mean is four times its least and above where it began.
 
     Args:
         step: takes a training step at a rate and returns the loss of its batch.
@@ -68,10 +68,10 @@ def suggested_rate(test: RangeTest) -> float | None:
 
     The first is fastai's rule `steep`, the slope being that over the logarithm of the rate, here of losses smoothed
     forward and then backward, which leaves no lag. The second keeps it away from the edge: the loss answers some steps
-    late, and with a slow optimizer it is steepest next to the last good rate. Two digits are all that it can tell.
+    late, and with a slow optimizer it is steepest next to the last good rate. Its precision is two digits.
 
     Returns:
-        None where the loss never falls.
+        None if the loss never falls.
     """
     if len(test.rates) < SKIPPED + 3:
         return None

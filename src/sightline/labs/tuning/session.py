@@ -36,11 +36,11 @@ def probe(
         seed: of weights, order, augmentation and dropout.
         prepared: folder of the prepared data set; its test split is never read.
         output: folder for learning_rate.png and learning_rate.csv.
-        augmentation: the section that `augment` names; None where it is a ready-made policy.
-        seconds: for all timings; the learning rate takes a hundred steps besides.
+        augmentation: the section that `augment` names; None if it is a ready-made policy.
+        seconds: for all timings; the learning rate takes a hundred steps as well.
         fastest_batch: suggest the smallest batch within 5 % of the best throughput, instead of keeping what fits.
         weights_folder: where `weights: FILE` is looked up.
-        tell: says what is going on.
+        tell: called with the progress.
 
     Raises:
         UserError: data that are not prepared, or a model that this machine cannot train.

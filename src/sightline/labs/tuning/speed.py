@@ -53,7 +53,7 @@ class Burst:
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done what it was told."""
+    """Return when the device has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
@@ -87,7 +87,7 @@ def least_times(
     Args:
         runs: each does its work once and returns how long it took, in any unit.
         seconds: for all of it; the warm-up and the first turns may take longer.
-        clock: tells seconds.
+        clock: returns seconds.
     """
     end = clock() + seconds
     for run in runs.values():
@@ -126,5 +126,5 @@ def other_work() -> str | None:
 
 
 def least_within(speeds: Mapping[int, float], share: float = 0.05) -> int:
-    """Return the least number whose speed is within `share` of the best."""
+    """Return the smallest number with a speed within `share` of the best."""
     return min(number for number, speed in speeds.items() if speed >= (1 - share) * max(speeds.values()))

@@ -20,7 +20,7 @@ from sightline.training.optimizers import build_optimizer
 
 
 class Trial:
-    """A copy of a task that learns on its own; the task itself stays as it is.
+    """A copy of a task that is trained; the task itself does not change.
 
     Args:
         task: is copied.
@@ -68,7 +68,7 @@ class Trial:
         samples, total = sum(len(batch.images) for batch in batches), torch.zeros((), device=self.device)
         for batch in batches:
             loss = self.loss(batch, precision) * (len(batch.images) / samples)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # missing in torch's own annotations
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # missing in torch's annotations
             total += loss.detach()
         if self.clip_norm is not None:
             scaler.unscale_(self.optimizer)

@@ -52,7 +52,7 @@ def _speeds(runs: dict[int, Callable[[], float]], seconds: float) -> dict[int, f
 def loop(
     subject: Subject, trial: Trial, precision: Precision, size: int, workers: int, batches: int
 ) -> Callable[[], float]:
-    """Return a run of the whole loop over the first batches of an epoch, which tells the seconds per image.
+    """Return a run of the whole loop over the first batches of an epoch, which returns the seconds per image.
 
     Args:
         subject: whose data it is.

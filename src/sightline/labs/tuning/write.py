@@ -1,7 +1,7 @@
 """Changes single values of a params file and leaves every other byte as it is.
 
-ruamel's own round trip keeps comments, but lays out anew what is not in its style: indents, the place of comments, and
-`null`, which it leaves out. So ruamel tells only where each value stands, and the text is changed there.
+ruamel's own round trip keeps comments, but reformats what is not in its style: indents, the position of comments, and
+`null`, which it leaves out. So ruamel only locates each value, and the text is changed there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_changes(path: Path, model: str, changes: Mapping[str, Value]) -> None:
 def changed_text(text: str, model: str, changes: Mapping[str, Value], file: str) -> str:
     """Return the text of a params file with other values for one model.
 
-    A model that is an alias, or takes a section from another by `<<` or `*`, gets a section of its own.
+    A model that is an alias, or takes a section from another by `<<` or `*`, gets a separate section.
 
     Args:
         text: of the file.

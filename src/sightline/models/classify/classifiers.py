@@ -1,4 +1,4 @@
-"""Classifiers by name: the lecture's own networks, `torchvision:NAME`, `timm:NAME`."""
+"""Classifiers by name: the networks of the lecture, `torchvision:NAME`, `timm:NAME`."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def build_classifier(
         classes: number of logits.
         weights: `random`, `pretrained` (from the hub), or a file of weights.
         dropout: share of units that are silent in a step of training; None is what the network has.
-        activation: of the lecture's networks with hidden layers; None is the network's own.
-        initialisation: of random weights; None is the network's own.
-        pooling: of the lecture's convolutional networks; None is the network's own.
-        hidden: units of each hidden layer of `mlp`; None is the network's own.
+        activation: of the lecture's networks with hidden layers; None is the network's default.
+        initialisation: of random weights; None is the network's default.
+        pooling: of the lecture's convolutional networks; None is the network's default.
+        hidden: units of each hidden layer of `mlp`; None is the network's default.
         stochastic_depth: share of samples that skip the last block, growing from block to block (Huang et al. 2016);
             0 keeps what the network has.
 

@@ -63,6 +63,6 @@ def require_size(network: nn.Module, channels: int, size: int, what: str, told: 
 
 
 def wrong_size(what: str, size: int, told: str, error: Exception) -> UserError:
-    """Return what to tell when a network fails with an input of this size."""
+    """Return the message for when a network fails with an input of this size."""
     first = first_line(error).rstrip(".!")
     return UserError(f"input.size: {size}: {what} {told} ({first})")

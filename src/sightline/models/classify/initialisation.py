@@ -12,7 +12,7 @@ Initialisation = Literal["xavier", "he"]
 
 
 def initialise(network: nn.Module, method: Initialisation, activation: Activation) -> None:
-    """Draw the weights of every Linear and Conv2d anew, and set their biases to 0; other layers stay as they are.
+    """Draw the weights of every Linear and Conv2d again, and set their biases to 0; other layers stay as they are.
 
     xavier: uniform with variance 2 / (inputs + outputs), for activations of slope 1 around 0 such as tanh and softsign
     (Glorot and Bengio 2010, equation 16). he: normal with variance 2 / inputs, for rectified units, whatever they

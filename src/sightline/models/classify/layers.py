@@ -13,7 +13,7 @@ Pooling = Literal["max", "average", "sum"]
 
 
 def activation_layer(activation: Activation) -> nn.Module:
-    """Return a nonlinearity that works on each number apart; any shape -> the same shape.
+    """Return a nonlinearity that works on each number separately; any shape -> the same shape.
 
     Sources: relu, Nair and Hinton 2010; leaky_relu (slope 0.01 below zero), Maas, Hannun and Ng 2013; elu, Clevert,
     Unterthiner and Hochreiter 2016; softplus, Dugas et al. 2001; softsign, Bergstra et al. 2009.

@@ -1,4 +1,4 @@
-"""Anchors of a pyramid: boxes of some sizes around points that lie one stride apart."""
+"""Anchors of a pyramid: boxes of some sizes around points one stride apart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 
 class StrideAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no annotations
-    """torchvision's generator with the strides told to it, in float32.
+    """torchvision's generator with given strides, in float32.
 
     Its own takes the image's side over the map's, rounded down, which is wrong for odd sides.
 

@@ -1,4 +1,4 @@
-"""Detectors in one stage: at every point of a pyramid they tell classes and a box."""
+"""Detectors in one stage: at every point of a pyramid they predict classes and a box."""
 
 from __future__ import annotations
 
@@ -62,10 +62,11 @@ class DenseDetector(nn.Module, ABC):
         """Return the single losses."""
 
     def detections(self, outputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Decode boxes, and suppress those that overlap a surer one of their class.
+        """Decode boxes, and suppress those that overlap a more confident one of their class.
 
         Returns:
-            For each image `boxes` n x 4 xyxy in pixels of the input, `labels` n, `scores` n in 0..1, the surest first.
+            For each image `boxes` n x 4 xyxy in pixels of the input, `labels` n, `scores` n in 0..1, highest score
+            first.
         """
         split = {name: torch.split(values, self.per_map, 1) for name, values in _wide(outputs).items()}
         count = len(next(iter(outputs.values())))

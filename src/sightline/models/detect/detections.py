@@ -40,7 +40,7 @@ def masks_into_original(masks: FLOAT32, boxes: FLOAT32, placement: Placement) ->
     """
     drawn = []
     for mask, (x1, y1, x2, y2) in zip(masks, placement.into_original(boxes), strict=True):
-        # torchvision's own way rounds boxes to whole pixels, by which small objects would move.
+        # torchvision's method rounds boxes to whole pixels, by which small objects would move.
         padded = np.pad(mask, 1)
         scale_x, scale_y = (x2 - x1) / len(mask), (y2 - y1) / len(mask)
         matrix = np.array([[scale_x, 0, x1 - 0.5 * scale_x - 0.5], [0, scale_y, y1 - 0.5 * scale_y - 0.5]])
@@ -52,11 +52,12 @@ def masks_into_original(masks: FLOAT32, boxes: FLOAT32, placement: Placement) ->
 def share_found(found: Sequence[dict[str, Tensor]], boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
     """Return the share of true objects that are found, with as many guesses as there are objects: a scalar in 0..1.
 
-    An object is found if one of its image's G surest predictions, G being the number of objects there, has its class
+    An object is found if one of its image's G most confident predictions, with G objects in the image, has its
+    class
     and overlaps it by half. Without any object the share is 1.
 
     Args:
-        found: for each image `boxes`, `labels` and `scores`, the surest first.
+        found: for each image `boxes`, `labels` and `scores`, most confident first.
         boxes: for each image G x 4 true boxes.
         labels: for each image G class ids.
     """

@@ -28,9 +28,9 @@ class _Head(FCOSHead):  # type: ignore[misc]  # torchvision has no annotations
 
 
 class Fcos(DenseDetector):
-    """FCOS (Tian et al. 2019; with centre-ness beside the box, 2020) as in torchvision.
+    """FCOS (Tian et al. 2019; with centre-ness next to the box, 2020) as in torchvision.
 
-    Each point tells classes, its distances from the four edges of the box in strides, and how central it lies in it. A
+    Each point predicts classes, its distances from the four edges of the box in strides, and how central it is. A
     box belongs to the points within 1.5 strides of its centre, on the map whose range its sides are in: 4 to 8 strides,
     and below and above on the finest and the coarsest map.
     """
@@ -64,8 +64,8 @@ def build_fcos(
         width: channels of pyramid and heads, a multiple of 32, the groups of their normalisation.
         strides: of the pyramid's maps, ascending, each twice the one before.
         head_convs: convolutions of each head before its last.
-        score_threshold: less sure objects are dropped.
-        nms_iou: of two objects of a class that overlap more, the surer one stays.
+        score_threshold: objects with a lower score are dropped.
+        nms_iou: of two objects of a class with a larger IoU, only the more confident one is kept.
         max_objects: per image.
 
     Raises:

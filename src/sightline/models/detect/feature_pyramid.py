@@ -20,7 +20,7 @@ from sightline.system.errors import UserError, first_line
 
 _KNOWN = "timm:resnet18 or torchvision:mobilenet_v2"
 _BODY, _PYRAMID = "body.", "head.backbone."  # before the names of their weights in every network that has both
-_PROBE = 256  # pixels of a side at which strides are told apart
+_PROBE = 256  # pixels of a side at which strides are distinguished
 
 
 class Body(nn.Module):

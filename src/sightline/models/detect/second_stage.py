@@ -14,8 +14,8 @@ def masked_losses(
 ) -> dict[str, Tensor]:
     """Return the losses of classes, boxes and masks, as torchvision's `RoIHeads.forward` does.
 
-    There an object whose outline is not known, and whose mask is therefore empty, would be learnt as one of no pixel.
-    Here its box and class are learnt, but no mask.
+    There an object whose outline is not known, and whose mask is therefore empty, would be learned as one without
+    pixels. Here its box and class are learned, but no mask.
 
     Args:
         heads: torchvision's RoIHeads with a branch for masks, in training.

@@ -1,6 +1,6 @@
 """A classifier that looks at an image through a window, at every place and in several sizes of the image.
 
-The way to find objects before networks told boxes themselves: Rowley, Baluja and Kanade 1998, "Neural network-based
+How objects were found before networks predicted boxes: Rowley, Baluja and Kanade 1998, "Neural network-based
 face detection". Images are enlarged or shrunk, windows keep their size, and a window is the box of what is in it.
 """
 
@@ -106,13 +106,13 @@ def _gathered(images: Tensor, window: int, stride: int) -> Tensor:
 def choose_windows(
     probabilities: Tensor, boxes: Tensor, threshold: float, nms_iou: float, most: int
 ) -> dict[str, Tensor]:
-    """Return the objects of one image as `boxes` D x 4, `labels` D and `scores` D, the surest first.
+    """Return the objects of one image as `boxes` D x 4, `labels` D and `scores` D, most confident first.
 
     Args:
         probabilities: W x K, of each class in each window.
         boxes: W x 4.
         threshold: least probability of an object.
-        nms_iou: of two objects of a class that overlap more, the less sure one is left out.
+        nms_iou: of two objects of a class with a larger IoU, the less confident one is dropped.
         most: number of objects.
     """
     windows, labels = (probabilities >= threshold).nonzero(as_tuple=True)
@@ -136,8 +136,8 @@ def detect(
         classifier: in evaluation mode; M x C x `window` x `window` -> M x K scores, of which the softmax is taken.
         image: C x H x W float32, as the classifier takes it.
         grid: of windows.
-        threshold: least probability of an object. A classifier without background is sure of much that is nothing.
-        nms_iou: of two objects of a class that overlap more, the less sure one is left out.
+        threshold: least probability of an object. Classifiers without background are confident about much of it.
+        nms_iou: of two objects of a class with a larger IoU, the less confident one is dropped.
         most: number of objects.
 
     Returns:

@@ -111,7 +111,7 @@ class TwoStageDetector(nn.Module):
             outputs: of `forward`, of which only the maps matter.
             boxes: N tensors n x 4 float32 xyxy, in pixels of the input.
             labels: N tensors n int64, 0..K-1.
-            masks: N tensors n x S x S, 0/1, for Mask R-CNN; an empty one is not learnt.
+            masks: N tensors n x S x S, 0/1, for Mask R-CNN; an empty one is not learned.
         """
         images, maps = self._inputs(outputs)
         targets = [{"boxes": own, "labels": label + 1} for own, label in zip(boxes, labels, strict=True)]
@@ -136,7 +136,7 @@ class TwoStageDetector(nn.Module):
         return torch.stack(joint).sum()
 
     def detections(self, outputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Return each image's objects, `boxes`, `labels`, `scores` and maybe `masks`, the surest first."""
+        """Return each image's objects, `boxes`, `labels`, `scores` and maybe `masks`, most confident first."""
         known = {name: values for name, values in outputs.items() if not name.startswith(_MAP)}
         return [
             {name: values[place][labels != _NONE] for name, values in known.items()}
@@ -176,8 +176,8 @@ def build_faster_rcnn(
         head_convs: convolutions of the part that draws masks.
         anchor_scale: side of each map's anchors, in strides.
         proposals: boxes per image that are looked at again.
-        score_threshold: less sure objects are dropped.
-        nms_iou: of two objects of a class that overlap more, the surer one stays.
+        score_threshold: objects with a lower score are dropped.
+        nms_iou: of two objects of a class with a larger IoU, only the more confident one is kept.
         max_objects: per image.
         masks: whether to draw a mask in each box.
     """

@@ -15,7 +15,7 @@ from sightline.models.detect.sliding_window import WindowGrid, window_scores
 from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 
-_CLEAR = 0.3  # overlap with an object from which on a window is no background
+_CLEAR = 0.3  # IoU with an object from which on a window is not background
 _COPIES = 3  # windows that are drawn around each object
 _SHIFT, _ZOOM = 0.12, 0.15  # of these: largest shift as a share of the side, largest logarithm of the side's factor
 _OTHERS = 16  # windows that are drawn anywhere in an image
@@ -64,10 +64,10 @@ class WindowNetwork(nn.Module):
         Args:
             boxes: for each image G x 4 true boxes.
             labels: for each image G class ids.
-            background: the id of what is no object.
+            background: the id of what is not an object.
 
         Returns:
-            For each image M x 4 windows, and the classes of all of them, as `label_windows` tells them.
+            For each image M x 4 windows, and the classes of all of them, from `label_windows`.
         """
         drawn, told = [], []
         for own, label in zip(boxes, labels, strict=True):
@@ -126,7 +126,7 @@ def label_windows(windows: Tensor, boxes: Tensor, labels: Tensor, background: in
         windows: M x 4.
         boxes: G x 4 true boxes.
         labels: G class ids.
-        background: the id of what is no object.
+        background: the id of what is not an object.
     """
     if not len(boxes):
         return torch.full((len(windows),), background, device=windows.device)
@@ -145,7 +145,7 @@ def hardest_loss(scores: Tensor, labels: Tensor, background: int, ratio: int = 3
     Args:
         scores: M x (K + 1).
         labels: M class ids, -1 where a window is neither.
-        background: the id of what is no object.
+        background: the id of what is not an object.
         ratio: windows without an object for each one with; as many for an image without any object at all.
     """
     losses = F.cross_entropy(scores.float(), labels.clamp_min(0), reduction="none")

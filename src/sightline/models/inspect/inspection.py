@@ -1,4 +1,4 @@
-"""Takes a network apart: what goes in and comes out of each layer, what it costs, and what it sees of the image."""
+"""Inspects a network: inputs and outputs of each layer, its cost, and its receptive field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Layer:
         parameters: those that it is the first to use.
         multiply_adds: multiplications with an addition, of convolutions and matrix products, biases not counted.
         receptive_field: height and width in pixels of what a value depends on; `all` where that is not smaller than
-            the image, None where it is nothing.
+            the image, None if it is nothing.
     """
 
     name: str

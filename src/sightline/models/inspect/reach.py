@@ -52,7 +52,7 @@ def propagate(call: Call, marks: dict[str, Any], results: Sequence[Tensor]) -> l
 
     Args:
         call: the operation.
-        marks: what it was given, with a mark in place of each tensor, None where that depends on nothing.
+        marks: what it was given, with a mark in place of each tensor, None if that depends on nothing.
         results: what it returned.
     """
     if call.func.is_view or call.name in _MOVES:

@@ -52,7 +52,7 @@ class ReceptiveFields:
     def edges(self, tensor: Tensor) -> Reach | None:
         """Return what each value of a tensor depends on, in shapes that expand to its own; None: nothing is known.
 
-        Positions are in pixels and lie beyond the image where padding is seen.
+        Positions are in pixels and are outside the image where padding is seen.
         """
         return self._reaches.get(tensor)
 

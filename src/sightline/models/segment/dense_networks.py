@@ -1,4 +1,4 @@
-"""Networks that tell the class of every pixel, from random weights: full resolution, FCN, SegNet, U-Net."""
+"""Networks that predict the class of every pixel, from random weights: full resolution, FCN, SegNet, U-Net."""
 
 from __future__ import annotations
 

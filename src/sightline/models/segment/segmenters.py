@@ -1,4 +1,4 @@
-"""Segmenters by name: the project's own networks and `smp:NAME`."""
+"""Segmenters by name: the built-in networks and `smp:NAME`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def build_segmenter(
         classes: K.
         weights: `random`, `pretrained` (the encoder, from the hub), or a file: of the whole network, with any classes,
             of the encoder, or of a detector: its body, and for semantic_fpn its pyramid too.
-        backbone: the encoder of `smp:NAME`: `timm:NAME`, or `smp:NAME` of the library's own; below semantic_fpn
+        backbone: the encoder of `smp:NAME`: `timm:NAME`, or `smp:NAME` of the library's; below semantic_fpn
             `torchvision:NAME` or `timm:NAME`.
         strides: of semantic_fpn's maps; None is 4, 8, 16, 32.
-        width: maps of the finest stage; None is the network's own.
-        depth: how often the sides are halved, or the layers of full_resolution; None is the network's own.
-        upsampling: of unet; None is the network's own.
-        stride: side of the squares of pixels that the project's own networks take as one; None is 1.
+        width: maps of the finest stage; None is the network's default.
+        depth: how often the sides are halved, or the layers of full_resolution; None is the network's default.
+        upsampling: of unet; None is the network's default.
+        stride: side of the squares of pixels that the built-in networks take as one; None is 1.
 
     Raises:
         UserError: unknown name, weights that do not fit, or an encoder and a decoder that do not go together.

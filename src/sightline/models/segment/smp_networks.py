@@ -50,7 +50,7 @@ def smp_network(
     width: int | None,
     depth: int | None,
 ) -> SmpSegmenter:
-    """Build a segmenter whose decoder has the library's own sizes at `width` 16, and in proportion otherwise.
+    """Build a segmenter whose decoder has the library's sizes at `width` 16, and in proportion otherwise.
 
     Arguments and errors are those of `build_segmenter`.
     """
@@ -64,7 +64,7 @@ def smp_network(
     usual = taken["encoder_depth"].default
     depth = depth or usual
     if depth != usual and "decoder_channels" in taken and width is None:
-        width = 16  # the library's own list is for its own depth only
+        width = 16  # the library's list is for its own depth only
     options = {"in_channels": channels, "classes": classes, "encoder_depth": depth} | _widths(name, width, depth)
 
     def make(encoder_weights: str | bool | None) -> Any:
@@ -105,7 +105,7 @@ def _encoder_name(backbone: str) -> str:
 
 
 def _widths(name: str, width: int | None, depth: int) -> dict[str, Any]:
-    """Return the arguments that set the decoder's maps; none for the library's own."""
+    """Return the arguments that set the decoder's maps; none for the library's."""
     if width is None:
         return {}
     pyramid = [width * 2**stage for stage in reversed(range(depth))]
@@ -134,7 +134,7 @@ def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels
         load_strictly(network, state, source, what)
         return
     state, own = body_of_detector(state), network.encoder.state_dict()
-    wrapped = all(key.startswith("model.") for key in own)  # timm's networks lie within the library's encoder
+    wrapped = all(key.startswith("model.") for key in own)  # timm's networks are inside the library's encoder
     state = {f"model.{key}": value for key, value in state.items()} if wrapped else state
     parts = {_part(key, wrapped) for key in own}
     body = {key: value for key, value in state.items() if _part(key, wrapped) in parts}
@@ -146,5 +146,5 @@ def _load(network: SmpSegmenter, state: dict[str, Tensor], source: str, channels
 
 
 def _part(key: str, wrapped: bool) -> str:
-    """Return which part of a network a weight belongs to; heads, which encoders lack, are parts of their own."""
+    """Return which part of a network a weight belongs to; heads, which encoders lack, are separate parts."""
     return ".".join(key.split(".")[: 2 if wrapped else 1])

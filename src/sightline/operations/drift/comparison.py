@@ -36,7 +36,7 @@ class Finding:
         test: its name.
         p: of this test alone.
         adjusted: corrected for all tests of the comparison; set by `compare`.
-        reference, recent: the medians, or the shares of the class that has changed most; None where there is no number.
+        reference, recent: the medians, or the shares of the class that has changed most; None if there is not a number.
         told: what has changed, in a few words.
     """
 

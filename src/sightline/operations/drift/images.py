@@ -36,7 +36,7 @@ class Images:
 def reference_images(prepared: Path, most: int, seed: int) -> Images:
     """Return at most `most` images of the validation split of a prepared data set.
 
-    Not of the training split: to a network that has learned its training images by heart all others are new.
+    Not of the training split: for a network that has memorized its training images all others are new.
 
     Raises:
         UserError: the data set is not prepared.

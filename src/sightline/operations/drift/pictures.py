@@ -29,7 +29,7 @@ _LEAST_P = 1e-12  # the axis of p-values goes no further
 
 
 def draw_histograms(reference: Seen, recent: Seen, comparison: Comparison) -> Figure | None:
-    """Draw every number that varies, the clearest change first; None where nothing varies."""
+    """Draw every number that varies, the clearest change first; None if nothing varies."""
     known = {**reference.statistics, **reference.answers}
     others = {**recent.statistics, **recent.answers}
     findings = {finding.name: finding for finding in comparison.findings}

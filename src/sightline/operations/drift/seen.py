@@ -30,8 +30,8 @@ class Seen:
         names: of the images.
         vectors: N x D, by the observer.
         statistics: N numbers of each of `STATISTICS`.
-        answers: N numbers of each thing that predictions tell: `confidence`, or `objects` and `best score`.
-        labels: N predicted class ids; None where the model tells no class of an image.
+        answers: N numbers for each property of predictions: `confidence`, or `objects` and `best score`.
+        labels: N predicted class ids; None if the model predicts no class for an image.
         thumbnails: N x 96 x 96 x 3 uint8.
         unreadable: names of files that are no readable images.
     """
@@ -121,7 +121,7 @@ def _look_at(images: Images, numbers: range, observer: Observer, unreadable: lis
 
 
 def _answers(predictions: Sequence[Prediction]) -> tuple[dict[str, FLOAT64], NDArray[np.int64] | None]:
-    """Return numbers and class ids of predictions, as far as this kind of model tells them."""
+    """Return numbers and class ids of predictions, if this kind of model has them."""
     if not predictions:
         return {}, None
     first = predictions[0]

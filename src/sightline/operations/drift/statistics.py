@@ -1,4 +1,4 @@
-"""What can be measured of any image, whatever it shows."""
+"""What can be measured of any image, regardless of its subject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from sightline.data.structures import UINT8
 
-# Each statistic with what it tells and its unit.
+# Each statistic with what it measures and its unit.
 STATISTICS = {
     "brightness": "mean grey level, 0 to 1",
     "contrast": "standard deviation of grey levels, 0 to 0.5",

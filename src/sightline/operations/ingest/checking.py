@@ -52,7 +52,7 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
         whole: everything that the data set holds.
 
     Raises:
-        UserError: the files cannot be read as a whole, or tell other things than the data set.
+        UserError: the files cannot be read as a whole, or contradict the data set.
     """
     delivered = open_files(dataset.model_copy(update={"root": str(folder)}))
     source = AddedBatch(delivered, first, "", None)

@@ -10,7 +10,7 @@ from sightline.system.errors import UserError
 
 
 def update_pointer(raw: Path, root: Path) -> bool:
-    """Let DVC note the present files of the raw folder `raw`; return whether it tracks them, by a `.dvc` file beside.
+    """Let DVC note the present files of the raw folder `raw`; return whether it tracks them, by a `.dvc` file next to.
 
     Args:
         raw: folder of the raw files.

@@ -1,4 +1,4 @@
-"""The quarantine: files that were not taken, beside a table that says why."""
+"""The quarantine: files that were not taken, next to a table that says why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def divide_files(dataset: Dataset, work: Path, checked: Checked) -> tuple[set[st
 
 
 def quarantine_files(folder: Path, work: Path, paths: set[str], findings: Sequence[Finding]) -> None:
-    """Copy files below `work` to a new `folder`, under names that can be printed, with `findings.csv` beside them."""
+    """Copy files below `work` to a new `folder`, under names that can be printed, with `findings.csv` next to them."""
     with new_folder(folder) as new:
         for path in sorted(paths):
             target = new / printable(path)

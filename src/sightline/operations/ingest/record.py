@@ -77,7 +77,7 @@ def _read(path: Path) -> list[Line]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    if lines[-1]:  # a line that was being written when the power went; the batch itself tells it again
+    if lines[-1]:  # a line that was being written when the power went; the batch itself has it too
         with new_file(path) as work:
             work.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
     read = []

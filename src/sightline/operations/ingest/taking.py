@@ -1,7 +1,9 @@
 """Takes the inbox into the data sets: all of a delivery or nothing of it, and each image once.
 
-The order of the steps makes it safe to be killed between any two of them: the delivery is copied and checked beside the
-batches, its bad files go to the quarantine, the rest takes its place by one rename, DVC and the record are told, and
+The order of the steps makes it safe to be killed between any two of them: the delivery is copied and checked near
+the
+batches, its bad files go to the quarantine, the rest is moved by one rename, DVC and the record are updated,
+and
 only then is the inbox emptied. The next run sees by their content which images have been taken already.
 """
 
@@ -59,7 +61,7 @@ class Batch:
 
 
 def ingest(params: Params, root: Path, report: Report, datasets: Sequence[str] | None = None) -> list[Batch]:
-    """Take what lies in `data/inbox/DATASET` into the data sets.
+    """Add the files in `data/inbox/DATASET` to the data sets.
 
     Args:
         params: name format and root of each data set.
@@ -92,7 +94,7 @@ def ingest(params: Params, root: Path, report: Report, datasets: Sequence[str] |
 
 
 def heal(name: str, place: Path, root: Path, report: Report) -> None:
-    """Finish what an earlier run was killed in: what lies below the raw folder `place` is what counts."""
+    """Finish what an earlier run was killed in: what is below the raw folder `place` counts."""
     _clear(place, root / QUARANTINE / name)
     complete_emptying(root / INBOX / name)
     record, changed = BatchRecord(root), False
@@ -127,7 +129,7 @@ def _clear(place: Path, quarantine: Path) -> None:
 
 
 def _delivered(params: Params, root: Path, report: Report) -> list[str]:
-    """Return the data sets of `params` that can grow, telling of folders in the inbox that belong to none of them."""
+    """Return the data sets of `params` that can grow, reporting folders in the inbox that belong to none of them."""
     growing = [name for name, dataset in params.datasets.items() if not _embedded(dataset)]
     for folder in sorted((root / INBOX).glob("*")):
         known = folder.name in growing or folder.name == QUARANTINE.name or folder.name.startswith(".")

@@ -20,7 +20,7 @@ Report = Callable[[str], None]
 
 
 def withdraw(params: Params, root: Path, dataset: str, batches: Sequence[str], reason: str) -> None:
-    """Move batches from a data set to `data/inbox/quarantine/DATASET/BATCH`, with the reason beside them.
+    """Move batches from a data set to `data/inbox/quarantine/DATASET/BATCH`, with the reason next to them.
 
     Killed in between, it has been done or not; the next call, or the next `ingest`, completes the record.
 
@@ -55,7 +55,7 @@ def _move(dataset: str, folder: Path, root: Path, reason: str) -> None:
     with new_file(quarantine / "reason.txt") as work:
         work.write_text(f"{reason}\n", encoding="utf-8")
     gone = folder.parent / f".{folder.name}.old"
-    folder.rename(gone)  # from here on it is no part of the data set
+    folder.rename(gone)  # from here on it is not part of the data set
     shutil.rmtree(gone)
     if not any(folder.parent.iterdir()):
         folder.parent.rmdir()

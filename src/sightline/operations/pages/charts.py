@@ -14,7 +14,7 @@ from sightline.evaluation.report.figures import BLUE, FAINT, GREY, INK, ORANGE, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TEXT = "#010203"  # stands for the page's colour of text; black itself stays black, on cells with a colour of their own
+_TEXT = "#010203"  # stands for the page's colour of text; black itself stays black, on cells with a different colour
 _GRID = "#b0b0b0"  # matplotlib's own
 # What the page's style sheet calls the colours of figures, so that they can differ in the dark.
 _COLOURS = {
@@ -43,7 +43,7 @@ class Chart:
 
     Attributes:
         title: above it.
-        note: beside the title, "" for none.
+        note: next to the title, "" for none.
         alt: what there is to see, for those who do not.
         svg: an element, safe to be put into a page.
         width: its own width, CSS pixels.
@@ -90,7 +90,7 @@ def chart(name: str, title: str, alt: str, figure: Figure) -> Chart:
 
 
 def _titled(figure: Figure, title: str) -> tuple[str, str]:
-    """Take the title of a figure with one plot out of it; return the page's title and what goes beside it."""
+    """Take the title of a figure with one plot out of it; return the page's title and what goes next to it."""
     figure.suptitle("")
     own = [axis for axis in figure.axes if axis.get_title()]
     if len(own) != 1:

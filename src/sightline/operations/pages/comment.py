@@ -23,7 +23,7 @@ def comment_text(params: Params, root: Path, link: str = "") -> str:
     Args:
         params: names the models.
         root: of the project.
-        link: where `reports/` can be looked at, an address; "" where it cannot.
+        link: where `reports/` can be looked at, an address; "" if it cannot.
     """
     ledger = Ledger(root / "registry" / "ledger.jsonl")
     models = [

@@ -44,7 +44,7 @@ _FATES = {"sample": "left out", "annotation": "annotations rejected, their image
 
 
 def data_card(prepared: Path) -> DataCard | None:
-    """Return the card of a prepared data set, None where it is not prepared."""
+    """Return the card of a prepared data set, None if it is not prepared."""
     if not (prepared / "card.json").is_file():
         return None
     card = read_json(prepared / "card.json")

@@ -22,7 +22,7 @@ from sightline.operations.pages.words import number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its own
+_LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its threshold
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _ends(title: str, curves: pd.DataFrame) -> str:
 
 
 def judged_samples(folder: Path) -> tuple[pd.DataFrame, Quality, Worst] | None:
-    """Return the rows of an evaluation, how good each sample is, and the worst; None where the rows do not tell."""
+    """Return the rows of an evaluation, how good each sample is, and the worst; None if the rows do not say."""
     path = folder / "predictions.parquet"
     if not path.is_file():
         return None

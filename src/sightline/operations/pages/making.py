@@ -1,4 +1,4 @@
-"""Makes the pages of a project: those whose sources have changed, each written whole or not at all."""
+"""Makes the pages of a project: those whose sources have changed, each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_pages(
 ) -> list[str]:
     """Write `reports/NAME/index.html` of evaluated models, and the overview `reports/index.html`.
 
-    A page whose sources are as they were when it was written stays, as their hash in `.sightline/pages.json` tells.
+    A page whose sources are as they were when it was written stays, according to their hash in `.sightline/pages.json`.
 
     Args:
         params: names the models.

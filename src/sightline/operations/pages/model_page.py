@@ -168,7 +168,7 @@ def headline_of(metrics: Mapping[str, Any]) -> Headline:
 
 
 def unit_range(headline: Mapping[str, Any]) -> Range | None:
-    """Return a headline on the scale from 0 to 1; None where it is not on it, as decibels are not."""
+    """Return a headline on the scale from 0 to 1; None if it is not on it, as decibels are not."""
     value, low, high = (headline.get(name) for name in ("value", "low", "high"))
     if value is None or low is None or high is None or low < 0 or high > 1:
         return None

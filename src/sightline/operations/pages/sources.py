@@ -18,7 +18,7 @@ from sightline.system.files import read_json
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the parts of one model's page lie; any of them may be missing but the evaluation.
+    """The paths of the parts of one model's page; any of them may be missing but the evaluation.
 
     Attributes:
         name: of the model or head.
@@ -26,7 +26,7 @@ class Sources:
         stage: that makes its release, e.g. release@NAME.
         root: of the project.
         history: the decisions on models of this name, oldest first.
-        outcome: what the registry holds of the released model, None where it is not registered.
+        outcome: what the registry holds of the released model, None if it is not registered.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Sources:
         return self.report / "index.html"
 
     def is_evaluated(self) -> bool:
-        """Tell whether there is anything to show."""
+        """Return whether there is anything to show."""
         return (self.evaluation / "metrics.json").is_file()
 
     def metrics(self) -> dict[str, Any]:
@@ -68,12 +68,12 @@ class Sources:
         return own if onnx is None else {**own, "onnx": onnx}
 
     def release(self) -> Release | None:
-        """Return the released model, None where there is none yet."""
+        """Return the released model, None if there is none yet."""
         path = self.root / "release" / f"{self.name}.json"
         return read_release(path) if path.is_file() else None
 
     def optional(self, path: str) -> Any:
-        """Return a JSON file of the project, None where it is missing."""
+        """Return a JSON file of the project, None if it is missing."""
         place = self.root / path
         return read_json(place) if place.is_file() else None
 

@@ -20,7 +20,7 @@ class Standing:
 
     Attributes:
         word: champion, challenger, or neither of them yet.
-        version: of the registry, "" where it is not registered.
+        version: of the registry, "" if it is not registered.
         tone: good or faint.
         short: why, in a few words.
         sentences: what was decided, and why.
@@ -34,7 +34,7 @@ class Standing:
 
 
 def standing_of(sources: Sources, release: Release | None) -> Standing:
-    """Tell where the released model stands."""
+    """Return the status of the released model."""
     if release is None:
         return Standing("not released", "", "faint", "", [f"Run dvc repro {sources.stage} to release it."])
     own = [e for e in sources.history if release.model_md5 in (e.model_md5, e.champion_md5)]
@@ -100,7 +100,7 @@ def _promoted(entry: Entry) -> str:
         return "It is the first version of its name, so there was nothing to compare it with."
     if entry.code == "by_hand":
         return f"It was promoted by hand, whatever the gate said: {_sentence(entry.reason.removeprefix('by hand: '))}"
-    who = "The gate promoted it" if entry.code else "It was promoted"  # lines older than codes do not tell by whom
+    who = "The gate promoted it" if entry.code else "It was promoted"  # lines older than codes do not say by whom
     return f"{who}: {_sentence(entry.reason)}"
 
 

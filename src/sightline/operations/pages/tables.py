@@ -81,7 +81,7 @@ def text_cell(text: str, note: str = "", tone: str = "") -> Cell:
 
 
 def range_cell(bounds: tuple[float, float, float], scale: tuple[float, float], reference: float | None = None) -> Cell:
-    """Return the cell of a value (low, value, high) on a scale (from, to), beside the value of a reference."""
+    """Return the cell of a value (low, value, high) on a scale (from, to), next to the value of a reference."""
     start, end = scale
     wide = (end - start) or 1.0
 
@@ -120,7 +120,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]
 
 
 def names_table(table: pd.DataFrame, caption: str) -> Table:
-    """Return a table whose first column are names, and the others numbers or words."""
+    """Return a table with names in the first column, and numbers or words in the others."""
     columns = [(column_title(str(name)), place > 0) for place, name in enumerate(table.columns)]
     counts = [str(name) in _COUNTS for name in table.columns]
     rows = []

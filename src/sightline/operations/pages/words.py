@@ -7,7 +7,7 @@ from typing import Any
 
 from sightline.config.metrics import OF_ONE
 
-# Metrics by their names in metrics.json, without a prefix such as mask_: their title, and what they tell.
+# Metrics by their names in metrics.json, without a prefix such as mask_: their title, and what they measure.
 METRICS: dict[str, tuple[str, str]] = {
     "accuracy": ("accuracy", "share of images classified correctly"),
     "balanced_accuracy": ("balanced accuracy", "mean of the classes' recalls"),
@@ -53,7 +53,7 @@ SINGLE: dict[str, tuple[str, str]] = {
     "precision": ("precision", "share of predictions of this class that are right"),
     "recall": ("recall", "share of this class that is found"),
 }
-DASH = "\N{EN DASH}"  # where there is no number
+DASH = "\N{EN DASH}"  # where there is not a number
 _PREFIXES = ("mask_", "box_")
 _WORSE, _BETTER = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK UP-POINTING TRIANGLE}"
 VERDICTS = {
@@ -75,7 +75,7 @@ def metric_title(name: str) -> str:
 
 
 def metric_words(name: str) -> str:
-    """Return what a metric tells, "" where this is not known."""
+    """Return what a metric measures, "" if this is not known."""
     metric, of, _ = name.partition(OF_ONE)
     if of:
         return _single(metric)[1]

@@ -60,7 +60,7 @@ def predict_files(
         files: to read.
         writer: gets every good one.
         batch_size: images that are in memory together.
-        advance: is told after each batch how many files it had.
+        advance: called after each batch with its number of files.
     """
     finished = Finished()
     image = predictor.card.input
@@ -84,7 +84,7 @@ def predict_files(
 
 
 def _read(file: ImageFile, image: Input) -> _Read | str:
-    """Return an image as the network takes it, or why it cannot be read, as `prepare` would tell."""
+    """Return an image as the network takes it, or why it cannot be read, as in `prepare`."""
     try:
         encoded = file.path.read_bytes()
         if not encoded:

@@ -31,7 +31,7 @@ def find_images(arguments: Sequence[str], lines: Iterable[str], recursive: bool)
     """Return every image that is meant, each once, in the order of the arguments and sorted within each.
 
     Args:
-        arguments: files (whatever their suffix), folders, patterns such as `data/**/*.jpg`, or `-`.
+        arguments: files (regardless of their suffix), folders, patterns such as `data/**/*.jpg`, or `-`.
         lines: paths, one a line, that take the place of `-`.
         recursive: whether folders within folders are searched too. Hidden files are left out.
     """

@@ -39,7 +39,7 @@ def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> st
 
 
 def counted(prediction: Prediction, least: float) -> list[int]:
-    """Return the places of the objects that are sure enough."""
+    """Return the indices of the objects with enough confidence."""
     boxes = prediction.boxes if prediction.boxes is not None else ()
     scores = prediction.box_scores
     return [place for place in range(len(boxes)) if scores is None or scores[place] >= least]

@@ -86,7 +86,7 @@ def _folder(form: Form, out: Path | None) -> Iterator[Path]:
 
 
 class _Table:
-    """A line per image: its name and the prediction in a few words, told as they come."""
+    """A line per image: its name and the prediction in a few words, printed as they come."""
 
     def __init__(self, file: IO[str], labels: LabelMap, least: float) -> None:
         self._file, self._labels, self._least = file, labels, least
@@ -164,7 +164,7 @@ def _parts(prediction: Prediction, place: int) -> dict[str, Any]:
 
 
 class _Pictures:
-    """A PNG per image with the prediction drawn on it, beside it a class map as ids; or the image that a model made."""
+    """A PNG per image with the prediction drawn on it, and a class map as ids; or the output image of a model."""
 
     def __init__(self, folder: Path, labels: LabelMap, least: float) -> None:
         self._folder, self._labels, self._least = folder, labels, least

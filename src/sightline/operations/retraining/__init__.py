@@ -1,1 +1,1 @@
-"""What a retraining needs beside DVC's stages: a reason, programs that end with their starter, a record of it all."""
+"""What a retraining needs besides DVC's stages: a reason, programs that end with their starter, a record of it all."""

@@ -1,4 +1,4 @@
-"""Commits files on a branch of their own, past the user's branch, index and work tree."""
+"""Commits files on a separate branch, past the user's branch, index and work tree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def commit_on_branch(root: Path, paths: Sequence[Path], date: str, message: str)
     """Commit the present content of `paths`, or their absence, and nothing else, on `retrain/DATE`; return the branch.
 
     It starts at the commit checked out. A branch of that name which has this commit in its past goes on; one that has
-    not, or that is checked out somewhere, gets a neighbour `retrain/DATE-2`. None where nothing differs.
+    not, or that is checked out somewhere, gets a neighbour `retrain/DATE-2`. None if nothing differs.
 
     Raises:
         UserError: there is no git repository with a commit.

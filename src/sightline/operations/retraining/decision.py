@@ -32,7 +32,7 @@ class Decision:
         time: ISO 8601, UTC.
         reasons: none where nothing speaks for it.
         changed: stages and pointers that differ from `dvc.lock`. Where there are none, the same models would come out
-            again, whatever the reasons.
+            again, regardless of the reasons.
     """
 
     time: str

@@ -3,7 +3,7 @@
 Usage: `python -m sightline.operations.retraining.guard FD COMMAND ...`
 
 The starter holds the other end of the pipe FD. When it is gone, even by SIGKILL, the kernel closes that end, and
-everything that the command has started is ended. The command has a session of its own, so that no signal meant for
+everything that the command has started is ended. The command has a separate session, so that no signal meant for
 it reaches the guard.
 """
 

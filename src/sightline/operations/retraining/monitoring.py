@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sightline.operations.drift.seen import Seen
 
 
-class TooFewImages(UserError):  # noqa: N818 - nobody has made a mistake
-    """There is not enough to conclude anything from; no mistake where images are still to come."""
+class TooFewImages(UserError):  # noqa: N818 - it is not an error
+    """There is not enough data to conclude anything; not an error if images are still to come."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def check_dataset(
         dataset: its name.
         root: of the project.
         recent: folder of images, instead of the one in params.
-        model: whose features and predictions are compared, instead of what params say.
+        model: the model whose features and predictions are compared, instead of the one in params.
         record: whether the check counts for the verdict on the data set.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Starts programs: guarded ones that end with this process, and background ones that a lock on a file tells of."""
+"""Starts programs: guarded ones that end with this process, and background ones that are known by a lock on a file."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def temporary_server(log: Path) -> str:
 
 @dataclass(frozen=True)
 class Background:
-    """A program in the background; it holds a lock on its pid file, so a number that was given anew misleads nobody."""
+    """A program in the background; it holds a lock on its pid file, so a reused process id misleads nobody."""
 
     name: str
     folder: Path
@@ -123,7 +123,7 @@ class Background:
         return self.folder / f"{self.name}.log"
 
     def pid(self) -> int | None:
-        """Return its process, which leads its session; None where it does not run."""
+        """Return its process, which leads its session; None if it does not run."""
         path = self.folder / f"{self.name}.pid"
         with suppress(FileNotFoundError), path.open() as file:
             try:
@@ -168,7 +168,7 @@ class Background:
                     started.update(dict.fromkeys(psutil.Process(pid).children(recursive=True)))
 
             end_group(pid, patience, look)
-            # Prefect's worker gives each flow run a session of its own, and does not always end it with itself.
+            # Prefect's worker gives each flow run a separate session, and does not always end it with itself.
             for process in started:
                 with suppress(ProcessLookupError):
                     if process.is_running():

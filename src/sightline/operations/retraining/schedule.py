@@ -45,7 +45,7 @@ def schedule_of(root: Path) -> Schedule:
 
 
 def scheduled_server(root: Path) -> str | None:
-    """Return the API address of the schedule's server, None where it does not run."""
+    """Return the API address of the schedule's server, None if it does not run."""
     schedule = schedule_of(root)
     if schedule.server.pid() is None or not schedule.address.exists():
         return None
@@ -104,7 +104,7 @@ def tell(root: Path, report: Report) -> bool:
 
 
 def _environment(root: Path, api: str) -> dict[str, str]:
-    """Return what all Prefect programs of this project are told: their place, and to speak to nobody else."""
+    """Return the environment of all Prefect programs of this project: their folder, and no telemetry."""
     return {
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_UI_API_URL": api,  # else the pages ask port 4200, wherever the server is

@@ -27,7 +27,7 @@ class Story:
     notes: list[str] = field(default_factory=list)
 
     def news(self) -> str:
-        """Return what is worth a message, a line each; "" where nothing happened."""
+        """Return what is worth a message, a line each; "" if nothing happened."""
         lines = [f"{o.name}: {o.decision_text()}: {o.reason}" for o in self.outcomes if o.decision != "kept"]
         return "\n".join([*lines, *(f"withdrawn: {line}" for line in self.withdrawn)])
 

@@ -112,7 +112,7 @@ async def _refused(_: Request, error: Exception) -> Response:
             return _json({"error": error.line}, error.status, error.headers)
         case HTTPException():
             known = ", ".join(sorted(_KNOWN))
-            line = f"{error.detail}; known fields are {known}"
+            line = f"{error.detail}; known paths are {known}"
             return _json({"error": line}, error.status_code, dict(error.headers or {}))
         case _:
             raise error

@@ -55,8 +55,8 @@ class Batcher:
         limits: of the queue, and of the pixels of a batch.
         max_batch: images.
         max_wait: seconds.
-        workers: threads, each of which decodes and predicts its own batches.
-        watch: is told the size of each batch.
+        workers: threads, each of which decodes and predicts separate batches.
+        watch: receives the size of each batch.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Batcher:
             return batch
 
     def _fill(self, batch: list[_Item]) -> bool:
-        """Move what fits from the queue to a batch; tell whether nothing more can come."""
+        """Move what fits from the queue to a batch; return whether nothing more can come."""
         allowed = self._limits.megapixels * MEGABYTE - sum(item.upload.pixels for item in batch)
         while self._waiting and len(batch) < self._max_batch:
             item = self._waiting[0]

@@ -1,4 +1,4 @@
-"""Follows an alias of the registry: a new version is loaded beside the old one and takes its place when it is warm."""
+"""Follows an alias of the registry: a new version is loaded next to the old one and replaces it when it is warm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Holder:
 
     Attributes:
         model: to be read once per request, and kept until it is answered.
-        problem: why a newer version does not answer, "" where nothing is wrong.
+        problem: why a newer version does not answer, "" if nothing is wrong.
     """
 
     def __init__(self, model: ServedModel, changed: Callable[[ServedModel], None]) -> None:
@@ -37,7 +37,7 @@ class Follower:
 
     Args:
         holder: gets each new version.
-        find: returns the version that the alias names, cheaply; None where there is none.
+        find: returns the version that the alias names, cheaply; None if there is none.
         load: returns what the alias names, loaded and warm.
         seconds: between two looks.
     """
@@ -56,7 +56,7 @@ class Follower:
             self.look()
 
     def look(self) -> None:
-        """Put a new version in its place, or tell why that fails; the present one goes on answering then."""
+        """Switch to a new version, or return why that fails; the present one then stays in use."""
         version = "the registry"
         try:
             version = self._find() or ""

@@ -23,7 +23,7 @@ class Explainer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explaining")
 
     async def explain(self, model: ServedModel, upload: Upload) -> tuple[str, bytes]:
-        """Return the surest class of an image, and its heat map as PNG.
+        """Return the most confident class of an image, and its heat map as PNG.
 
         Raises:
             Refusal: 503 while another is made; 422 where there is none of this model or image.

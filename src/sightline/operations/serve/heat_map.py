@@ -1,4 +1,4 @@
-"""An image in, the class that the model is surest of and where it sees it out, as a picture."""
+"""An image in, its most confident class and a heat map of it out, as a picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightline.system.errors import UserError
 
 
 def encoded_heat_map(model: ServedModel, upload: Upload) -> tuple[str, bytes]:
-    """Return the surest class of an image, and its Grad-CAM as grey PNG of the upright original's size.
+    """Return the most confident class of an image, and its Grad-CAM as grey PNG of the upright original's size.
 
     Raises:
         Refusal: 422 where the model gives no heat map or an empty one, or the image cannot be decoded.

@@ -11,7 +11,7 @@ from sightline.data.image_formats import format_of, open_header, require_whole
 from sightline.system.errors import first_line
 
 MEGABYTE = 1_000_000
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of its own, beside that of the server
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a separate limit, next to that of the server
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Limits:
     Attributes:
         body_megabytes: of a request, all its images together.
         images: of a request.
-        megapixels: of an image, and of all images of a batch together unless there is one; told by their headers
+        megapixels: of an image, and of all images of a batch together unless there is one; read from their headers
             before any pixel is decoded, so the memory for decoded images is bounded.
         queue: images that wait at the same time; more are refused with 503.
         queue_megabytes: of the encoded images that wait.
@@ -69,7 +69,7 @@ def check_header(name: str, encoded: bytes, limits: Limits) -> Upload:
     """Read the header of an image, decoding nothing.
 
     Raises:
-        Refusal: 422 for no bytes, 415 for what is no image, 413 for too many pixels.
+        Refusal: 422 for no bytes, 415 for what is not an image, 413 for too many pixels.
     """
     if not encoded:
         raise Refusal(422, f"{name}: has 0 bytes; send the file's content")

@@ -17,7 +17,7 @@ class Monitoring:
     """The figures of one server.
 
     Attributes:
-        batch: is told the number of images of each batch.
+        batch: receives the number of images of each batch.
     """
 
     def __init__(self, waiting: Callable[[], int]) -> None:
@@ -53,7 +53,7 @@ class Monitoring:
 
 
 class Counting:
-    """ASGI middleware that tells `monitoring` of each request; paths that are not `known` count as one."""
+    """ASGI middleware that reports each request to `monitoring`; paths that are not `known` count as one."""
 
     def __init__(self, app: ASGIApp, monitoring: Monitoring, known: frozenset[str]) -> None:
         self._app, self._monitoring, self._known = app, monitoring, known

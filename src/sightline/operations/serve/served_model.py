@@ -30,7 +30,7 @@ class Options:
     """What an answer shall hold.
 
     Attributes:
-        top: the number of classes whose probability is told, surest first; None for all, in their order.
+        top: the number of classes whose probability is returned, most confident first; None for all, in their order.
         pictures: whether semantic maps and images that the model made are added, as PNG in base64.
     """
 
@@ -61,7 +61,7 @@ class ServedModel:
         return self.predictor.card.labels
 
     def decode(self, upload: Upload) -> Input:
-        """Return S x S x C uint8 of the network's input, and where the original lies in it.
+        """Return S x S x C uint8 of the network's input, and the position of the original in it.
 
         Raises:
             Refusal: the image is not whole.
@@ -132,7 +132,7 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
 
     Args:
         folder: the model directory; where it has `model.onnx`, ONNX Runtime predicts.
-        name: to be told in answers.
+        name: shown in answers.
         version: the same.
         threads: of ONNX Runtime in each batch; None for one per core.
 

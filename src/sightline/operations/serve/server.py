@@ -1,4 +1,4 @@
-"""Runs the application on a port until it is told to stop; requests under way are finished then."""
+"""Runs the application on a port until it is stopped; requests in progress are finished then."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Following:
 
 def build_service(model: ServedModel, limits: Limits, batching: Batching, following: Following | None) -> Starlette:
     """Return the application of a model with the threads behind it, which end with the application."""
-    # The queue's length is asked for by the figures, which the queue tells of its batches.
+    # The queue's length is asked for by the figures, which the queue informs about its batches.
     monitoring = Monitoring(lambda: batcher.waiting)
     wait = batching.max_wait_ms / 1000
     batcher = Batcher(limits, batching.max_batch, wait, batching.workers, monitoring.batch)

@@ -23,7 +23,7 @@ def project_root() -> Path:
 
 
 def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or the project's own SQLite file by its absolute path."""
+    """Return MLFLOW_TRACKING_URI, or the project's SQLite file by its absolute path."""
     return os.environ.get("MLFLOW_TRACKING_URI") or _own_uri(root)
 
 
@@ -45,7 +45,7 @@ class Connection:
 
     @cached_property
     def client(self) -> Any:
-        """MLflow's own client.
+        """MLflow's client.
 
         Raises:
             UserError: the server at MLFLOW_TRACKING_URI does not answer.
@@ -54,7 +54,7 @@ class Connection:
 
         for talker in ("mlflow", "alembic"):  # a line per migration, and per example checked
             logging.getLogger(talker).setLevel(logging.WARNING)
-        # What it raises is told by whoever ends; here it would come with a traceback before that.
+        # What it raises is reported by the caller that ends; here it would print a traceback first.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         _name_databases_in_errors()
         if self.remote:
@@ -111,7 +111,7 @@ def _make_whole(database: Path, lock: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)  # trainings begin side by side
         if database.exists():
             return
-        with told_as(database), work_folder(lock.parent) as folder:  # with the journal beside it
+        with told_as(database), work_folder(lock.parent) as folder:  # with the journal next to it
             work = folder.resolve() / database.name
             mlflow.MlflowClient(f"sqlite:///{work}").search_experiments(max_results=1)
             work.replace(database)
@@ -119,7 +119,7 @@ def _make_whole(database: Path, lock: Path) -> None:
 
 @cache
 def _name_databases_in_errors() -> None:
-    """Let a database that cannot be written to be told by its file, which its errors do not name."""
+    """Report a database that cannot be written by its file, which its errors do not name."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine, ExceptionContext
 
@@ -131,7 +131,7 @@ def _name_databases_in_errors() -> None:
 
 
 def _ask(uri: str, seconds: int = 30) -> None:
-    """Ask a server for a sign of life: MLflow's calls would try for minutes before they tell that there is none."""
+    """Ask a server for a sign of life: MLflow's calls would retry for minutes before they fail."""
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request

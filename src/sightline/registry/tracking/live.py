@@ -14,7 +14,7 @@ from sightline.registry.tracking.runs import WEIGHTS_TAG
 
 
 def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Path | None = None) -> Any | None:
-    """Return Lightning's logger for a run called `name`; None where mlflow is not installed.
+    """Return Lightning's logger for a run called `name`; None if mlflow is not installed.
 
     The run's id is kept in the folder `memory`, so that a training that is taken up again goes on with its run, or
     with a new one where MLflow has lost it.
@@ -41,7 +41,7 @@ def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Pa
 
 
 def _begin(logger: Any) -> None:
-    """Let the logger find or make its run, but not tell this whole process and its children where its MLflow is."""
+    """Let the logger find or make its run, without setting MLflow's address for this process and its children."""
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI")

@@ -1,4 +1,4 @@
-"""The code that MLflow stores beside a model directory: encoded images in, one row of JSON and plain columns out.
+"""The code that MLflow stores next to a model directory: encoded images in, one row of JSON and plain columns out.
 
 MLflow copies this file into each version and runs it on loading ("models from code": nothing is pickled). It must
 therefore stand alone, and needs `sightline` installed where it is loaded.

@@ -15,7 +15,7 @@ def log_pictures(name: str, params: Mapping[str, Any], files: Sequence[Path], ro
     """Make a run called `name` with these params and files, the files under `pictures`.
 
     Returns:
-        The run's id; None where mlflow is not installed.
+        The run's id; None if mlflow is not installed.
     """
     if find_spec("mlflow") is None:
         return None

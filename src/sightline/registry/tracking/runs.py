@@ -93,7 +93,7 @@ class Runs:
         return True
 
     def add_page(self, run: str, page: Path) -> None:
-        """Put the page of a model beside its evaluation, in place of an earlier one."""
+        """Put the page of a model next to its evaluation, in place of an earlier one."""
         self._connection.client.log_artifact(run, str(page), "report")
 
     def _log_metrics(self, run: str, values: Iterator[tuple[str, float, int]]) -> None:

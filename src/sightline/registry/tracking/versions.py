@@ -106,7 +106,7 @@ class Versions:
         return Version(name, str(made.version), run, dict(tags))
 
     def _remove(self, logged: Any) -> None:
-        """Remove what was written of a model so far, which also makes room to tell the database of it."""
+        """Remove what was written of a model so far, which also makes room to record that in the database."""
         from mlflow.exceptions import MlflowException
 
         if logged.artifact_location.startswith("file://"):
@@ -157,7 +157,7 @@ class Versions:
                 self._connection.client.set_model_version_tag(version.name, version.number, key, text)
 
     def describe(self, version: Version, text: str) -> None:
-        """Write the text that MLflow's pages show beside a version."""
+        """Write the text that MLflow's pages show next to a version."""
         if version.description != text:
             self._connection.client.update_model_version(version.name, version.number, text)
 
@@ -178,7 +178,7 @@ class Versions:
         self._connection.client.set_registered_model_alias(name, alias, number)
 
     def model_tag(self, name: str, key: str) -> str | None:
-        """Return a tag of the registered model itself, None where it or the model is not there."""
+        """Return a tag of the registered model itself, None if it or the model is not there."""
         from mlflow.exceptions import MlflowException
 
         try:

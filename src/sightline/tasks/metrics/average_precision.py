@@ -29,7 +29,7 @@ _AT_ONCE = 2**20  # numbers of a block of resamples, which stay in the cache
 
 @dataclass(frozen=True)
 class ClassMatches:
-    """The predictions of one class in all images, the surest first.
+    """The predictions of one class in all images, most confident first.
 
     Attributes:
         images: D places of their images.
@@ -83,7 +83,7 @@ def of_class(matches: Matches, size: int, label: int) -> ClassMatches:
 
 
 def curves(matches: ClassMatches) -> Curves | None:
-    """Return precision over recall; None where no true object counts."""
+    """Return precision over recall; None if no true object counts."""
     total = int(matches.truths.sum())
     if not total:
         return None
@@ -165,7 +165,7 @@ def mean_of_classes(classes: Sequence[ResampledClass]) -> Metric:
 
 
 def _counts_up_to(kept: INT64, images: INT64, chosen: BOOL, count: int) -> sparse.csr_array:
-    """Return C x N: how many of the chosen predictions of each image lie behind one kept place and up to the next."""
+    """Return C x N: how many of the chosen predictions of each image are after one kept position and up to the next."""
     own = np.flatnonzero(chosen[: kept[-1] + 1])
     gaps = np.searchsorted(kept, own)
     return sparse.csr_array((np.ones(len(own)), (gaps, images[own])), shape=(len(kept), count))

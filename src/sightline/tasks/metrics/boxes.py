@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _FLOAT64 = NDArray[np.float64]
-LEVELS = np.round(np.arange(0, 1.0001, 0.05), 2)  # overlaps at which a curve is told
+LEVELS = np.round(np.arange(0, 1.0001, 0.05), 2)  # IoUs at which a curve is reported
 
 
 def box_areas(boxes: _FLOAT64) -> _FLOAT64:

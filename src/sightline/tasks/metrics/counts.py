@@ -1,4 +1,4 @@
-"""Precision, recall, F1 and the confusion of classes, from counts: of samples, objects, labels or pixels alike."""
+"""Precision, recall, F1 and the confusion of classes, from counts of samples, objects, labels or pixels."""
 
 from __future__ import annotations
 

@@ -153,8 +153,9 @@ def _curves(matches: Matches, size: int) -> list[tuple[ClassMatches, Curves | No
 def match_columns(matches: Matches, prefix: str = "") -> dict[str, list[Any]]:
     """Return the matches of objects of all sizes as columns, a row per image, from which `metrics_of_rows` takes them.
 
-    `object_labels` and `object_scores` list an image's predictions, the surest first; in `found` and `ignored` the bits
-    0..9 of each prediction's number tell of the overlaps 0.5..0.95; `truths` counts the true objects of each class.
+    `object_labels` and `object_scores` list an image's predictions, highest score first; in `found` and `ignored` the
+    bits
+    0..9 of each prediction's number are for the IoUs 0.5..0.95; `truths` counts the true objects of each class.
     """
     ends = np.cumsum(np.bincount(matches.images, minlength=matches.truths.shape[1]))[:-1]
     columns = {

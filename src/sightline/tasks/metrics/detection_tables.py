@@ -71,7 +71,7 @@ def precision_recall(names: Sequence[str], of_classes: Sequence[tuple[ClassMatch
 def f1_of_images(matches: Matches, thresholds: FLOAT64) -> FLOAT64:
     """Return N times F1 at an overlap of 0.5, of the objects with at least their class's threshold.
 
-    It is 1 where there is no object, and none is told.
+    It is 1 where there is not an object, and none is predicted.
     """
     counts = matches.truths.shape[1]
     said = _said(matches, thresholds)

@@ -20,7 +20,7 @@ from sightline.tasks.metrics.resampling import Metric, ratio_of
 _BOOL = NDArray[np.bool_]
 _FLOAT64 = NDArray[np.float64]
 NEAR = 0.2  # of the reference length
-FRACTIONS = np.round(np.arange(0, 0.5001, 0.02), 2)  # of the reference length, at which a curve is told
+FRACTIONS = np.round(np.arange(0, 0.5001, 0.02), 2)  # shares of the reference length at which a curve is reported
 _TORSOS = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 # COCO's k / 2 (pycocotools, Params.setKpParams), nose to ankles, and what other points get: their mean.
 _COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000

@@ -1,6 +1,6 @@
 """Which predicted objects are right: the matching of COCO, for boxes and masks, kept per image.
 
-In each image and class, predictions take turns by score, the surest first. Each takes, of the true objects that are
+In each image and class, predictions take turns by score, most confident first. Each takes, of the true objects that are
 still free and overlap it enough, the one that overlaps it most (pycocotools, `COCOeval.evaluateImg`). Crowds and
 objects marked as difficult do not count: what matches them is neither right nor wrong, however often.
 """
@@ -37,7 +37,7 @@ class Truth:
         labels: G class ids.
         areas: G areas in pixels, which decide the size of an object.
         crowds: G flags: several objects in one; a prediction within it overlaps it wholly.
-        difficult: G flags: hard to tell, as marked by who annotated.
+        difficult: G flags: hard to recognise, as marked by the annotator.
     """
 
     shapes: Shapes
@@ -147,7 +147,7 @@ def areas_of(shapes: Shapes) -> FLOAT64:
 
 
 def _overlaps(shapes: Shapes, truth: Truth) -> FLOAT64:
-    """Return D x G intersections over union; with crowds, over the prediction's own area."""
+    """Return D x G intersections over union; with crowds, over the area of the prediction."""
     if not len(shapes) or not len(truth.shapes):
         return np.zeros((len(shapes), len(truth.shapes)))
     pair = [_as_xywh(own) if isinstance(own, np.ndarray) else list(own) for own in (shapes, truth.shapes)]

@@ -87,7 +87,7 @@ def _mean(values: FLOAT64, counted: BOOL) -> FLOAT64:
 
 
 def f1_of_images(actual: BOOL, said: BOOL) -> FLOAT64:
-    """N x K -> N: F1 of the classes of each image; 1 where there is none, and none is told."""
+    """N x K -> N: F1 of the classes of each image; 1 where there is none, and none is predicted."""
     return f1((actual & said).sum(1), actual.sum(1), said.sum(1), 1.0)
 
 

@@ -1,7 +1,7 @@
 """Metrics under resampling: how often each sample is drawn in, the metric of each draw out.
 
 A metric of one set of rows is a function from R x N counts to R values, so intervals, slices and the comparison of two
-models need no network and treat means, mAP and R2 alike (B. Efron and R. J. Tibshirani, An Introduction to the
+models need no network and treat means, mAP and R2 the same way (B. Efron and R. J. Tibshirani, An Introduction to the
 Bootstrap, 1993, chapters 6 and 13).
 """
 

@@ -1,6 +1,6 @@
 """Overlap of semantic maps, from counts of pixels that are kept per image.
 
-A pixel whose truth is 255 never counts, whatever is predicted there. For class k, with pixels added up over images:
+A pixel whose truth is 255 never counts, regardless of the prediction. For class k, with pixels added up over images:
 
     hits      truth k and prediction k
     actual    truth k

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sightline.data.images import decode
 
-_MAPS = frozenset({"semantic"})  # encoded, and the same whatever the encoding
+_MAPS = frozenset({"semantic"})  # encoded, and the same regardless of the encoding
 
 
 def truth_hashes(truth: pd.DataFrame, fields: Sequence[str]) -> list[str]:

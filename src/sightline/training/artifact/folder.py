@@ -31,7 +31,7 @@ ONNX = "model.onnx"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What `model.json` says beside the weights.
+    """What `model.json` says next to the weights.
 
     It holds nothing that changes when the same training is repeated: no time, commit, run or test metric.
 
@@ -96,7 +96,7 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
 
 
 def _state(task: Task) -> dict[str, Tensor]:
-    """Return the network's weights under its own names, and what else the task has settled under `task.`."""
+    """Return the network's weights under its own names, and other state of the task under `task.`."""
     state = task.network.state_dict()
     settled = {key: value for key, value in task.state_dict().items() if not key.startswith("network.")}
     return state | {TASK_BUFFERS + key: value for key, value in settled.items()}
@@ -134,7 +134,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def read_onnx(folder: Path, card: ModelCard, threads: int | None = None) -> OnnxNetwork | None:
-    """Return the exported network of a model directory, checked against its hash; None where it has none.
+    """Return the exported network of a model directory, checked against its hash; None if it has none.
 
     Args:
         folder: the model directory.

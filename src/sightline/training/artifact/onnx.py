@@ -63,7 +63,7 @@ def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
 
 
 def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None:
-    """Write the same graph as a `.pt2` file of torch.export, the label map beside it in the file as `labels.json`.
+    """Write the same graph as a `.pt2` file of torch.export, the label map with it in the file as `labels.json`.
 
     Raises:
         UserError: the network cannot be written as a graph.

@@ -12,7 +12,7 @@ Vectors = dict[str, FLOAT32]  # by name of the layer, N x D
 
 
 class Extractor(ABC):
-    """Finds features in images; it holds whatever it needs for that.
+    """Computes features of images; it holds all that it needs.
 
     Attributes:
         dimensions: number of features of each layer, by its name.
@@ -34,7 +34,7 @@ class Extractor(ABC):
         """
 
     def write(self, folder: Path) -> None:  # noqa: B027 - most have nothing to write
-        """Write the files that make the same extractor again, beside its settings; most need none."""
+        """Write the files that make the same extractor again, next to its settings; most need none."""
 
     def to(self, device: str) -> None:  # noqa: B027 - only networks compute elsewhere
         """Compute on a device, where the extractor can."""

@@ -35,7 +35,7 @@ def embed(features: FeatureMap, prepared: Path, folder: Path) -> FeatureCard:
         folder: to write, in place of an earlier one.
 
     Raises:
-        UserError: features that are no finite numbers.
+        UserError: features that are not finite numbers.
     """
     stores = {split: SplitStore(prepared / split) for split in SPLITS}
     labels, train = load_labels(prepared), stores["train"]
@@ -55,7 +55,7 @@ def embed_split(store: SplitStore, features: FeatureMap, path: Path) -> None:
     """Write one row per sample: `id`, `label` (-1 for none), and a vector per layer.
 
     Raises:
-        UserError: features that are no finite numbers.
+        UserError: features that are not finite numbers.
     """
     schema = feature_schema(features.dimensions)
     ids, labels = store.ids, store.labels

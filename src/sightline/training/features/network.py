@@ -39,7 +39,7 @@ class NetworkExtractor(Extractor):
         channels: of the images.
 
     Raises:
-        UserError: a layer that the network does not have or use, that puts out no tensor of each image, or whose
+        UserError: a layer that the network does not have or use, that does not output a tensor per image, or whose
             map has fewer places than the pyramid has cells.
     """
 

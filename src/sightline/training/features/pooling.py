@@ -24,7 +24,7 @@ def pooled(output: Tensor, pooling: Pooling, pyramid: Sequence[int] = (1,)) -> T
     Args:
         output: N x C x S x S or N x S x S x C (maps), N x T x C (tokens) or N x D.
         pooling: `avg` and `max` leave a value per channel, `flatten` all values, channels first where the output is.
-        pyramid: cells along each side of a map that are pooled apart, level by level, so that D is C times the sum of
+        pyramid: cells along each side of a map that are pooled separately, level by level, so D is C times the sum of
             their squares: spatial pyramid pooling (Lazebnik et al. 2006; He et al. 2014). Of tokens `(1,)` alone.
     """
     values = output.detach().float()

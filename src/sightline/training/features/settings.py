@@ -20,7 +20,7 @@ SETTINGS = "extractor.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """All values of a way from images to features; what is learned lies in files beside them.
+    """All settings from images to features; what is learned is in files next to them.
 
     Attributes:
         extractor: the section `extractor` of the features.
@@ -51,7 +51,7 @@ class Settings:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read what `FeatureMap.write` wrote, checking the files beside it against their hashes.
+    """Read what `FeatureMap.write` wrote, checking the files next to it against their hashes.
 
     Raises:
         UserError: missing, damaged, or of another format.

@@ -24,7 +24,7 @@ EXTRACTOR = "extractor"
 class FeatureCard:
     """What `features.json` says.
 
-    It tells of the train split alone, so that new test images leave it, and what is fitted to it, as they are.
+    It describes only the train split, so new test images change neither it nor what is fitted to it.
 
     Attributes:
         dimensions: number of features of each layer, by its name.
@@ -104,10 +104,10 @@ def read_table(folder: Path, split: SplitName, layers: Sequence[str]) -> Feature
     Args:
         folder: `data/features/NAME`.
         split: which part.
-        layers: whose vectors are joined, in this order.
+        layers: layers whose vectors are concatenated, in this order.
 
     Raises:
-        UserError: a file that is missing or damaged, an unknown layer, or features that are no finite numbers.
+        UserError: a file that is missing or damaged, an unknown layer, or features that are not finite numbers.
     """
     path = folder / f"{split}.arrow"
     try:

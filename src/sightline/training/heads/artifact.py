@@ -76,15 +76,15 @@ def write_head(folder: Path, classifier: Any, extractor: Path, card: HeadCard) -
 
 
 def holds_head(folder: Path) -> bool:
-    """Tell whether a model directory is that of a head."""
+    """Return whether a model directory is that of a head."""
     try:
         return "head" in read_json(folder / "model.json")
     except (OSError, ValueError, TypeError):
-        return False  # whoever reads it as a network tells what is wrong
+        return False  # the reader of networks reports what is wrong
 
 
 def read_head_card(folder: Path) -> HeadCard:
-    """Read `model.json` of a head, checking the files beside it against their hash.
+    """Read `model.json` of a head, checking the files next to it against their hash.
 
     Raises:
         UserError: damaged, or files that are not the card's.

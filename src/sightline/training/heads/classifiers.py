@@ -12,7 +12,7 @@ from sightline.data.structures import FLOAT32
 from sightline.training.heads.dropout import FeatureDropout
 
 _STEP = "classifier"
-_MOST_STEPS = 10_000  # of solvers; what has not converged by then is told
+_MOST_STEPS = 10_000  # of solvers; what has not converged by then is reported
 
 
 def build_pipeline(head: Head, seed: int) -> tuple[Any, dict[str, list[Any]]]:
@@ -44,7 +44,7 @@ def _classifier(head: Head, seed: int) -> tuple[Any, dict[str, list[Any]]]:
     match head:
         case LinearSvm():
             # `auto` solves the dual where features are more than samples, else the primal.
-            # The tolerance is liblinear's own; scikit-learn's 1e-4 takes four times as long for the same accuracy.
+            # The tolerance is liblinear's; scikit-learn's 1e-4 takes four times as long for the same accuracy.
             own = svm.LinearSVC(dual="auto", tol=1e-2, class_weight=weights, random_state=seed, max_iter=_MOST_STEPS)
             return own, {"C": head.C}
         case RbfSvm():

@@ -18,7 +18,7 @@ from sightline.system.errors import UserError
 from sightline.training.heads.classifiers import build_pipeline
 
 # One thread gives the same bytes on any number of cores; on products this small, several mostly wait for each other,
-# and beside other processes they are many times slower.
+# and next to other processes they are many times slower.
 _BLAS_THREADS = 1
 
 

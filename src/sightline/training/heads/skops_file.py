@@ -9,7 +9,7 @@ from typing import Any
 
 from sightline.system.errors import UserError, first_line
 
-# Beside what skops trusts by itself: scikit-learn's public classes, NumPy and plain values.
+# Besides what skops trusts by itself: scikit-learn's public classes, NumPy and plain values.
 TRUSTED = [
     "sightline.training.heads.dropout.FeatureDropout",
     "sklearn.calibration._CalibratedClassifier",
@@ -56,7 +56,7 @@ def load(content: bytes, source: str) -> Any:
     """Return the classifier in a skops file, if it holds nothing but trusted types.
 
     Raises:
-        UserError: it holds others, or is no such file.
+        UserError: it has others, or is not such a file.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException

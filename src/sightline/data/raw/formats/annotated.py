@@ -28,7 +28,7 @@ class Annotated:
     Attributes:
         path: below the root, /-separated.
         annotations: not checked yet.
-        size: height and width that the annotations were made for, where they tell it.
+        size: height and width that the annotations were made for, if they say so.
         problem: what makes its annotation file unusable, if anything.
         code: of what kind that problem is.
     """

@@ -1,6 +1,6 @@
 """A raw root with batches: the first files, and what was added to them since, read as one data set.
 
-A batch is a folder in the data set's own format, `.batches/NAME` below the root, beside which `.batch.json` lists the
+A batch is a folder in the format of the data set, `.batches/NAME` below the root, next to which `.batch.json` lists the
 samples that were accepted. Formats read no hidden folders, so the first files are read as before. The classes are those
 of the first files: a batch adds samples, never classes, so no class id changes when data grows.
 """
@@ -74,7 +74,7 @@ def batch_folders(root: Path) -> dict[Path, Manifest]:
 
 
 def is_batch(folder: Path) -> bool:
-    """Tell whether a folder holds a batch, or one in the making, rather than the first files of a data set."""
+    """Return whether a folder holds a batch, or one in the making, rather than the first files of a data set."""
     return folder.parent.name == BATCHES
 
 
@@ -126,7 +126,7 @@ class AddedBatch(Source):
     Args:
         source: the files of the batch.
         first: the first files of the data set.
-        name: of the batch, which becomes part of the samples' places; "" for files that are no batch yet.
+        name: of the batch, which becomes part of the samples' paths; "" for files that are no batch yet.
         accepted: paths of the samples to be taken, None for all.
 
     Raises:
@@ -211,7 +211,7 @@ class AddedBatch(Source):
 
 
 def _several(source: FolderSource, first: FolderSource) -> bool:
-    """Tell whether the one class of each image of a batch is to be one of several, as in the data set.
+    """Return whether the one class of each image of a batch is to be one of several, as in the data set.
 
     Raises:
         UserError: the data set has one class per image, and the batch several.
@@ -229,7 +229,7 @@ def _renumbering(labels: LabelMap, first: Source) -> list[int]:
     """Return the data set's class id for each class id of a batch, -1 where it has no such class.
 
     Raises:
-        UserError: the batch tells other things of an image than the data set does.
+        UserError: the batch contradicts the data set about an image.
     """
     known = first.labels
     for what, own, wanted in (

@@ -31,7 +31,7 @@ def open_coco(
         crowds: whether `iscrowd` is believed; False takes all for single objects.
 
     Raises:
-        UserError: a file is no COCO file, or files contradict each other.
+        UserError: a file is not a COCO file, or files contradict each other.
     """
     require_root(root)
     listed, categories, findings = ListedImages(root), Categories(), list[Finding]()
@@ -146,7 +146,7 @@ def _annotation(place: str, category: int, values: dict[str, Any], crowds: bool)
 
 
 def _outline(given: Any) -> Outline | None:
-    """Return polygons or run lengths, None where nothing is drawn, [] for what is neither.
+    """Return polygons or run lengths, None if nothing is drawn, [] for what is neither.
 
     Beside COCO's list of polygons there are tools that write one flat polygon, a list of points, or run lengths in a
     list, and [[]] for an object that has a box alone.

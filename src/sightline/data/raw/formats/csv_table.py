@@ -48,7 +48,7 @@ def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSo
         values: names of the columns that hold regression targets.
 
     Raises:
-        UserError: with one line per mistake, naming table, line, column, value and remedy.
+        UserError: with one line per error, naming table, line, column, value and remedy.
     """
     require_root(root)
     path = root / table
@@ -104,7 +104,7 @@ def _images(
 
 
 def _alike(columns: Columns, images: Sequence[_Image]) -> bool:
-    """Tell whether the lines of each image differ in their label alone."""
+    """Return whether the lines of each image differ in their label alone."""
     first: dict[str, list[str]] = {}
     others = [name for name in (columns.split, columns.group, *columns.values, *columns.attributes) if name is not None]
     return all(

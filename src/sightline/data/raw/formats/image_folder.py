@@ -29,7 +29,7 @@ class _Image(NamedTuple):
 
 
 def open_image_folder(root: Path, chosen: Sequence[str] | None = None) -> FileSource:
-    """Return the images below `root`; the first folder that is no split names the class.
+    """Return the images below `root`; the first folder that is not a split names the class.
 
     Args:
         root: folder of the raw files.
@@ -68,7 +68,7 @@ def _images(root: Path, parts: dict[str, SplitName | None], folders: dict[str, s
     """Return the images with class and split, and the other files.
 
     Raises:
-        UserError: some images of the classes lie in folders of splits, and others do not.
+        UserError: some images of the classes are in folders of splits, and others are not.
     """
     images, ignored, inner = list[_Image](), list[str](), dict[str, SplitName | None]()
     for path in visible_files(root):
@@ -122,7 +122,7 @@ def _parts(root: Path, named: set[str]) -> dict[str, SplitName | None]:
 
 
 def _require_classes(root: Path, classes: Sequence[str]) -> None:
-    """Check that a single class is no folder around the whole data set, as archives have it."""
+    """Check that a single class is not a folder around the whole data set, as archives have it."""
     inside = visible_folders(root / classes[0]) if len(classes) == 1 and (root / classes[0]).is_dir() else []
     if len(inside) > 1 and not any(is_image(path.name) for path in (root / classes[0]).iterdir()):
         raise UserError(

@@ -45,12 +45,12 @@ def read_json_object(path: Path, field: str, root: Path) -> dict[str, Any]:
 
 
 def foreign(values: dict[str, Any]) -> str | None:
-    """Return whose file this is instead, with the remedy, None where that is not known."""
+    """Return whose file this is instead, with the remedy, None if that is not known."""
     return next((told for key, told in _FOREIGN.items() if key in values), None)
 
 
 def _instead(root: Path) -> str:
-    """Return what lies below the root instead of the file, as a hint."""
+    """Return what is below the root instead of the file, as a hint."""
     found: list[str] = []
     for parent, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -76,7 +76,7 @@ def numbers(value: Any) -> list[float] | None:
 def identity(value: Any) -> int | str | None:
     """Return an id as it is compared: a whole number where it is one, also as 3.0, "3" or "3.0", else its text.
 
-    None for what is no id.
+    None for what is not an id.
     """
     if isinstance(value, str):
         text = value.strip()

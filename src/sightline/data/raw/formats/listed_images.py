@@ -29,7 +29,7 @@ class Listing:
     Attributes:
         path: below the root, /-separated; of a file that may be missing.
         name: as the file calls it.
-        size: height and width that the annotations were made for, where they tell it.
+        size: height and width that the annotations were made for, if they say so.
         annotations: to be filled by the reader of the format.
     """
 
@@ -137,7 +137,7 @@ def _pairs(first: Sequence[Annotation], second: Sequence[Annotation]) -> Iterato
 
 
 def _extent(annotation: Annotation) -> FLOAT32 | None:
-    """Return left, top, width and height of what is drawn, None where that is not known."""
+    """Return left, top, width and height of what is drawn, None if that is not known."""
     if annotation.box is not None:
         corners = np.asarray(annotation.box, np.float32)
     elif isinstance(annotation.outline, list) and annotation.outline:

@@ -45,7 +45,7 @@ def _colours(encoded: bytes) -> NDArray[np.uint32]:
     """Return the colours of the pixels, those of the palette for an image that has one.
 
     Raises:
-        ValueError: the bytes are no image, or were compressed with loss.
+        ValueError: the bytes are not an image, or were compressed with loss.
     """
     try:
         with Image.open(BytesIO(encoded)) as image:
@@ -60,9 +60,9 @@ def _colours(encoded: bytes) -> NDArray[np.uint32]:
 
 
 def smoothed(values: NDArray[np.uint32]) -> str | None:
-    """Return the reason why values are not those that were drawn, None where they may be.
+    """Return the reason why values are not those that were drawn, None if they may be.
 
-    Smooth resizing puts values between those of two areas along their border. A number of an object lies between its
+    Smooth resizing puts values between those of two areas along their border. A number of an object is between its
     neighbours' only where the object is a pixel wide there; so values of which most pixels do are none of an object.
 
     Args:

@@ -14,7 +14,7 @@ from sightline.data.raw.formats.mask_pairs import MaskedImage, pair_masks
 from sightline.data.raw.formats.source import FolderSource, Unreadable, read_image
 from sightline.data.structures import IGNORED, LabelMap, Sample
 
-_TOLD = 5  # values that are no class
+_TOLD = 5  # values that are not a class
 
 
 class MaskFolderSource(FolderSource):
@@ -23,7 +23,7 @@ class MaskFolderSource(FolderSource):
     Args:
         root: folder of the raw files.
         values: the mask value of each class; the classes are in this order.
-        ignored_values: mask values that are no class.
+        ignored_values: mask values that are not a class.
         colours: whether values are colours, 65536 red + 256 green + blue.
         pairs: images with their masks.
         findings: masks without an image.
@@ -88,7 +88,7 @@ def open_mask_folder(
         masks: the folder of the masks, or one per split.
         suffix: what a mask's name has after its image's.
         values: the mask value of each class.
-        ignored: mask values that are no class.
+        ignored: mask values that are not a class.
         colours: whether the values are colours, 65536 red + 256 green + blue.
 
     Raises:

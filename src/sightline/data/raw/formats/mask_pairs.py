@@ -22,8 +22,8 @@ class MaskedImage(NamedTuple):
     """An image and its mask, paths below the root.
 
     Attributes:
-        mask: None where there is none.
-        sharing: another image whose name differs from this one's in the suffix alone.
+        mask: None if there is none.
+        sharing: another image whose name differs from this one only in the suffix.
     """
 
     path: str
@@ -71,7 +71,7 @@ def pair_masks(root: Path, images: PerSplit, masks: PerSplit, suffix: str) -> tu
 
 
 def _listed(root: Path, image_folder: str, mask_folder: str, suffix: str) -> tuple[list[str], list[str]]:
-    """Return the paths of images and of masks below the root; one folder may hold both, or lie in the other."""
+    """Return the paths of images and of masks below the root; they may be the same folder, or one inside the other."""
     images, masks = _images(root, image_folder, "images"), _images(root, mask_folder, "masks")
     ours, theirs = PurePosixPath(image_folder), PurePosixPath(mask_folder)
     if ours == theirs:
@@ -105,7 +105,7 @@ def _twins(images: Iterable[str]) -> dict[str, str]:
 
 
 def _best(masks: Iterable[str]) -> tuple[list[str], list[Finding]]:
-    """Return one mask of each name, and findings for the others, as previews in colour lie beside index masks."""
+    """Return one mask of each name, and findings for the others, as colour previews are next to index masks."""
     by_name: dict[str, list[str]] = defaultdict(list)
     for path in masks:
         by_name[without_suffix(path)].append(path)
@@ -120,7 +120,7 @@ def _best(masks: Iterable[str]) -> tuple[list[str], list[Finding]]:
 def _matched(
     images: Sequence[str], masks: Sequence[str], image_folder: str, mask_folder: str, suffix: str
 ) -> dict[str, str | None]:
-    """Return the mask of each image; case and the composition of accents count only where they tell masks apart."""
+    """Return the mask of each image; case and the composition of accents count only if they distinguish masks."""
     exact = {_name(path, mask_folder): path for path in masks}
     alike: dict[str, list[str]] = defaultdict(list)
     for stem, path in exact.items():

@@ -20,7 +20,7 @@ def without_suffix(path: str) -> str:
 
 
 class Pairing:
-    """Images and their annotation files: `A/FOLDER/B/NAME.xml` for `A/IMAGES/B/NAME.jpg`, or beside the image.
+    """Images and their annotation files: `A/FOLDER/B/NAME.xml` for `A/IMAGES/B/NAME.jpg`, or next to the image.
 
     Names of folders and suffixes may be in any case. Names of files must agree in it, except where an image and a
     file would stay alone otherwise.
@@ -95,7 +95,7 @@ class Places:
         bases: Iterable[str] = ("",),
         droppable: Callable[[list[str], list[str]], bool] = lambda dropped, rest: True,
     ) -> str | None:
-        r"""Return the path that is meant, None where there is none.
+        r"""Return the path that is meant, None if there is none.
 
         Looked for are the path below each base, then what is left of it below the root as folders that lead to another
         machine's root are dropped one by one: `D:\birds\images\1.jpg`, `/content/birds/images/1.jpg` and
@@ -104,7 +104,7 @@ class Places:
         Args:
             written: the path, separated by / or \.
             bases: folders below the root that it may be relative to.
-            droppable: tells whether the first of these folders may be dropped before the rest.
+            droppable: returns whether the first of these folders may be dropped before the rest.
         """
         path = written.strip().strip("\"'").replace("\\", "/")
         for base in bases:

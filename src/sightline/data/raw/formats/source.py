@@ -55,13 +55,13 @@ _LEFT_BEHIND = frozenset(
     }
 )
 
-_MISSING = frozenset({"nan", "na", "n/a", "null", "<na>", "#n/a", "~"})  # as tables tell them; "none" may be a class
+_MISSING = frozenset({"nan", "na", "n/a", "null", "<na>", "#n/a", "~"})  # as in tables; "none" may be a class
 
 _TOLD = 10  # lines of an error; more would hide the first
 
 
 class Unreadable(Exception):  # noqa: N818 - the finding is named so
-    """A sample that cannot be had; `code` tells of what kind of finding that is."""
+    """A sample that cannot be used; `code` is the kind of finding."""
 
     def __init__(self, source: str, reason: str, code: Code = "unreadable") -> None:
         self.source, self.reason, self.code = source, reason, code
@@ -73,7 +73,7 @@ class Source(ABC):
 
     Attributes:
         labels: the classes.
-        ignored: files below the root that are no images; hidden ones are left out.
+        ignored: files below the root that are not images; hidden ones are left out.
         findings: what was found when the source was opened.
         sample_labels: the class of each sample where that is all that is known of it, else None.
     """
@@ -188,10 +188,10 @@ def require_root(root: Path) -> None:
 
 
 def refuse(place: object, mistakes: Sequence[str]) -> None:
-    """Stop where there are mistakes, with the first of them.
+    """Stop if there are errors, with the first of them.
 
     Raises:
-        UserError: with one line per mistake, ten at most.
+        UserError: with one line per error, ten at most.
     """
     if mistakes:
         more = [f"{place}: and {len(mistakes) - _TOLD} more errors"] if len(mistakes) > _TOLD else []
@@ -199,7 +199,7 @@ def refuse(place: object, mistakes: Sequence[str]) -> None:
 
 
 def require_two_classes(place: object, labels: LabelMap) -> None:
-    """Check that there is something to tell apart.
+    """Check that there are at least two classes.
 
     Raises:
         UserError: fewer than two classes.
@@ -212,7 +212,7 @@ def require_two_classes(place: object, labels: LabelMap) -> None:
 
 
 def name_of(text: str) -> str:
-    """Return a name as it is compared: macOS takes accents apart (NFD) where others keep them together (NFC)."""
+    """Return a name as it is compared: macOS decomposes accents (NFD), others compose them (NFC)."""
     return unicodedata.normalize("NFC", text.strip())
 
 
@@ -239,7 +239,7 @@ def visible_folders(folder: Path) -> list[str]:
 
 
 def _is_nothing(name: str) -> bool:
-    """Tell whether a file or folder is no part of any data set: hidden, or left behind by a system or a tool."""
+    """Return whether a file or folder is not part of any data set: hidden, or left behind by a system or a tool."""
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 

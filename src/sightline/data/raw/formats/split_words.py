@@ -22,6 +22,6 @@ _WORD = re.compile(rf"({'|'.join(SPLIT_FOLDERS)})([ _-]?({'|'.join(_ENDINGS)}))?
 
 
 def split_called(word: str) -> SplitName | None:
-    """Return the part that a word stands for (Training, valid, TEST, test_set, val2017), None where it is none."""
+    """Return the part that a word stands for (Training, valid, TEST, test_set, val2017), None if it is none."""
     found = _WORD.fullmatch(word.strip().lower())
     return SPLIT_FOLDERS[found[1]] if found else None

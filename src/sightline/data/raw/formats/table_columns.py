@@ -27,7 +27,7 @@ _NO = ("0", "0.0", "false", "no", "")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table by what they mean, None where there is none.
+    """The columns of a table by what they mean, None if there is none.
 
     Attributes:
         flags: columns that are classes, with 1 where an image has it.
@@ -55,7 +55,7 @@ def find_columns(table: Path, columns: Sequence[str], rows: Sequence[Row], value
         values: names of the regression targets, from the configuration.
 
     Raises:
-        UserError: the images or what is to be learnt are in no column, or in more than one.
+        UserError: the images or what is to be learned are in no column, or in more than one.
     """
     free = [name for name in columns if name not in values]
     path = _named("path", free)
@@ -99,7 +99,7 @@ def tell_columns(table: str, columns: Columns, rows: Sequence[Row]) -> list[Find
 
 
 def is_set(cell: str) -> bool:
-    """Tell whether a flag is set."""
+    """Return whether a flag is set."""
     return cell.lower() in _YES
 
 

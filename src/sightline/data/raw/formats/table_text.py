@@ -29,7 +29,7 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         UserError: it is missing, no text, or its lines have other numbers of cells than its header.
     """
     text = _text(path)
-    declared = re.match(r"sep=(.)\r?\n", text)  # as spreadsheets are told the separator
+    declared = re.match(r"sep=(.)\r?\n", text)  # as spreadsheets are reported the separator
     skipped, separator = (1, declared[1]) if declared else (0, _separator(text))
     reader = csv.reader(
         StringIO(text[declared.end() :] if declared else text, newline=""), delimiter=separator, strict=True

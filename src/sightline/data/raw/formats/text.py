@@ -1,4 +1,4 @@
-"""Text files as annotation tools write them: UTF-8, or the Unicode encoding that a byte order mark tells."""
+"""Text files as annotation tools write them: UTF-8, or the Unicode encoding of a byte order mark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = {  # that of UTF-32 begins with that of UTF-16
 
 
 class BrokenText(Exception):  # noqa: N818 - it is the text that is broken
-    """A file that is no text in the encoding that it should have; says why."""
+    """A file that is not text in the encoding that it should have; says why."""
 
 
 def read_text(path: Path) -> str:
@@ -69,7 +69,7 @@ def decoded(data: bytes, encoding: str) -> str:
 
 
 def told_by_bytes(data: bytes) -> str | None:
-    """Return the encoding that a byte order mark or the zeros of UTF-16 tell, None where nothing does."""
+    """Return the encoding shown by a byte order mark or the zeros of UTF-16, None if there are none."""
     marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None)
     if marked or b"\0" not in data[:4]:
         return marked

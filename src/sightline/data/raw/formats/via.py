@@ -30,7 +30,7 @@ def open_via(
         root: folder of the raw files.
         annotations: the JSON file, or one per split.
         images: the folder of the images, or one per split.
-        attribute: the region attribute that holds the class, None where all regions are of one class.
+        attribute: the region attribute that holds the class, None if all regions are of one class.
         class_name: that one class.
 
     Raises:
@@ -111,7 +111,7 @@ def _class(attributes: Any, attribute: str) -> str | None:
 
 
 def _outline(shape: dict[str, Any]) -> list[float] | None:
-    """Return x, y, x, y, ... of a shape, None where it has no area or its numbers are missing."""
+    """Return x, y, x, y, ... of a shape, None if it has no area or its numbers are missing."""
 
     def given(*names: str) -> list[float] | None:
         return numbers([shape.get(name) for name in names])

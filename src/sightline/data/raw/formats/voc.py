@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file per image, in Annotations beside JPEGImages (or images), or beside the image.
+"""Pascal VOC: one XML file per image, in Annotations beside JPEGImages (or images), or next to the image.
 
 The split is that of the lists in ImageSets/Main, or of folders called train, val (valid) and test.
 """
@@ -30,7 +30,7 @@ def open_voc(root: Path, batch: bool = False) -> AnnotatedSource:
         batch: whether it is a batch, whose lists may name images that it does not bring.
 
     Raises:
-        UserError: there are no images or XML files, lists cannot be followed, or nothing is labelled.
+        UserError: there are no images or XML files, lists cannot be used, or nothing is labelled.
     """
     require_root(root)
     paths = list(visible_files(root))
@@ -65,7 +65,7 @@ def open_voc(root: Path, batch: bool = False) -> AnnotatedSource:
 
 
 def _images(paths: Collection[str]) -> list[str]:
-    """Return the images: those below folders called JPEGImages where there are some, as VOC has masks beside them."""
+    """Return the images: those below folders called JPEGImages where there are some, as VOC has masks next to them."""
     images = [path for path in paths if is_image(path)]
     for name in _IMAGES:
         inside = [path for path in images if name in PurePosixPath(path.lower()).parts[:-1]]

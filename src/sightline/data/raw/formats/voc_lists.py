@@ -56,7 +56,7 @@ _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 def _lists(paths: Collection[str]) -> dict[str, list[str]]:
-    """Return the lists of each part: of ImageSets/Main, else of ImageSets, else those beside the folders of images.
+    """Return the lists of each part: of ImageSets/Main, else of ImageSets, else those next to the folders of images.
 
     Lists per class (cat_train.txt, all images with 1, 0 or -1) count where there are no others.
     """

@@ -31,7 +31,7 @@ class VocFile:
 
     Attributes:
         objects: class names with annotations, whose labels are not known before all files are read.
-        size: height and width that it was made for, where it tells them.
+        size: height and width that it was made for, if it says so.
         lost: objects that cannot be used, and why.
         problem: what makes all of it unusable, if anything.
     """
@@ -68,7 +68,7 @@ def _parsed(data: bytes) -> ElementTree.Element:
     Expat reads UTF-8, UTF-16 and encodings of one byte; it raises ValueError for others, as GB 2312.
 
     Raises:
-        BrokenText: it is not in the encoding that it tells, not XML, or declares entities.
+        BrokenText: it is not in the encoding that it declares, not XML, or declares entities.
     """
     text = _decoded(data)
     if "<!ENTITY" in text:
@@ -100,7 +100,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _must_be_utf8(data: bytes, encoding: str) -> bool:
-    """Tell whether bytes are UTF-8 beyond doubt, although another encoding is declared.
+    """Return whether bytes are UTF-8 beyond doubt, although another encoding is declared.
 
     Two letters of a Chinese encoding may look like two of UTF-8 with two bytes each, hardly like one with three.
     """
@@ -135,7 +135,7 @@ def _size(tree: ElementTree.Element) -> Size | None:
 
 
 def number_of(text: str | None) -> float | None:
-    """Return the number that a text holds, None where it holds none."""
+    """Return the number that a text holds, None if it holds none."""
     try:
         return float(text) if text is not None else None
     except ValueError:

@@ -1,7 +1,7 @@
 """YOLO's text files: one per image, a row per object (see `yolo_rows`).
 
 `images/.../NAME.jpg` belongs to `labels/.../NAME.txt` (the last folder called images is replaced); where there is none,
-the text file lies beside its image. The split is that of data.yaml, of lists called train.txt, val.txt and test.txt, or
+the text file is next to its image. The split is that of data.yaml, of lists called train.txt, val.txt and test.txt, or
 of folders called so.
 """
 
@@ -96,7 +96,7 @@ def _shared(path: str, pairing: Pairing, used: Mapping[str, SplitName | None]) -
 
 
 def _require_place(root: Path, images: Collection[str], pairing: Pairing) -> None:
-    """Check that text files with the names of the images do not all lie where none is looked for.
+    """Check that text files with the names of the images are not all in a folder that is not read.
 
     Raises:
         UserError: they do.
@@ -113,7 +113,7 @@ def _require_place(root: Path, images: Collection[str], pairing: Pairing) -> Non
 
 
 def _lost(root: Path, unused: Collection[str]) -> list[Finding]:
-    """Return a finding for each text file that holds rows, or lies among those that do, and belongs to no image."""
+    """Return a finding for each text file that has rows, or is next to those that do, and has no image."""
     findings = []
     for text in unused:
         folders = [part.lower() for part in PurePosixPath(text).parts[:-1]]

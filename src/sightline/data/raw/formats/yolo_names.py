@@ -27,7 +27,7 @@ class Points:
     """Key points of each object.
 
     Attributes:
-        names: as far as they are told, else their numbers.
+        names: as far as they are reported, else their numbers.
         mirrored: the number of each one's mirror image, empty where that is not known.
         numbers: how many numbers a key point has: x, y, and visibility where there are three.
     """
@@ -69,7 +69,7 @@ def describe(root: Path, paths: Collection[str]) -> Description:
 
 
 def is_described(root: Path) -> bool:
-    """Tell whether some file below `root` names the classes, be it a broken one."""
+    """Return whether some file below `root` names the classes, be it a broken one."""
     try:
         return _found(root, list(visible_files(root))) is not None
     except UserError:
@@ -211,7 +211,7 @@ def _lists(root: Path, paths: Collection[str]) -> Description | None:
 
 
 def is_name_list(path: str) -> bool:
-    """Tell whether a file is called like one that lists class names."""
+    """Return whether a file is called like one that lists class names."""
     name = PurePosixPath(path).name.lower()
     return name in LISTS or name.endswith(".names")
 

@@ -80,7 +80,7 @@ def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _points(values: Sequence[float], numbers: int) -> list[float]:
-    """Return x, y, visibility of each; without visibility, one that lies at or before 0, 0 is absent."""
+    """Return x, y, visibility of each; without visibility, one at or before 0, 0 is absent."""
     found: list[float] = []
     for start in range(0, len(values), numbers):
         x, y = values[start : start + 2]

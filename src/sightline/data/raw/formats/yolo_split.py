@@ -24,7 +24,7 @@ def read_split(
 
     Args:
         root: of the data set.
-        told: what its files say of the whole.
+        told: findings about its files as a whole.
         paths: all files below the root.
         unused: text files that belong to no image.
         batch: whether parts may be named that are not there.
@@ -100,7 +100,7 @@ class _Reader:
         ]
 
     def _lead_home(self, dropped: list[str], rest: list[str]) -> bool:
-        """Tell whether folders lead to this data set on another machine, so that the rest is below the root.
+        """Return whether folders lead to this data set on another machine, so that the rest is below the root.
 
         One folder alone, images of valid/images, is no sign of that.
         """
