@@ -12,16 +12,7 @@ _RULES = {"hebb": "hebb", "perceptron": "rosenblatt"}  # loss -> the optimizer t
 
 
 def complete_model(section: Any) -> Any:
-<<<<<<< HEAD
-    """Return a model's section with everything that it leaves out; whatever is no mapping is left to the schema."""
-=======
     """Return a model's section with all defaults filled in; values that are not mappings are left to the schema."""
-    return fill(section, dict(missing_of_model(section)))
-
-
-def fill(section: Any, missing: dict[tuple[str, ...], tuple[Any, str]]) -> Any:
-    """Return a section with the missing values added, each at its path; `task: KIND` becomes a mapping."""
->>>>>>> w-english
     if not isinstance(section, dict):
         return section
     full = {**section, "task": as_mapping(section["task"])} if "task" in section else dict(section)
