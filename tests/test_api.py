@@ -1,6 +1,9 @@
 """The functions at the front door, by the examples in their own documentation."""
 
 import doctest
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import sightline
 from sightline.operations import api
 from sightline.system.errors import UserError
 
+SOURCE = Path(sightline.__file__).parents[1]
 FUNCTIONS = [api.prepare, api.train, api.evaluate, api.load, api.predict]  # each goes on where the one before ended
 
 
@@ -25,6 +29,27 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with (tmp_path / "prepared/digits/samples.png").open("rb") as file:
         found = sightline.predict(sightline.load("models/digits"), [file.read(), "prepared/digits/samples.png"])
     assert found[0] == found[1]
+
+
+def test_nothing_is_kept_to_be_sent(tmp_path: Path) -> None:
+    """ONNX Runtime keeps the events that it means to send in a folder of caches; a program of a user sets no variable."""
+    program = (
+        "import sightline; "
+        "sightline.prepare('data/embedded', 'digits', format='digits'); "
+        "sightline.train('digits', 'model', task={'kind': 'classification', 'architecture': 'mlp'}, "
+        "input={'size': 8, 'channels': 1}, augment='none', trainer={'max_epochs': 1}); "
+        "found = sightline.load('model'); assert found.onnx is not None; found.predict([open('digits/samples.png', 'rb').read()])"
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if "TELEMETRY" not in name and name not in ("CI", "DO_NOT_TRACK")
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(SOURCE)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert not [path for path in home.rglob("*") if "onnx" in str(path).lower() or "microsoft" in str(path).lower()]
 
 
 def test_the_front_door_names_them() -> None:

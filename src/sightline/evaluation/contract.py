@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -66,13 +66,17 @@ def check_installed() -> Iterator[Promise]:
     for section in sections(plugins.FORMATS, OwnFormat, "format"):
         yield from check_format(section)
     for task in sections(plugins.TASKS, OwnTask, "kind"):
-        kind = str(task.model_fields["kind"].annotation.__args__[0])  # type: ignore[union-attr]
+        kind = str(get_args(task.model_fields["kind"].annotation)[0])
         with tempfile.TemporaryDirectory() as folder:
             yield from check_task({"kind": kind}, example_of(task.example, Path(folder)))
+    own = {
+        str(get_args(one.model_fields["kind"].annotation)[0]): one.example
+        for one in sections(plugins.TASKS, OwnTask, "kind")
+    }
     kinds = {kind for metric in plugins.installed(plugins.METRICS).values() for kind in metric.kinds}
     for kind in sorted(kinds):
         with tempfile.TemporaryDirectory() as folder:
-            yield from check_metrics(kind, example_of(_EXAMPLES.get(kind, _SCENES), Path(folder)))
+            yield from check_metrics(kind, example_of({**_EXAMPLES, **own}.get(kind, _SCENES), Path(folder)))
 
 
 def example_of(section: dict[str, object], folder: Path) -> Path:
@@ -84,7 +88,7 @@ def example_of(section: dict[str, object], folder: Path) -> Path:
 
 def check_format(section: type[OwnFormat]) -> Iterator[Promise]:
     """Write the example of the format, read it, and prepare it."""
-    name = str(section.model_fields["format"].annotation.__args__[0])  # type: ignore[union-attr]
+    name = str(get_args(section.model_fields["format"].annotation)[0])
     subject = f"format {name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,6 +134,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it sends events to its maker otherwise, from 1.29 on
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
