@@ -82,7 +82,8 @@ def train(
     ...     input={"size": 8, "channels": 1},
     ...     augment="none",
     ...     trainer={"max_epochs": 5},
-    ... )
+    ... )  # doctest: +ELLIPSIS
+    epoch   1/5 ...
     >>> fitted.curves[-1]["val_accuracy"] > 0.8
     True
     """
@@ -164,9 +165,9 @@ def predict(model: str | Path | Predictor, images: Files) -> list[dict[str, Any]
     >>> sorted(found)
     ['confidence', 'label', 'label_id', 'probabilities']
     """
-    predictor = load(model) if isinstance(model, str | Path) else model
     several = [images] if isinstance(images, str | Path | bytes) else images
-    return predictor.predict([image if isinstance(image, bytes) else _bytes(Path(image)) for image in several])
+    encoded = [image if isinstance(image, bytes) else _bytes(Path(image)) for image in several]
+    return (load(model) if isinstance(model, str | Path) else model).predict(encoded)
 
 
 def _bytes(path: Path) -> bytes:
