@@ -95,7 +95,7 @@ def test_files_that_cannot_be_read_as_a_whole_are_quarantined(site: Site) -> Non
     (batch,) = site.ingest()
     assert (batch.samples, batch.quarantined) == (0, 2)
     text = (site.quarantine / batch.name / "findings.csv").read_text()
-    assert "data/inbox/tiny: mixed layout: train/ beside class0/" in text
+    assert "data/inbox/tiny: mixed layout: train/ next to class0/" in text
     assert (site.quarantine / batch.name / "train/class0/a.png").read_bytes() == png(100)
     assert site.waiting() == []
 

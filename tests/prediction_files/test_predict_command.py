@@ -133,7 +133,7 @@ def test_cut_images_and_other_formats_are_named(model: Path, images: Path) -> No
     (images / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     told_at_end = run(model, images).stderr
     assert "half.jpg: cannot be read to its end" in told_at_end
-    assert "phone.jpg: HEIC is not read; convert it to PNG or JPEG" in told_at_end
+    assert "phone.jpg: HEIC is not supported; convert it to PNG or JPEG" in told_at_end
 
 
 def test_names_that_are_not_utf8_are_printed_escaped(model: Path, images: Path) -> None:

@@ -96,7 +96,7 @@ def test_groups_that_need_each_other_are_refused(repository: Project) -> None:
     stages = 'stages:\n  one: {foreach: [a, b], do: {cmd: x, deps: ["in${item}"], outs: ["one${item}"]}}\n'
     stages += '  two: {foreach: [a], do: {cmd: x, deps: ["onea"], outs: ["inb"]}}\n'
     (repository.root / "dvc.yaml").write_text(stages)
-    with pytest.raises(UserError, match=r"(one, two|two, one) need each other"):
+    with pytest.raises(UserError, match=r"(one, two|two, one) depend on each other"):
         DvcStore(repository.root).stage_groups()
 
 

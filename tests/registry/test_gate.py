@@ -133,7 +133,7 @@ def test_rows_that_cannot_be_compared() -> None:
         judge(one, one.assign(label=(one["label"] + 1) % 4))
     with pytest.raises(ValueError, match="different annotations"):
         judge(restored([1, 2]).assign(truth=["a", "b"]), restored([1, 2]).assign(truth=["a", "c"]))
-    with pytest.raises(ValueError, match="repeat"):
+    with pytest.raises(ValueError, match="duplicate"):
         judge(one, one.assign(id="a"))
     with pytest.raises(ValueError, match="no test samples"):
         judge(one.iloc[:0], one.iloc[:0])

@@ -97,7 +97,7 @@ def test_smaller_errors_are_gains() -> None:
         ("recall_of_defect", 0.98, 0.9799, False, "recall_of_defect 0.9799 below 0.98"),
         ("mae", 2.0, 1.5, True, "mae 1.5000 at most 2"),
         ("mae_of_width", 2.0, 2.5, False, "mae_of_width 2.5000 above 2"),
-        ("precision_of_defect", 0.5, None, False, "precision_of_defect has nothing to measure"),
+        ("precision_of_defect", 0.5, None, False, "precision_of_defect cannot be measured"),
     ],
 )
 def test_a_guard_has_a_direction(metric: str, bound: float, value: float | None, holds: bool, told: str) -> None:

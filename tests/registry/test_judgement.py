@@ -25,8 +25,8 @@ def test_other_classes_are_refused_with_both_maps_and_the_way_on(project: Projec
     digit, other = project.register()
     assert (digit.alias, digit.decision, other.decision) == ("challenger", "refuse", "promote")
     assert digit.reason == (
-        "other classes: the champion's are 0, 1, 2, 3, the challenger's zero, one, two, three, four, ... (7 in all);"
-        " they cannot be compared; `sightline promote digit` makes the challenger champion"
+        "different classes: the champion's are 0, 1, 2, 3, the challenger's zero, one, two, three, four, ... (7 in "
+        "all); they cannot be compared; `sightline promote digit` makes the challenger champion"
     )
     assert project.aliases() == {"champion": "1", "challenger": "2"}
     assert [outcome.decision for outcome in project.register()] == ["kept", "kept"]

@@ -96,7 +96,7 @@ def test_a_batch_cannot_change_the_truth_of_what_was_there(project: Project) -> 
     project.make("two", range(400), count=480, batches=["first", "second"], corrected=relabelled)
     outcome = project.register()[0]
     assert outcome.reason.startswith("worse: gain -0.9000")
-    assert outcome.reason.endswith("judged on 400 of 480 test samples: those that the champion was tested on")
+    assert outcome.reason.endswith("compared on 400 of 480 test samples: those that the champion was tested on")
 
 
 def test_an_evaluation_from_before_truth_was_hashed(project: Project) -> None:
@@ -129,6 +129,6 @@ def test_another_test_split_is_judged_without_new_batches(project: Project) -> N
     project.make("two", range(80), count=480, batches=["second"], prefix="t")
     outcome = project.register(evaluate)[0]
     assert outcome.reason.endswith(
-        "judged on 400 of 480 test samples: those without batches that are new to the champion"
+        "compared on 400 of 480 test samples: those without batches that are new to the champion"
     )
     assert seen == [400]

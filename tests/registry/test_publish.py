@@ -101,7 +101,7 @@ def test_of_other_test_samples_those_count_that_both_know(project: Project) -> N
     project.make("two", BETTER, count=480)
     outcome = project.register()[0]
     assert outcome.decision == "promote"
-    assert outcome.reason.endswith("; judged on 400 of 480 test samples: those that the champion was tested on")
+    assert outcome.reason.endswith("; compared on 400 of 480 test samples: those that the champion was tested on")
     assert project.ledger()[-1]["compared"] == 400
     assert project.ledger()[-1]["promotions_on_test_set"] == 0
 

@@ -99,4 +99,4 @@ def test_a_server_that_does_not_answer_is_one_line(project: Project, monkeypatch
         project.register()
     assert time.monotonic() - began < 30, "MLflow's own calls try for minutes"
     [line] = caught.value.lines
-    assert line.startswith("digit: MLFLOW_TRACKING_URI: http://127.0.0.1:1 does not answer;")
+    assert line.startswith("digit: MLFLOW_TRACKING_URI: http://127.0.0.1:1 does not respond;")

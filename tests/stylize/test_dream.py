@@ -60,7 +60,7 @@ def test_frequencies_of_a_gradient_get_one_strength() -> None:
     [
         ("body.8", None, None, 24, "layers: 'body.8': no such layer (did you mean"),
         ("body.4", 12, None, 24, "channel: 12: body.4 has 12, 0 to 11"),
-        ("body.4", None, "cat", 24, "layer: body.4: a class is wanted (cat); leave one of the two out"),
+        ("body.4", None, "cat", 24, "layer: body.4: --class cat is given too; leave one of the two out"),
         (None, None, "cow", 24, "class: cow: no such class; use one of ant, bee, cat, dog"),
         (None, None, "4", 24, "class: 4: no such class"),
         (None, None, "cat", 32, "class: cat: small does not give scores for an image of 32 x 32 px"),
