@@ -65,5 +65,5 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
         sightline.prepare(tmp_path, tmp_path / "prepared", rot="here")
     with pytest.raises(UserError, match=r"sightline.train: optimiser: unknown key \(did you mean optimizer"):
         sightline.train(tmp_path, tmp_path / "model", optimiser={"name": "adam"})
-    with pytest.raises(UserError, match="none.png: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.png: cannot be read"):
         sightline.predict(tmp_path / "model", "none.png")

@@ -78,11 +78,11 @@ def test_a_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_it_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "README.md").write_text("mine\n")
     assert not run("init", str(tmp_path))
-    assert "kept your own README.md" in capsys.readouterr().out
+    assert "kept your README.md" in capsys.readouterr().out
     assert (tmp_path / "README.md").read_text() == "mine\n"
     before = content(tmp_path)
     assert run("init", str(tmp_path)) == 2
-    assert f"`sightline init {tmp_path} --update` renews a project" in capsys.readouterr().err
+    assert f"`sightline init {tmp_path} --update` updates a project" in capsys.readouterr().err
     assert content(tmp_path) == before
 
 

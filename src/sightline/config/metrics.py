@@ -54,6 +54,8 @@ def own_metrics(kind: str) -> dict[str, OwnMetric]:
 @cache
 def of_kind(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of a kind's metrics: those of all classes, and those of single ones."""
+    if kind not in METRICS and kind not in _own_tasks():
+        raise ValueError(f"no metrics of {kind} are known")
     whole, single = METRICS.get(kind) or (_own_tasks()[kind].metrics, ())
     return (*whole, *(name for name in own_metrics(kind) if name not in whole)), single
 
