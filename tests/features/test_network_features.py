@@ -103,7 +103,7 @@ def test_a_layer_of_several_tensors_is_told() -> None:
     network.add_module("pair", Pair())
     network.add_module("first", nn.Identity())
     own = Classification(network, "", LabelMap(("a",), ("a",)), (0.5,), (0.5,))
-    with pytest.raises(UserError, match="pair: puts out a tuple, no tensor"):
+    with pytest.raises(UserError, match="pair: outputs a tuple, not a tensor"):
         NetworkExtractor(own, ["pair"], "avg", [1], 12, 1)
 
 
@@ -202,7 +202,7 @@ def test_a_library_network_comes_back_with_its_weights(tmp_path: Path, channels:
     np.testing.assert_allclose(np.linalg.norm(made(images)["layer1"], axis=1), 1, atol=1e-5)
     assert not np.array_equal(build_features(section, 4)(images)["fc"], made(images)["fc"])
     (tmp_path / "weights.safetensors").write_bytes(b"other")
-    with pytest.raises(UserError, match=r"weights.safetensors: is not the file that extractor.json names"):
+    with pytest.raises(UserError, match=r"weights.safetensors: does not match extractor.json"):
         read_features(tmp_path)
 
 

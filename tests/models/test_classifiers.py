@@ -91,7 +91,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_anything_else_is_no_file_of_weights(tmp_path: Path) -> None:
     (tmp_path / "page.pth").write_text("hello")
-    with pytest.raises(UserError, match=r"page.pth: is no file of weights"):
+    with pytest.raises(UserError, match=r"page.pth: not a file of weights"):
         read_weights(tmp_path / "page.pth")
 
 
@@ -206,13 +206,17 @@ def test_initialisation_applies_to_every_kind_of_network(architecture: str) -> N
         ("perceptron", {"dropout": 0.5}, "task.dropout: 0.5: perceptron has none"),
         ("mlp", {"pooling": "max"}, "task.pooling: max: mlp has none"),
         ("mnist_cnn", {"hidden": [10]}, r"task.hidden: \[10\]: mnist_cnn has none"),
-        ("torchvision:resnet18", {"activation": "relu"}, "task.activation: relu: torchvision:resnet18 has its own"),
-        ("timm:resnet10t", {"hidden": []}, r"task.hidden: \[\]: timm:resnet10t has its own"),
+        ("torchvision:resnet18", {"activation": "relu"}, "task.activation: relu: torchvision:resnet18 defines it"),
+        ("timm:resnet10t", {"hidden": []}, r"task.hidden: \[\]: timm:resnet10t defines it"),
         ("mlp", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: mlp has none"),
         ("torchvision:resnet18", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: ResNet has none"),
         ("timm:densenet121", {"stochastic_depth": 0.1}, "task.stochastic_depth: 0.1: timm:densenet121 has none"),
         ("torchvision:resnet18", {"dropout": 0.1}, "task.dropout: 0.1: ResNet has no dropout layer"),
-        ("mlp", {"initialisation": "he", "weights": Path("w.pth")}, "task.initialisation: he: weights: w.pth are not"),
+        (
+            "mlp",
+            {"initialisation": "he", "weights": Path("w.pth")},
+            "task.initialisation: he: only for random weights, but weights is w.pth",
+        ),
         ("mlp", {"weights": "pretrained"}, "mlp: weights: pretrained: not available"),
     ],
 )

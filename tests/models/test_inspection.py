@@ -402,5 +402,7 @@ def test_a_network_that_looks_at_numbers_is_run_on_some() -> None:
 
 
 def test_an_image_that_does_not_fit_is_told() -> None:
-    with pytest.raises(UserError, match=r"3 x 16 x 16: SqueezeNet does not take such images \(.*\); try another size"):
+    with pytest.raises(
+        UserError, match=r"3 x 16 x 16: SqueezeNet does not accept such images \(.*\); try another size"
+    ):
         inspect_network(torchvision.models.squeezenet1_0(weights=None), (3, 16, 16))

@@ -23,7 +23,7 @@ def test_reasons_without_a_change_train_nothing(tmp_path: Path) -> None:
         "digit: its champion is 40 days old",
     ]
     assert not decision.runs_stages
-    assert "the same models would come out" in decision.sentence()
+    assert "training would give the same models" in decision.sentence()
     record(decision, tmp_path)
     record(decide(["digits/b1: 12 samples, 0 quarantined"], ["prepare@digits"], {}, {}, False), tmp_path)
     first, second = map(json.loads, (tmp_path / ".sightline/retrain.jsonl").read_text().splitlines())

@@ -210,7 +210,7 @@ def test_bodies_of_both_libraries(backbone: str, strides: list[int], widths: tup
 @pytest.mark.parametrize(
     ("backbone", "strides", "told"),
     [
-        ("timm:test_resnet", [1, 2], r"timm:test_resnet has feature maps of strides 2?,? ?4, 8, 16, 32; begin with"),
+        ("timm:test_resnet", [1, 2], r"timm:test_resnet has feature maps of strides 2?,? ?4, 8, 16, 32; start with"),
         ("torchvision:vit_b_16", [16], "no feature maps found in it"),
         ("timm:no_such_net", [8], "no such network"),
     ],

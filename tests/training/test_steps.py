@@ -140,7 +140,7 @@ def test_the_batch_of_all_processes_is_divided_or_refused(digits: Path, tmp_path
     assert _own_share(32, 4) == 8
     trainer = {**SETTINGS["trainer"], "batch_size": 33, "devices": 2}
     config = Model.model_validate({**SETTINGS, "trainer": trainer})
-    with pytest.raises(UserError, match=r"^trainer\.batch_size: 33: .* 2 processes together.*; use 32$"):
+    with pytest.raises(UserError, match=r"^trainer\.batch_size: 33: .* 2 processes.*; use 32$"):
         train(config, 0, digits, tmp_path / "model", resume_root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -148,7 +148,7 @@ def test_the_batch_of_all_processes_is_divided_or_refused(digits: Path, tmp_path
 def test_torchrun_and_devices_must_agree(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "3", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"^trainer\.devices: auto: means 1 process.* torchrun started 3"):
+    with pytest.raises(UserError, match=r"^trainer\.devices: auto: gives 1 process.* torchrun started 3"):
         train(Model.model_validate(SETTINGS), 0, digits, tmp_path / "model", resume_root=tmp_path)
 
 
