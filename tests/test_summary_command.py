@@ -94,7 +94,7 @@ def test_a_model_of_the_params_file(project: Path, capsys: pytest.CaptureFixture
         (["torchvision:resnet19"], "torchvision:resnet19: no such classifier in torchvision (did you mean resnet1"),
         (["timm:resnet10x"], "did you mean resnet10t"),
         (["mnist_cnn", "--channels", "2"], "--channels: 2: must be 1 or 3"),
-        (["digit-cnn", "--size", "32"], "--size: 32: models.digit-cnn.input says it"),
+        (["digit-cnn", "--size", "32"], "--size: 32: already set by models.digit-cnn.input"),
         (["mnist_cnn", "--size", "2"], "2"),
         (["mnist_cnn", "--params", "other.yaml"], "other.yaml: no such file"),
     ],
