@@ -116,7 +116,7 @@ def test_mlflow_serves_a_head_without_pickle(project: Project, monkeypatch: pyte
 
 def test_a_head_of_another_kind_is_judged_against_the_champion(project: Project) -> None:
     change(project, "heads.near", {"dataset": "digits", "features": "pixels", "kind": "rbf_svm", "C": [10.0]})
-    assert project.repro() == ["fit_head@near", "evaluate_head@near", "release_head@near", "register"]
+    assert project.repro() == ["fit_head@near", "evaluate@near", "release@near", "register"]
     assert project.aliases()["near"] == {"champion": 2}
     ledger = [json.loads(line) for line in (project.root / "registry/ledger.jsonl").read_text().splitlines()]
     assert (ledger[-1]["name"], ledger[-1]["decision"]) == ("near", "promote")
@@ -143,7 +143,7 @@ def test_other_test_images_fit_nothing_and_the_champion_predicts_anew(project: P
     assert "prepare@digits" in stages
     assert "embed@deep" in stages
     assert not [stage for stage in stages if stage.startswith(("train@", "fit_head@deep"))]
-    assert {"fit_head@near", "evaluate_head@near", "evaluate_head@deep-svm", "evaluate@net"} <= set(stages)
+    assert {"fit_head@near", "evaluate@near", "evaluate@deep-svm", "evaluate@net"} <= set(stages)
     last = [json.loads(line) for line in (project.root / "registry/ledger.jsonl").read_text().splitlines()][-1]
     assert (last["name"], last["promotions_on_test_set"]) == ("near", 0)
     assert "on 200 samples" in last["reason"]
