@@ -30,6 +30,11 @@ SOURCES = {
 # What `sightline init --update` leaves alone: it is the user's from the first day.
 THEIRS = ("params.yaml", "README.md", ".dvc/config", "data/")
 
+_REQUIREMENTS = f"""\
+# If your package index does not have Sightline, name its wheel or repository here: sightline @ git+https://...
+sightline=={VERSION}
+"""
+
 
 def skeleton() -> dict[str, bytes]:
     """Return the files of a new project by their paths in it.
@@ -42,7 +47,7 @@ def skeleton() -> dict[str, bytes]:
     found = dict(
         _files(packed, {target: target for target in SOURCES}) if packed.is_dir() else _files(repository, SOURCES)
     )
-    found["requirements.txt"] = f"sightline=={VERSION}\n".encode()
+    found["requirements.txt"] = _REQUIREMENTS.encode()
     return found
 
 

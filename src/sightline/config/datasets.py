@@ -209,4 +209,6 @@ if TYPE_CHECKING:
     Dataset = _Table | _Annotated | _Embedded | _AnyOwnFormat
 else:
     _BUILT_IN = _Table | _Annotated | _Embedded
-    Dataset = Annotated[Union[(_BUILT_IN, *sections(FORMATS, OwnFormat, "format"))], Field(discriminator="format")]
+    Dataset = Annotated[
+        Union[(_BUILT_IN, *sections(FORMATS, OwnFormat, "format").values())], Field(discriminator="format")
+    ]

@@ -61,7 +61,7 @@ def of_kind(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _own_tasks() -> dict[str, type[OwnTask]]:
-    return dict(zip(installed(plugins.TASKS), sections(plugins.TASKS, OwnTask, "kind"), strict=True))
+    return sections(plugins.TASKS, OwnTask, "kind")
 
 
 @cache

@@ -46,8 +46,8 @@ def _load(point: EntryPoint) -> Any:
         ) from error
 
 
-def sections(group: str, base: type[T], tag: str) -> list[type[T]]:
-    """Return the classes that the entry points of a group name.
+def sections(group: str, base: type[T], tag: str) -> dict[str, type[T]]:
+    """Return the classes that the entry points of a group name, by their kind or format.
 
     Args:
         group: of entry points.
@@ -65,7 +65,7 @@ def sections(group: str, base: type[T], tag: str) -> list[type[T]]:
         values = getattr(field.annotation, "__args__", ()) if field else ()
         if values != (name,):
             raise ConfigError([f'entry point {name} ({group}): {one.__qualname__} must have {tag}: Literal["{name}"]'])
-    return list(found.values())
+    return found
 
 
 def implementation(path: str) -> Callable[..., Any]:

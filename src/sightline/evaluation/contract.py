@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,20 +63,17 @@ class Promise:
 
 def check_installed() -> Iterator[Promise]:
     """Try what the installed packages bring; yield each promise as it was tried."""
-    for section in sections(plugins.FORMATS, OwnFormat, "format"):
-        yield from check_format(section)
-    for task in sections(plugins.TASKS, OwnTask, "kind"):
-        kind = str(get_args(task.model_fields["kind"].annotation)[0])
+    for name, section in sections(plugins.FORMATS, OwnFormat, "format").items():
+        yield from check_format(name, section)
+    examples = dict(_EXAMPLES)
+    for kind, task in sections(plugins.TASKS, OwnTask, "kind").items():
+        examples[kind] = task.example
         with tempfile.TemporaryDirectory() as folder:
             yield from check_task({"kind": kind}, example_of(task.example, Path(folder)))
-    own = {
-        str(get_args(one.model_fields["kind"].annotation)[0]): one.example
-        for one in sections(plugins.TASKS, OwnTask, "kind")
-    }
     kinds = {kind for metric in plugins.installed(plugins.METRICS).values() for kind in metric.kinds}
     for kind in sorted(kinds):
         with tempfile.TemporaryDirectory() as folder:
-            yield from check_metrics(kind, example_of({**_EXAMPLES, **own}.get(kind, _SCENES), Path(folder)))
+            yield from check_metrics(kind, example_of(examples.get(kind, _SCENES), Path(folder)))
 
 
 def example_of(section: dict[str, object], folder: Path) -> Path:
@@ -86,9 +83,8 @@ def example_of(section: dict[str, object], folder: Path) -> Path:
     return folder / "prepared"
 
 
-def check_format(section: type[OwnFormat]) -> Iterator[Promise]:
+def check_format(name: str, section: type[OwnFormat]) -> Iterator[Promise]:
     """Write the example of the format, read it, and prepare it."""
-    name = str(get_args(section.model_fields["format"].annotation)[0])
     subject = f"format {name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

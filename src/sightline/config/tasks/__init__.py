@@ -53,7 +53,7 @@ else:
         SemanticSegmentation,
         SlidingWindow,
     )
-    Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind"))], Field(discriminator="kind")]
+    Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind").values())], Field(discriminator="kind")]
 
 
 def kinds() -> dict[str, type[TaskSection]]:
