@@ -23,6 +23,7 @@ from sightline.commands.repro import repro
 from sightline.commands.schedule import schedule
 from sightline.commands.schema import schema
 from sightline.commands.serve import serve
+from sightline.commands.start import start
 from sightline.commands.stylize import stylize
 from sightline.commands.summary import summary
 from sightline.commands.table import table
@@ -57,6 +58,7 @@ for command in (
     schedule,
     schema,
     serve,
+    start,
     stylize,
     summary,
     table,

@@ -26,6 +26,22 @@ def init(
     if update:
         _update(folder, files, yes)
         return
+    written, kept = make_project(folder, files)
+    print(f"{folder}: wrote {written} files" + (f"; kept your {', '.join(sorted(kept))}" if kept else ""))
+    here = "" if folder == Path() else f"cd {folder}; "
+    print(f"Next: {here}sightline start FOLDER, with a folder of images; or write params.yaml by hand; then: dvc repro")
+
+
+def make_project(folder: Path, files: Mapping[str, bytes]) -> tuple[int, list[str]]:
+    """Make a folder a project; return the number of files that were written, and the paths of those that were there.
+
+    Args:
+        folder: created if it is missing.
+        files: of a project, by their paths in it.
+
+    Raises:
+        UserError: it is a project already, or a file.
+    """
     for name in ("dvc.yaml", "params.yaml"):
         if (folder / name).exists():
             raise UserError(f"{folder / name}: exists already; `sightline init {folder} --update` updates a project")
@@ -37,9 +53,7 @@ def init(
     for name in order:
         _write(folder / name, files[name])
     _finish(folder)
-    print(f"{folder}: wrote {len(order)} files" + (f"; kept your {', '.join(sorted(kept))}" if kept else ""))
-    here = "" if folder == Path() else f"cd {folder}; "
-    print(f"Next: {here}put images into data/raw/images, one folder per class, check params.yaml, then: dvc repro")
+    return len(order), kept
 
 
 def _update(folder: Path, files: Mapping[str, bytes], yes: bool) -> None:

@@ -42,10 +42,13 @@ class OwnFormat(DatasetSection):
             `sightline.data.raw.formats.source.Source`; `root` may also be that of a batch that was taken in later.
         example: `module:function` that writes a small data set into the folder that it is given, for
             `sightline check --contract`, and returns what this section must say besides `format` and `root`.
+        recogniser: `module:function` that is called with a folder and returns a list of such keys, one for each way in
+            which this format may read it, for `sightline start`; empty: it is never recognised.
     """
 
     opener: ClassVar[str]
     example: ClassVar[str]
+    recogniser: ClassVar[str] = ""
 
     @classmethod
     def code(cls) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ _CORNERS = ((_MOST, _MOST), (-_MOST, _MOST), (_MOST, -_MOST), (-_MOST, -_MOST), 
 def ready_policy(name: ReadyPolicy) -> list[Entry]:
     """Return the transforms of a ready-made policy.
 
-    none: as they are. light, medium, heavy: they never mirror, so digits, text and signs stay what they are; each has
+    none: as they are. mirrored: light, and half of the images mirrored. light, medium, heavy: they never mirror, so
+    digits, text and signs stay what they are; each has
     larger moves than the one before it, medium noise, blur and holes as well, heavy also perspective, bending and
     colours. alexnet, tencrop: as Krizhevsky et al. 2012, for photographs; both mirror.
     """
@@ -30,6 +31,8 @@ def ready_policy(name: ReadyPolicy) -> list[Entry]:
             return []
         case "light":
             return [_moved(0.08, 0.1, 10, 0, p=0.9), _lit(0.15)]
+        case "mirrored":
+            return [*ready_policy("light"), _mirrored()]
         case "medium":
             return [_moved(0.1, 0.2, 15, 5, p=0.9), _lit(0.25), _blurred(0.2), _noisy(0.06, 0.2), _holes(4, 0.15, 0.3)]
         case "heavy":

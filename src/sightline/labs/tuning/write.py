@@ -19,6 +19,7 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from sightline.config import load_params
+from sightline.config.text import end_of_block
 from sightline.labs.tuning.findings import Value
 from sightline.system.errors import UserError
 from sightline.system.files import new_file
@@ -101,11 +102,7 @@ def _with_entry(text: str, mapping: MappingNode, entry: str) -> str:
         body = text[: end - 1].rstrip()
         comma = "" if body.endswith("{") else " " if body.endswith(",") else ", "
         return f"{body}{comma}{entry}{text[end - 1 :]}"
-    first = mapping.value[0][0].start_mark
-    lines = text[first.index : end].splitlines(keepends=True)
-    while not lines[-1].strip() or lines[-1].lstrip().startswith("#"):  # those belong to what follows
-        lines.pop()
-    place = first.index + sum(map(len, lines))
+    first, place = mapping.value[0][0].start_mark, end_of_block(text, mapping)
     newline = "\r\n" if "\r\n" in text else "\n"
     before = "" if text[:place].endswith("\n") else newline
     return f"{text[:place]}{before}{' ' * first.column}{entry}{newline}{text[place:]}"

@@ -98,6 +98,11 @@ def tell_columns(table: str, columns: Columns, rows: Sequence[Row]) -> list[Find
     return [Finding("table", table, one) for one in told]
 
 
+def looks_like_boxes(columns: Sequence[str]) -> bool:
+    """Return whether columns of a table are corners of boxes, which no table is read for."""
+    return sum(_plain(name) in _BOXES for name in columns) > 1 or any(_plain(name) == "bbox" for name in columns)
+
+
 def is_set(cell: str) -> bool:
     """Return whether a flag is set."""
     return cell.lower() in _YES

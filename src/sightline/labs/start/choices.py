@@ -1,0 +1,285 @@
+"""The models to begin with: what suits the data, as ordinary entries of params.yaml, each value with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.labs.start.entries import Chosen, Entry
+from sightline.labs.start.facts import Facts
+
+_SMALL_IMAGE = (
+    64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
+)
+_UNEVEN = 4.0  # times as frequent as the rarest class, from which classes get weights
+_LEAST_SEEN = 12.0  # pixels at the network's input below which an object leaves hardly a trace on a map of stride 8
+_LOST = 5.0  # pixels below which it leaves none on a map of stride 4 either
+_WHOLE_IMAGE = ("classification", "multilabel", "regression")
+_POOLED = {"timm": "global_pool", "torchvision": "avgpool"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A network with weights that can be had.
+
+    Attributes:
+        name: as in `timm:tf_efficientnet_lite0`.
+        size: pixels of the input that its weights were made for.
+        at_hand: whether the weights are files here, so that no network is needed.
+    """
+
+    name: str
+    size: int
+    at_hand: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model that could be trained.
+
+    Attributes:
+        entry: of `models:`, without `trainer.max_epochs`.
+        least, most: epochs below which it is not worth beginning, and above which little is gained.
+        note: what the user should know, if this is chosen.
+    """
+
+    entry: Entry
+    least: int
+    most: int
+    note: str = ""
+
+    def with_epochs(self, epochs: int, why: str) -> Entry:
+        """Return the entry with the number of epochs."""
+        trainer = {"max_epochs": Chosen(epochs, why), **self.entry["trainer"]}
+        return {**self.entry, "trainer": trainer}
+
+
+def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple[Entry, Entry] | None:
+    """Return entries of `features` and `heads` that take seconds, None where heads do not do the task.
+
+    Args:
+        dataset: its name.
+        facts: of the data set.
+        networks: that can be had, the best one first.
+    """
+    if facts.task != "classification":
+        return None
+    weights = {"class_weights": Chosen("balanced", _uneven(facts))} if facts.imbalance > _UNEVEN else {}
+    if facts.side <= _SMALL_IMAGE or not networks:
+        side = max(16, min(64, -(-facts.side // 8) * 8))
+        features: Entry = {
+            "dataset": dataset,
+            "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": 1},
+            "extractor": Chosen(
+                {"kind": "hog", "cell": side // 4}, "histograms of gradients: small images need no network"
+            ),
+        }
+        head: dict[str, Any] = {"dataset": dataset, "features": "", "kind": Chosen("linear_svm", "fits in seconds")}
+        return features, {**head, **weights, **_chosen_on(facts)}
+    network = networks[0]
+    library = network.name.partition(":")[0]
+    features = {
+        "dataset": dataset,
+        "weights": Chosen("pretrained", "frozen: only a head is fitted on what the network extracts"),
+        "input": {
+            "size": Chosen(network.size, "what the weights were made for"),
+            "channels": 3,
+            "resize": Chosen("stretch", "the whole image"),
+        },
+        "normalize": ["l2"],
+        "extractor": {"kind": "network", "architecture": network.name, "layers": [_POOLED[library]]},
+    }
+    head = {
+        "dataset": dataset,
+        "features": "",
+        "kind": Chosen("logistic", "probabilities that need no calibration"),
+        "standardize": Chosen(False, "the vectors have length 1"),
+        "C": Chosen([1.0, 10.0, 100.0], "the best is chosen by cross-validation on train"),
+    }
+    return features, {**head, **weights, **_chosen_on(facts)}
+
+
+def _chosen_on(facts: Facts) -> dict[str, Any]:
+    most = 5_000
+    return {"choose_on": Chosen(most, "enough to choose by")} if facts.samples["train"] > 2 * most else {}
+
+
+def plans(dataset: str, facts: Facts, networks: Sequence[Published], mirror: bool) -> Iterator[Plan]:
+    """Yield networks for the data, the most promising one first, each cheaper than the one before.
+
+    Args:
+        dataset: its name.
+        facts: of the data set.
+        networks: whose weights can be had, the best one first.
+        mirror: whether mirrored images are as good as the others.
+    """
+    small = facts.side <= _SMALL_IMAGE and facts.task in _WHOLE_IMAGE
+    if small or not networks:
+        yield _from_scratch(dataset, facts, mirror)
+        return
+    for network in networks:
+        for size, why in _sizes(facts, network):
+            yield _fine_tuned(dataset, facts, network, size, why, mirror)
+
+
+def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
+    side = max(16, min(64, -(-facts.side // 4) * 4)) if facts.task in _WHOLE_IMAGE else 128
+    channels = Chosen(1, "no image has colours") if facts.grey else 3
+    task: dict[str, Any] = {"kind": facts.task}
+    if facts.task in _WHOLE_IMAGE:
+        task["architecture"] = Chosen(
+            "mnist_cnn" if facts.grey and side <= 32 else "timm:test_resnet", "small, as the images are"
+        )
+    task |= _task_options(facts)
+    entry: Entry = {
+        "dataset": dataset,
+        "task": task,
+        "weights": Chosen(
+            "random",
+            "published weights know nothing of so small images"
+            if facts.side <= _SMALL_IMAGE
+            else "no published weights can be had here",
+        ),
+        "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": channels},
+        "augment": _augment(facts, mirror),
+        "optimizer": {"name": "adamw", "lr": 0.002, "weight_decay": 0.05},
+        "schedule": Chosen({"name": "one_cycle"}, "up and down again once: good in few epochs"),
+        "trainer": {
+            "batch_size": Chosen(_batch(facts, 64), "more gains nothing with so small networks"),
+            "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
+            "keep": "last",
+        },
+    }
+    return Plan(entry, 2, 12 if facts.samples["train"] > 20_000 else 40)
+
+
+def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: str, mirror: bool) -> Plan:
+    kind = facts.task
+    task: dict[str, Any] = {"kind": kind}
+    note = ""
+    where = "weights at hand" if network.at_hand else "weights from the hub"
+    if kind in (*_WHOLE_IMAGE, "localization"):
+        task["architecture"] = Chosen(network.name, f"small and accurate; {where}")
+    else:
+        if kind == "semantic_segmentation":
+            task["architecture"] = "semantic_fpn"
+        task["backbone"] = Chosen(network.name, f"small and accurate; {where}")
+    if kind in ("detection", "instance_segmentation"):
+        strides, note = _strides(facts, size)
+        task["strides"] = strides
+    task |= _task_options(facts)
+    whole = kind in _WHOLE_IMAGE
+    batch = 32 if whole else 8 if kind in ("detection", "keypoints", "localization") else 4
+    entry: Entry = {
+        "dataset": dataset,
+        "task": task,
+        "weights": "pretrained",
+        "input": {"size": Chosen(size, why), "channels": 3, "resize": Chosen(*_resize(facts))},
+        "augment": _augment(facts, mirror),
+        "optimizer": {"name": "adamw", "lr": Chosen(*_rate(kind)), "weight_decay": 0.05},
+        "schedule": Chosen({"name": "one_cycle", "warmup": 0.2}, "up and down again once: good in few epochs"),
+        "trainer": {
+            "batch_size": Chosen(_batch(facts, batch), "steps enough in few epochs"),
+            "batch_statistics": Chosen("keep", "those of the weights; batches here are small"),
+            "ema_decay": Chosen(0.98, "the mean of the last steps is better than the last one"),
+            "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
+            "keep": "last",
+        },
+    }
+    least, most = (3, 15) if whole else (6, 60)
+    return Plan(entry, least, most, note)
+
+
+def _rate(kind: str) -> tuple[float, str]:
+    if kind in _WHOLE_IMAGE:
+        return 0.0005, "keeps what the weights know"
+    return 0.001, "new layers learn from the beginning, the body follows"
+
+
+def _task_options(facts: Facts) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if facts.task == "classification":
+        options["label_smoothing"] = Chosen(0.05, "keeps probabilities honest")
+        if facts.imbalance > _UNEVEN:
+            options["class_weights"] = Chosen("balanced", _uneven(facts))
+    if facts.task == "semantic_segmentation":
+        options["loss"] = Chosen("cross_entropy_dice", "classes of few pixels count too")
+    return options
+
+
+def _uneven(facts: Facts) -> str:
+    rare = min((name for name in facts.counts if facts.counts[name]), key=lambda name: facts.counts[name])
+    often = max(facts.counts, key=lambda name: facts.counts[name])
+    return f"{often!r} is {facts.imbalance:.0f} times as frequent as {rare!r}".replace("'", "")
+
+
+def _augment(facts: Facts, mirror: bool) -> Chosen:
+    unsafe = facts.unsafe_mirror()
+    if mirror:
+        return Chosen("mirrored", "small moves and light, half of the images mirrored")
+    if unsafe:
+        return Chosen("light", f"never mirrors: {unsafe}".replace("'", ""))
+    return Chosen("light", "never mirrors; if mirrored images are as good here: mirrored")
+
+
+def _resize(facts: Facts) -> tuple[str, str]:
+    ratio = facts.side / max(1, min(facts.height, facts.width))
+    if facts.task in _WHOLE_IMAGE:
+        return (
+            ("stretch", "the whole image, every pixel used")
+            if ratio < 1.6
+            else ("letterbox", "long images keep their shape")
+        )
+    return ("stretch", "no pixel is spent on borders") if ratio < 1.5 else ("letterbox", "objects keep their shape")
+
+
+def _batch(facts: Facts, wanted: int) -> int:
+    """Return a batch of which an epoch has at least about 8."""
+    most = max(1, facts.samples["train"] // 8)
+    return min(wanted, 1 << (most.bit_length() - 1))
+
+
+def _sizes(facts: Facts, network: Published) -> Iterator[tuple[int, str]]:
+    """Yield sizes of the input, the most promising one first, each smaller than the one before."""
+    if facts.task in _WHOLE_IMAGE:
+        full = network.size
+        yield full, "what the weights were made for"
+        for size in (192, 160, 128):
+            if size < full:
+                yield size, f"{full} takes longer than there is time for"
+        return
+    wanted, why = _wanted_size(facts)
+    yield wanted, why
+    for size in (512, 448, 384, 320, 256, 192):
+        if size < wanted:
+            yield size, f"{wanted} takes longer than there is time for"
+
+
+def _wanted_size(facts: Facts) -> tuple[int, str]:
+    """Return the size at which objects can be seen, at most that of the images."""
+    native = max(128, min(640, round(facts.side / 32) * 32))
+    if facts.objects is None:
+        size = min(native, 480)
+        return size, f"images have {facts.width} x {facts.height} px"
+    for size in (256, 320, 384, 448, 512, 640):
+        if size >= native:
+            return native, f"images have {facts.width} x {facts.height} px"
+        if facts.objects.small * size >= 2 * _LEAST_SEEN:
+            break
+    small, half = facts.objects.small * size, facts.objects.median * size
+    return size, f"a tenth of the objects is then smaller than {small:.0f} px, half smaller than {half:.0f}"
+
+
+def _strides(facts: Facts, size: int) -> tuple[Any, str]:
+    if facts.objects is None or facts.objects.small * size >= _LEAST_SEEN:
+        return [8, 16, 32], ""
+    small = facts.objects.small * size
+    note = ""
+    if small < _LOST:
+        note = (
+            f"a tenth of the objects is smaller than {small:.1f} px at {size} px ({facts.objects.small * facts.side:.0f} "
+            "px in the images), which no detector finds: cut the images into overlapping tiles and use these as the data "
+            "set, or raise input.size"
+        )
+    return Chosen([4, 8, 16, 32], f"small objects are {small:.0f} px large at this size"), note

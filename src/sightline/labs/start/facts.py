@@ -1,0 +1,122 @@
+"""What is known of a prepared data set, as far as it decides how to begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sightline.data.store import SplitStore, load_labels
+from sightline.system.files import read_json
+
+_TURNED = re.compile(r"(^|[^a-z])(left|right|clockwise|east|west)([^a-z]|$)", re.IGNORECASE)
+_SYMBOL = re.compile(r"\w|\d+|(digit|letter|char(acter)?)[ _-]?\w+", re.IGNORECASE)
+_MOST_BOXES = 20_000  # images whose boxes are measured
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The boxes of the train split.
+
+    Attributes:
+        per_image: mean number.
+        small, median, large: the 10th, 50th and 90th percentile of the square root of the area, as a share of the
+            longer side of the image.
+    """
+
+    per_image: float
+    small: float
+    median: float
+    large: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A data set in numbers.
+
+    Attributes:
+        task: kind of task that it is for.
+        classes: their names.
+        counts: images (objects, pixels) of each class in train.
+        samples: images by split.
+        height, width: median, pixels.
+        grey: whether no image has colours.
+        objects: of data sets with boxes.
+        mirrored: whether key points have partners in a mirror image.
+        values: names of regression targets.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    samples: dict[str, int]
+    height: int
+    width: int
+    grey: bool
+    objects: Objects | None
+    mirrored: bool
+    values: tuple[str, ...]
+
+    @property
+    def side(self) -> int:
+        """Median of the longer side, pixels."""
+        return max(self.height, self.width)
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as frequent as the rarest class the most frequent one is; 1 without classes."""
+        present = [count for count in self.counts.values() if count]
+        return max(present) / min(present) if present else 1.0
+
+    def unsafe_mirror(self) -> str | None:
+        """Return why a mirrored image may be wrong, None if nothing hints at it."""
+        if self.mirrored:
+            return None
+        turned = next((name for name in self.classes if _TURNED.search(name)), None)
+        if turned is not None:
+            return f"{turned!r} would become its opposite"
+        if self.classes and all(_SYMBOL.fullmatch(name) for name in self.classes):
+            return "the classes look like digits or letters"
+        return None
+
+
+def gather(task: str, prepared: Path) -> Facts:
+    """Return the facts of a prepared data set; boxes of the train split alone.
+
+    Args:
+        task: kind of task.
+        prepared: folder of the data set.
+    """
+    card, labels = read_json(prepared / "card.json"), load_labels(prepared)
+    counted: Mapping[str, Mapping[str, int]] = card["objects"] or card["pixels"] or card["counts"]
+    return Facts(
+        task,
+        labels.classes,
+        dict(counted.get("train", {})),
+        dict(card["samples"]),
+        card["sizes"]["height"]["median"],
+        card["sizes"]["width"]["median"],
+        "3" not in {channels for channels, count in card["channels"].items() if count},
+        _objects(SplitStore(prepared / "train")) if card["objects"] else None,
+        bool(labels.mirrored),
+        labels.values,
+    )
+
+
+def _objects(store: SplitStore) -> Objects | None:
+    boxes: Sequence[list[float] | None] = store.column("boxes")[:_MOST_BOXES]
+    sides = store.column("height")[:_MOST_BOXES], store.column("width")[:_MOST_BOXES]
+    longer = np.maximum(*map(np.array, sides))
+    shares = [
+        np.sqrt(np.prod(np.maximum(0, corners[:, 2:] - corners[:, :2]), axis=1)) / side
+        for own, side in zip(boxes, longer, strict=True)
+        if own and len(corners := np.array(own, np.float64).reshape(-1, 4))
+    ]
+    if not shares:
+        return None
+    joined = np.concatenate(shares)
+    small, median, large = np.quantile(joined, [0.1, 0.5, 0.9]).tolist()
+    return Objects(len(joined) / max(1, len(boxes)), small, median, large)

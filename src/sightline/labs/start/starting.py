@@ -1,0 +1,289 @@
+"""From a folder of images to entries of params.yaml: recognised, taken in, looked at, timed, written."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sightline.config import Params, load_params
+from sightline.data.raw.preparation import prepare
+from sightline.data.raw.recognition import Candidate
+from sightline.labs.start.choices import Plan, Published, baseline, plans
+from sightline.labs.start.entries import Chosen, Entry, with_entries, write_entries
+from sightline.labs.start.facts import Facts, gather
+from sightline.labs.start.taking import Way, chosen_way, destination, take_in, track
+from sightline.pipeline.durations import write_expected
+from sightline.pipeline.refreshing import refresh
+
+WORK = Path(".sightline/start")
+WEIGHTS = Path("data/weights")
+_INTERPRETER = 1.5  # seconds until a stage begins to import
+_ROLES = {
+    "classification": "classifier",
+    "multilabel": "tagger",
+    "regression": "regressor",
+    "detection": "detector",
+    "instance_segmentation": "segmenter",
+    "semantic_segmentation": "segmenter",
+    "keypoints": "pose",
+}
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was written.
+
+    Attributes:
+        name: of the data set.
+        facts: of it.
+        models: names of heads and networks.
+        seconds: expected, by stage.
+        notes: what the user should know.
+    """
+
+    name: str
+    facts: Facts
+    models: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def start(
+    folder: Path,
+    candidate: Candidate,
+    task: str,
+    *,
+    project: Path,
+    text: str,
+    name: str,
+    minutes: float,
+    way: Way,
+    mirror: Callable[[Facts], bool],
+    tell: Tell,
+) -> Started:
+    """Take a folder into a project and write its data set and models into params.yaml.
+
+    Args:
+        folder: of images.
+        candidate: what it is, with its root as given.
+        task: kind of task.
+        project: its folder, with a dvc.yaml; also the working directory.
+        text: of params.yaml, to which entries are added.
+        name: of the data set.
+        minutes: for everything.
+        way: how the images are taken in.
+        mirror: answers whether mirrored images are as good as the others.
+        tell: shows a line.
+
+    Raises:
+        UserError: names that exist, data that cannot be prepared; params.yaml stays as it was.
+    """
+    way = chosen_way(folder, project, way)
+    target = destination(folder, project, name, way)
+    section = _section(candidate, folder, target)
+    entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
+    placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{_ROLES[task]}": {"dataset": name, "task": task}}}
+    params = _checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
+    take_in(folder, project, target, way)
+    tell(track(project, target))
+    started = time.perf_counter()
+    prepared = WORK / name / "prepared"
+    prepare(name, params.datasets[name], prepared, progress=True)
+    preparing = time.perf_counter() - started
+    facts = gather(task, prepared)
+    tell(_described(facts))
+    chooser = _Chooser(name, facts, text, entries, prepared, params.seed, minutes, mirror(facts), tell)
+    written, seconds, notes = chooser.choose(preparing)
+    final = with_entries(text, written, "params.yaml")
+    write_entries(Path("params.yaml"), final)
+    refresh(project)
+    write_expected(project, seconds)
+    return Started(name, facts, (*written.get("heads", {}), *written.get("models", {})), seconds, tuple(notes))
+
+
+class _Chooser:
+    """Chooses models by measured time.
+
+    Args:
+        name: of the data set.
+        facts: of it.
+        text: of params.yaml, to which entries are added.
+        entries: those of the data set.
+        prepared: its folder.
+        seed: of weights and order.
+        minutes: for everything.
+        mirror: whether mirrored images are as good as the others.
+        tell: shows a line.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        facts: Facts,
+        text: str,
+        entries: Mapping[str, Mapping[str, Entry]],
+        prepared: Path,
+        seed: int,
+        minutes: float,
+        mirror: bool,
+        tell: Tell,
+    ) -> None:
+        self.name, self.facts, self.text, self.entries = name, facts, text, entries
+        self.prepared, self.seed, self.minutes, self.mirror, self.tell = prepared, seed, minutes, mirror, tell
+        self.networks = published(WEIGHTS)
+
+    def choose(self, preparing: float) -> tuple[dict[str, dict[str, Entry]], dict[str, float], list[str]]:
+        """Return the entries, the expected seconds of each stage, and notes.
+
+        Args:
+            preparing: seconds that it took to prepare the data set.
+        """
+        began = time.perf_counter()
+        from sightline.labs.start import timing  # imports torch and all, as most stages do at their start
+
+        self.loading = _INTERPRETER + time.perf_counter() - began
+        written = {section: dict(own) for section, own in self.entries.items()}
+        common = timing.common_seconds(preparing, self.loading)
+        seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
+        notes: list[str] = []
+        head = baseline(self.name, self.facts, self.networks)
+        if head is not None:
+            seconds |= self._with_head(written, *head)
+        left = 60 * self.minutes - sum(seconds.values())
+        plan, epochs, times = self._fitting(left)
+        if plan is None or times is None:
+            notes.append(
+                f"no network can be trained in {self.minutes:g} minutes here"
+                + ("; the head above is the model" if head else "; the smallest one is written with one epoch")
+            )
+        else:
+            model = f"{self.name}-{_ROLES[self.facts.task]}"
+            why = f"{times.epoch:.0f} s each here" + (
+                "" if epochs >= plan.least else ", too few for a good model; give it more minutes"
+            )
+            written["models"] = {model: plan.with_epochs(epochs, why)}
+            seconds |= {
+                f"{stage}@{model}": value for stage, value in timing.model_seconds(times, epochs, self.loading).items()
+            }
+            notes += [plan.note] if plan.note else []
+        return written, seconds, notes
+
+    def _with_head(self, written: dict[str, dict[str, Entry]], features: Entry, head: Entry) -> dict[str, float]:
+        """Add a head to what will be written, and return the expected seconds of its stages."""
+        from sightline.labs.start import timing
+
+        feature_name, head_name = f"{self.name}-features", f"{self.name}-head"
+        more: dict[str, dict[str, Entry]] = {
+            "features": {feature_name: features},
+            "heads": {head_name: {**head, "features": feature_name}},
+        }
+        params = self._params(more)
+        image = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
+        written.update(more)
+        stages = timing.head_seconds(params.head(head_name), image, 1280, self.prepared, self.loading)
+        names = {"embed": feature_name}
+        return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
+
+    def _fitting(self, left: float) -> tuple[Plan | None, int, Any]:
+        """Return the most promising plan that fits into the seconds that are left, its epochs and its times."""
+        from sightline.labs.start import timing
+
+        best: tuple[Plan | None, int, Any] = (None, 0, None)
+        measured: dict[Any, tuple[int, Any]] = {}  # by network: size, times
+        for plan in plans(self.name, self.facts, self.networks, self.mirror):
+            size, network = _size(plan), str(plan.entry["task"])
+            if network in measured:
+                known, times = measured[network]
+                share = (size / known) ** 2
+                scaled = replace(times, step=times.step * share, image=times.image * share)
+                if timing.epochs_within(scaled, left, self.loading) < plan.least:
+                    continue
+            self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {size} px")
+            times = self._timed(plan)
+            measured[network] = (size, times)
+            epochs = min(plan.most, timing.epochs_within(times, left, self.loading))
+            if epochs >= plan.least:
+                return plan, epochs, times
+            if epochs > best[1]:
+                best = (plan, epochs, times)
+        return best
+
+    def _timed(self, plan: Plan) -> Any:
+        from sightline.labs.start import timing
+
+        params = self._params({"models": {"timed": plan.with_epochs(1, "")}})
+        model = params.models["timed"]
+        return timing.time_steps(model, self.seed, self.prepared, WEIGHTS, params.augmentations.get(model.augment))
+
+    def _params(self, more: Mapping[str, Mapping[str, Entry]]) -> Params:
+        """Return the params that there would be with some more entries."""
+        need: dict[str, dict[str, Entry]] = {"models": {}} if "heads" in more or "models" in more else {}
+        joined = {**self.entries, **need, **more}
+        return _checked(with_entries(self.text, {key: own for key, own in joined.items() if own}, "params.yaml"))
+
+
+def published(folder: Path) -> list[Published]:
+    """Return the networks that have weights at hand, the best one first; else one from the hub."""
+    from sightline.config.weights import file_of
+
+    known = (
+        ("timm:tf_efficientnet_lite2", 260),
+        ("timm:tf_efficientnet_lite0", 224),
+        ("torchvision:mobilenet_v2", 224),
+    )
+    here = [Published(name, size, True) for name, size in known if file_of("pretrained", name, folder) is not None]
+    return here or [Published("timm:tf_efficientnet_lite0", 224, False)]
+
+
+def _network(plan: Plan) -> str:
+    task = plan.entry["task"]
+    name = task.get("backbone", task.get("architecture"))
+    return str(name.value if isinstance(name, Chosen) else name)
+
+
+def _size(plan: Plan) -> int:
+    size = plan.entry["input"]["size"]
+    return int(size.value if isinstance(size, Chosen) else size)
+
+
+def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:
+    """Return the entry of the data set, its root where the images will be."""
+    inner = Path(candidate.section["root"]).relative_to(folder)
+    why = dict(candidate.notes)
+    section = {**candidate.section, "root": (target / inner).as_posix()}
+    section["format"] = Chosen(section["format"], candidate.seen)
+    return {key: Chosen(value, why[key]) if key in why else value for key, value in section.items()}
+
+
+def _checked(text: str) -> Params:
+    """Return what a text of params.yaml says.
+
+    Raises:
+        ConfigError: it is not as it should be.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_params(path)
+
+
+def _described(facts: Facts) -> str:
+    counts = ", ".join(f"{split} {facts.samples[split]}" for split in ("train", "val", "test"))
+    about = [
+        f"{sum(facts.samples.values())} images ({counts})",
+        f"{facts.width} x {facts.height} px" + (", grey" if facts.grey else ""),
+    ]
+    if facts.classes:
+        about.append(
+            f"{len(facts.classes)} classes"
+            + (f", the most frequent {facts.imbalance:.0f} times the rarest" if facts.imbalance >= 2 else "")
+        )
+    if facts.objects:
+        half = f"half of them smaller than {facts.objects.median:.0%} of its longer side"
+        about.append(f"{facts.objects.per_image:.1f} objects per image, {half}")
+    return "; ".join(about)

@@ -1,0 +1,212 @@
+"""How long stages will take, from twenty real steps on this machine.
+
+Nothing of it decides the result of a stage: what is chosen by it is written into params.yaml as plain values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sightline.config.augmentations import Augmentation
+from sightline.config.features import Features
+from sightline.config.heads import Head
+from sightline.config.models import Model
+from sightline.data.store import SplitStore, load_labels
+from sightline.labs.tuning.speed import wait_for
+from sightline.labs.tuning.subject import Subject, open_subject
+
+STEPS = 20
+_WARM_UP = 2
+_PATIENCE = 30.0  # seconds after which fewer steps must do
+_FEWEST = 4
+_BATCHES_OF_FEATURES = 4
+# Besides imports, steps and images: export to ONNX and its check, intervals, pictures, DVC's own seconds.
+_AROUND = {
+    "train": 3.0,
+    "evaluate": 9.0,
+    "release": 1.0,
+    "embed": 2.0,
+    "fit_head": 2.0,
+    "prepare": 1.0,
+    "register": 6.0,
+}
+_LIGHT = ("prepare", "release", "register")  # import no torch
+_FORWARDS = 2.5  # of each test image: evaluation, check of the ONNX file, pictures
+_FIT = 6e-10  # seconds per sample, feature, class and fit of a linear head; measured on one core
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Of one model.
+
+    Attributes:
+        step: median seconds of a training step with its batch: decoded, augmented, forward, backward, update.
+        image: seconds to predict one image.
+        opening: seconds to decode all images once and to build the network.
+        batch: images per step.
+        train, val, test: images of each split.
+    """
+
+    step: float
+    image: float
+    opening: float
+    batch: int
+    train: int
+    val: int
+    test: int
+
+    @property
+    def epoch(self) -> float:
+        """Seconds of one pass over the train split and one over the validation split."""
+        return math.ceil(self.train / self.batch) * self.step + self.val * self.image
+
+
+def time_steps(
+    model: Model, seed: int, prepared: Path, weights: Path, augmentation: Augmentation | None = None
+) -> StepTimes:
+    """Train twenty steps of a model, which is then forgotten, and predict some images.
+
+    Args:
+        model: its section.
+        seed: of weights and order.
+        prepared: folder of the prepared data set.
+        weights: folder of files of weights.
+        augmentation: the section that `augment` names, if any.
+
+    Raises:
+        UserError: weights that cannot be had, or settings that do not fit.
+    """
+    began = time.perf_counter()
+    subject = open_subject(model, seed, prepared, weights, augmentation)
+    batches = subject.batches(model.trainer.batch_size)
+    first = next(batches)  # decodes all images into the cache
+    opening = time.perf_counter() - began
+    trial = subject.trial(subject.now.channels_last)
+
+    def steps() -> Iterator[None]:
+        for batch in itertools.chain([first], batches):
+            trial.step([batch], subject.now.precision)
+            wait_for(subject.device)
+            yield
+
+    step = _median(steps())
+    trial.task.eval()
+    with torch.inference_mode():
+        images = first.images.to(subject.device)
+        trial.task(images)
+        started = time.perf_counter()
+        trial.task(images)
+        wait_for(subject.device)
+        image = (time.perf_counter() - started) / len(images)
+    return StepTimes(
+        step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), _count(prepared)
+    )
+
+
+def time_images(features: Features, seed: int, prepared: Path, weights: Path) -> float:
+    """Return the seconds to extract the features of one image.
+
+    Args:
+        features: the section.
+        seed: of copies and random weights.
+        prepared: folder of the prepared data set.
+        weights: folder of files of weights.
+    """
+    from sightline.training.features.building import build_features
+    from sightline.training.features.embedding import batches
+
+    extractor = build_features(features, seed, weights)
+    images = batches(SplitStore(prepared / "train"), extractor)
+    extractor(next(images))
+    took: list[float] = []
+    for _ in range(_BATCHES_OF_FEATURES):
+        started = time.perf_counter()
+        drawn = next(images, None)
+        if drawn is None:
+            break
+        extractor(drawn)
+        took.append((time.perf_counter() - started) / len(drawn))
+    return statistics.median(took) if took else 0.01
+
+
+def head_seconds(head: Head, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
+    """Return the seconds of the stages of a head, but for its name.
+
+    Args:
+        head: the section.
+        image: seconds to extract the features of an image.
+        size: number of features.
+        prepared: folder of the data set.
+        start: seconds until a stage has imported what it needs.
+    """
+    counts = {split: len(SplitStore(prepared / split)) for split in ("train", "val", "test")}
+    candidates = len(getattr(head, "C", [1]))
+    chosen_on = min(head.choose_on or counts["train"], counts["train"])
+    samples = candidates * (head.folds - 1) * chosen_on + counts["train"]
+    fitting = _FIT * samples * size * len(load_labels(prepared)) * 100
+    return {
+        "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
+        "fit_head": start + _AROUND["fit_head"] + fitting,
+        "evaluate": start + _AROUND["evaluate"] + counts["test"] * image,
+        "release": _AROUND["release"] + start / 2,
+    }
+
+
+def model_seconds(times: StepTimes, epochs: int, start: float) -> dict[str, float]:
+    """Return the seconds of the stages of a network, but for its name.
+
+    Args:
+        times: measured.
+        epochs: to train.
+        start: seconds until a stage has imported what it needs.
+    """
+    return {
+        "train": start + _AROUND["train"] + times.opening + epochs * times.epoch,
+        "evaluate": start + _AROUND["evaluate"] + _FORWARDS * times.test * times.image,
+        "release": _AROUND["release"] + start / 2,
+    }
+
+
+def common_seconds(prepare: float, start: float) -> dict[str, float]:
+    """Return the seconds of stages that every project has.
+
+    Args:
+        prepare: measured seconds of preparing the data set.
+        start: seconds until a stage has imported what it needs.
+    """
+    return {"prepare": prepare + _AROUND["prepare"] + start / 4, "register": _AROUND["register"] + start / 2}
+
+
+def epochs_within(times: StepTimes, seconds: float, start: float) -> int:
+    """Return how many epochs a training has in a number of seconds, its evaluation and release included."""
+    fixed = sum(model_seconds(times, 0, start).values())
+    return max(0, int((seconds - fixed) / times.epoch))
+
+
+def _median(steps: Iterable[None]) -> float:
+    took: list[float] = []
+    began = previous = time.perf_counter()
+    for number, _ in enumerate(steps):
+        now = time.perf_counter()
+        if number >= _WARM_UP:
+            took.append(now - previous)
+        if len(took) >= STEPS or (len(took) >= _FEWEST and now - began > _PATIENCE):
+            break
+        previous = now
+    return statistics.median(took)
+
+
+def _validation(subject: Subject) -> int:
+    return len(subject.data.data["val"])
+
+
+def _count(prepared: Path) -> int:
+    return len(SplitStore(prepared / "test"))
