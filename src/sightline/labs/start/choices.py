@@ -277,9 +277,9 @@ def _strides(facts: Facts, size: int) -> tuple[Any, str]:
     small = facts.objects.small * size
     note = ""
     if small < _LOST:
+        seen = facts.objects.small * facts.side
         note = (
-            f"a tenth of the objects is smaller than {small:.1f} px at {size} px ({facts.objects.small * facts.side:.0f} "
-            "px in the images), which no detector finds: cut the images into overlapping tiles and use these as the data "
-            "set, or raise input.size"
+            f"a tenth of the objects is smaller than {small:.1f} px at {size} px ({seen:.0f} px in the images), which "
+            "no detector finds: cut the images into overlapping tiles and use these as data set, or raise input.size"
         )
     return Chosen([4, 8, 16, 32], f"small objects are {small:.0f} px large at this size"), note

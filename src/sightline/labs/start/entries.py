@@ -122,7 +122,12 @@ def _with_section(text: str, section: str, entries: Mapping[str, Entry], file: s
         lines = ["", f"{section}:", *_lines(entries, 2)]
         return text + ("" if not text or text.endswith("\n") else newline) + newline.join(lines) + newline
     node = pair[1]
-    if isinstance(node, ScalarNode) or (node.flow_style and not node.value):  # nothing, null, {}
+    if isinstance(node, ScalarNode):  # nothing, or null
+        start, end = pair[0].end_mark.index, max(pair[0].end_mark.index, node.end_mark.index if node.value else 0)
+        end = (text + "\n").index("\n", end)
+        line = text[start:end].replace("null", "").replace("~", "").rstrip()
+        return text[:start] + line + newline + newline.join(_lines(entries, 2)) + (text[end:] or newline)
+    if node.flow_style and not node.value:
         start, end = pair[0].end_mark.index, node.end_mark.index
         return text[:start] + ":" + newline + newline.join(_lines(entries, 2)) + text[end:]
     if node.flow_style or not isinstance(node, MappingNode):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sightline.config import Params, load_params
 from sightline.data.raw.preparation import prepare
@@ -21,6 +24,7 @@ from sightline.pipeline.refreshing import refresh
 
 WORK = Path(".sightline/start")
 WEIGHTS = Path("data/weights")
+_HUB_PATIENCE = 4.0  # seconds
 _INTERPRETER = 1.5  # seconds until a stage begins to import
 _ROLES = {
     "classification": "classifier",
@@ -151,16 +155,18 @@ class _Chooser:
         common = timing.common_seconds(preparing, self.loading)
         seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
         notes: list[str] = []
+        if not self.networks and self.facts.side > 64:
+            notes.append(
+                "no published weights: the hub does not answer, and data/weights and SIGHTLINE_WEIGHTS have none; with "
+                "tf_efficientnet_lite0.safetensors in one of them results are much better"
+            )
         head = baseline(self.name, self.facts, self.networks)
         if head is not None:
             seconds |= self._with_head(written, *head)
         left = 60 * self.minutes - sum(seconds.values())
         plan, epochs, times = self._fitting(left)
-        if plan is None or times is None:
-            notes.append(
-                f"no network can be trained in {self.minutes:g} minutes here"
-                + ("; the head above is the model" if head else "; the smallest one is written with one epoch")
-            )
+        if epochs == 0 and head is not None:
+            notes.append(f"no network can be trained in {self.minutes:g} minutes here; the head is the model")
         else:
             model = f"{self.name}-{_ROLES[self.facts.task]}"
             why = f"{times.epoch:.0f} s each here" + (
@@ -189,11 +195,11 @@ class _Chooser:
         names = {"embed": feature_name}
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 
-    def _fitting(self, left: float) -> tuple[Plan | None, int, Any]:
+    def _fitting(self, left: float) -> tuple[Plan, int, Any]:
         """Return the most promising plan that fits into the seconds that are left, its epochs and its times."""
         from sightline.labs.start import timing
 
-        best: tuple[Plan | None, int, Any] = (None, 0, None)
+        best: tuple[Plan, int, Any] | None = None
         measured: dict[Any, tuple[int, Any]] = {}  # by network: size, times
         for plan in plans(self.name, self.facts, self.networks, self.mirror):
             size, network = _size(plan), str(plan.entry["task"])
@@ -209,8 +215,9 @@ class _Chooser:
             epochs = min(plan.most, timing.epochs_within(times, left, self.loading))
             if epochs >= plan.least:
                 return plan, epochs, times
-            if epochs > best[1]:
+            if best is None or epochs >= best[1]:
                 best = (plan, epochs, times)
+        assert best is not None  # the first plan is always timed
         return best
 
     def _timed(self, plan: Plan) -> Any:
@@ -228,7 +235,7 @@ class _Chooser:
 
 
 def published(folder: Path) -> list[Published]:
-    """Return the networks that have weights at hand, the best one first; else one from the hub."""
+    """Return the networks whose weights are at hand, the best one first; without any, one from a hub that answers."""
     from sightline.config.weights import file_of
 
     known = (
@@ -237,7 +244,19 @@ def published(folder: Path) -> list[Published]:
         ("torchvision:mobilenet_v2", 224),
     )
     here = [Published(name, size, True) for name, size in known if file_of("pretrained", name, folder) is not None]
-    return here or [Published("timm:tf_efficientnet_lite0", 224, False)]
+    return here or ([Published("timm:tf_efficientnet_lite0", 224, False)] if _hub_answers() else [])
+
+
+def _hub_answers() -> bool:
+    """Return whether the hub can be reached; its own client tries for most of a minute."""
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return False
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def _network(plan: Plan) -> str:

@@ -18,7 +18,7 @@ from sightline.data.raw.formats.given_split import split_of
 from sightline.data.raw.formats.mask_files import read_mask
 from sightline.data.raw.formats.mask_pairs import MaskedImage
 from sightline.data.raw.formats.pairing import without_suffix
-from sightline.data.raw.formats.source import Unreadable
+from sightline.data.raw.formats.source import Unreadable, is_image
 from sightline.data.raw.recognition.listing import Listing
 from sightline.data.raw.recognition.proposal import Proposal
 
@@ -27,6 +27,7 @@ _WORDS = re.compile(r"mask|label|annot|segm|gt|ground.?truth|class", re.IGNORECA
 _LOOKED_AT = 12  # masks that decide whether they are masks
 _READ = 1000  # masks whose values are collected, evenly drawn
 _MOST_VALUES = 64  # of one mask; photographs have more
+_MOST_UNNAMED = 32  # of all masks together, where their folder is not called after masks
 _NAME_LISTS = ("classes.txt", "labels.txt", "names.txt", "class_names.txt", "categories.txt")
 _VOID = ("void", "unlabelled", "unlabeled", "ignore", "ignored", "unknown")
 # SegNet's copy of CamVid (Badrinarayanan, Kendall and Cipolla 2017) names its folders so, and has no list of names.
@@ -129,16 +130,31 @@ def _suffix(images: set[str], masks: set[str], same: bool) -> str | None:
 
 
 def _are_masks(root: Path, pair: _Pair) -> bool:
-    drawn = _evenly(pair.files, _LOOKED_AT)
-    if not drawn or (not _WORDS.search(PurePosixPath(pair.masks).name + pair.suffix) and pair.masks == pair.images):
+    """Return whether pictures are masks: of few values, and called so or unlike the pictures that they belong to."""
+    values = _few_values(root, _evenly(pair.files, _LOOKED_AT))
+    if values is None:
         return False
-    for path in drawn:
+    if _WORDS.search(PurePosixPath(pair.masks).name) or _WORDS.search(pair.suffix):
+        return True
+    if pair.masks == pair.images or len(values) > _MOST_UNNAMED:
+        return False
+    files = sorted(path for path in (root / pair.images).iterdir() if is_image(path.name))
+    images = [path.relative_to(root).as_posix() for path in files]
+    return _few_values(root, _evenly(images, _LOOKED_AT)) is None
+
+
+def _few_values(root: Path, paths: Sequence[str]) -> set[int] | None:
+    """Return the values of pictures that have few each, None where one has many."""
+    found: set[int] = set()
+    for path in paths:
         try:
-            if len(np.unique(_mask(root, path, _is_colour(root / path)))) > _MOST_VALUES:
-                return False
+            own = np.unique(_mask(root, path, _is_colour(root / path)))
         except Unreadable:
-            return False
-    return True
+            return None
+        if len(own) > _MOST_VALUES:
+            return None
+        found |= set(own.tolist())
+    return found
 
 
 def _mask(root: Path, path: str, colours: bool) -> Any:

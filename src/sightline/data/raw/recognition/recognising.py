@@ -154,7 +154,8 @@ def _has_area(mask: Mapping[str, Any]) -> bool:
 
 
 def _without_repeats(found: Sequence[Candidate]) -> list[Candidate]:
-    """Leave out what only repeats another candidate: a table of classes that also has columns of numbers."""
+    """Leave out what only repeats another candidate, and columns of numbers in a table of classes."""
+    found = list({str(one.section): one for one in found}.values())
     labelled = {one.section.get("table") for one in found if one.tasks[0] in ("classification", "multilabel")}
     return [one for one in found if not ("values" in one.section and one.section.get("table") in labelled)]
 

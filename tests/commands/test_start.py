@@ -1,0 +1,219 @@
+"""`sightline start`: entries in params.yaml with reasons, data taken in, and a project that trains."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from sightline.config import load_params
+from sightline.labs.start.choices import Published, baseline, plans
+from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
+from sightline.labs.start.facts import Facts, Objects
+from sightline.labs.start.taking import chosen_way, destination, take_in
+from sightline.labs.start.timing import StepTimes, epochs_within, model_seconds
+from sightline.system.errors import UserError
+
+LITE = Published("timm:tf_efficientnet_lite0", 224, True)
+WRITTEN = "  pets:\n    format: image_folder # 12 images\n    root: data/raw/pets\n"
+ENTRY = {"format": Chosen("image_folder", "12 images"), "root": "data/raw/pets"}
+
+
+def facts(task: str = "classification", **values: Any) -> Facts:
+    known: dict[str, Any] = {
+        "classes": ("cat", "dog"),
+        "counts": {"cat": 50, "dog": 60},
+        "samples": {"train": 110, "val": 20, "test": 20},
+        "height": 300,
+        "width": 400,
+        "grey": False,
+        "objects": None,
+        "mirrored": False,
+        "values": (),
+    }
+    return Facts(task, **{**known, **values})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "\ndatasets:\n  pets:\n    format: image_folder # 12 images\n    root: data/raw/pets\n"),
+        (
+            "# mine\ndatasets:\n    old: {format: digits, root: data/embedded} # kept\n# below\nseed: 1\n",
+            "# mine\ndatasets:\n    old: {format: digits, root: data/embedded} # kept\n    pets:\n"
+            "      format: image_folder # 12 images\n      root: data/raw/pets\n# below\nseed: 1\n",
+        ),
+        ("datasets:\nseed: 1\n", f"datasets:\n{WRITTEN}seed: 1\n"),
+        ("datasets: # none\n", f"datasets: # none\n{WRITTEN}"),
+        ("datasets: null\nseed: 1\n", f"datasets:\n{WRITTEN}seed: 1\n"),
+        ("datasets: {}\nseed: 1\n", f"datasets:\n{WRITTEN}seed: 1\n"),
+    ],
+)
+def test_entries_are_added_and_every_other_byte_stays(text: str, expected: str) -> None:
+    assert with_entries(text, {"datasets": {"pets": ENTRY}}, "params.yaml") == expected
+
+
+def test_an_entry_that_exists_or_has_no_room_is_refused() -> None:
+    with pytest.raises(UserError, match=r"datasets\.pets: exists already.*--name"):
+        with_entries("datasets:\n  pets: {format: digits}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
+    with pytest.raises(UserError, match=r"written in braces; add this by hand"):
+        with_entries("datasets: {old: {format: digits}}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
+
+
+def test_names_that_yaml_would_read_otherwise_are_quoted() -> None:
+    entry = {"names": {"no": 0, "1": 1, "a: b": 2, "#x": 3}, "on": Chosen(None, "why"), "list": ["x", "off"]}
+    text = "\n".join(lines_of({"e": entry}, 0))
+    assert YAML(typ="safe").load(text) == {"e": plain(entry)}
+
+
+def test_architectures_are_never_written_in_braces() -> None:
+    assert lines_of({"task": {"kind": "detection", "backbone": "timm:x"}}, 0) == [
+        "task:",
+        "  kind: detection",
+        "  backbone: timm:x",
+    ]
+
+
+def test_small_grey_images_begin_without_a_network() -> None:
+    small = facts(height=28, width=28, grey=True)
+    made = baseline("d", small, [LITE])
+    assert made is not None
+    assert plain(made[0])["extractor"]["kind"] == "hog"
+    first = next(plans("d", small, [LITE], mirror=False))
+    assert plain(first.entry)["task"]["architecture"] == "mnist_cnn"
+    assert plain(first.entry)["weights"] == "random"
+
+
+def test_photographs_begin_with_weights() -> None:
+    made = baseline("d", facts(), [LITE])
+    assert made is not None
+    assert plain(made[0])["extractor"] == {"kind": "network", "architecture": LITE.name, "layers": ["global_pool"]}
+    sizes = [plain(plan.entry)["input"]["size"] for plan in plans("d", facts(), [LITE], mirror=False)]
+    assert sizes == [224, 192, 160, 128]
+
+
+def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning() -> None:
+    def made(small: float, side: int) -> Any:
+        objects = Objects(5.0, small, 2 * small, 4 * small)
+        return next(plans("d", facts("detection", objects=objects, height=side, width=side), [LITE], mirror=False))
+
+    large, little, tiny = made(0.2, 640), made(0.02, 640), made(0.005, 2000)
+    assert plain(large.entry)["input"]["size"] == 256
+    assert plain(large.entry)["task"]["strides"] == [8, 16, 32]
+    assert plain(little.entry)["input"]["size"] == 640
+    assert plain(little.entry)["task"]["strides"] == [8, 16, 32]  # 13 px
+    assert "tiles" in tiny.note
+    assert not large.note
+
+
+def test_uneven_classes_get_weights_with_the_reason() -> None:
+    uneven = facts(counts={"cat": 10, "dog": 100})
+    task = next(plans("d", uneven, [LITE], mirror=False)).entry["task"]
+    assert task["class_weights"] == Chosen("balanced", "dog is 10 times as frequent as cat")
+    assert "class_weights" not in next(plans("d", facts(), [LITE], mirror=False)).entry["task"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "unsafe"),
+    [
+        (("0", "1", "2"), True),
+        (("turn left", "turn right"), True),
+        (("a", "b"), True),
+        (("cat", "dog"), False),
+        (("bright", "dark"), False),
+    ],
+)
+def test_classes_that_a_mirror_would_change(classes: tuple[str, ...], unsafe: bool) -> None:
+    assert bool(facts(classes=classes).unsafe_mirror()) is unsafe
+
+
+def test_epochs_fill_the_time_and_never_more() -> None:
+    times = StepTimes(step=0.5, image=0.01, opening=2.0, batch=10, train=100, val=20, test=20)
+    assert times.epoch == pytest.approx(5.2)
+    epochs = epochs_within(times, 120, start=5.0)
+    assert sum(model_seconds(times, epochs, 5.0).values()) <= 120 < sum(model_seconds(times, epochs + 1, 5.0).values())
+
+
+def test_a_folder_is_copied_linked_or_used_where_it_is(tmp_path: Path) -> None:
+    project, source = tmp_path / "project", tmp_path / "photos"
+    (source / "cat").mkdir(parents=True)
+    (source / "cat" / "1.png").write_bytes(b"x")
+    project.mkdir()
+    assert chosen_way(source, project, "auto") == "copy"
+    take_in(source, project, destination(source, project, "pets", "copy"), "copy")
+    assert (project / "data/raw/pets/cat/1.png").read_bytes() == b"x"
+    take_in(source, project, destination(source, project, "linked", "link"), "link")
+    assert (project / "data/raw/linked").is_symlink()
+    with pytest.raises(UserError, match=r"exists already"):
+        take_in(source, project, destination(source, project, "pets", "copy"), "copy")
+    inside = project / "data/raw/pets"
+    assert chosen_way(inside, project, "auto") == "in-place"
+    assert destination(inside, project, "pets", "in-place") == Path("data/raw/pets")
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sightline", *arguments]
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "SIGHTLINE_WEIGHTS": ""},
+    )
+
+
+def write_shapes(root: Path, count: int = 30) -> Path:
+    """Write small grey images of two classes that are easy to tell apart."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("bar", "disc")):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            image = random.integers(0, 40, (24, 24), np.uint8)
+            x, y = random.integers(8, 16, 2).tolist()
+            if label:
+                cv2.circle(image, (x, y), 5, 220, -1)
+            else:
+                cv2.rectangle(image, (x - 7, y - 1), (x + 7, y + 1), 220, -1)
+            cv2.imwrite(str(root / name / f"{number}.png"), image)
+    return root
+
+
+def test_a_folder_becomes_a_project_with_models(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "Shapes 1")
+    done = run("start", "Shapes 1", "--project", "shop", "--minutes", "6", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "cd shop && dvc repro" in done.stdout
+    params = load_params(tmp_path / "shop/params.yaml")
+    assert set(params.datasets) == {"shapes-1"}
+    assert set(params.registered()) == {"shapes-1-head", "shapes-1-classifier"}
+    assert (tmp_path / "shop/data/raw/shapes-1.dvc").is_file()
+    again = run("start", "../Shapes 1", cwd=tmp_path / "shop")
+    assert again.returncode == 2
+    assert "datasets.shapes-1: exists already" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(b"no image")
+    done = run("start", "photos", "--project", "shop", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nothing that says what they show" in done.stderr
+    assert not (tmp_path / "shop").exists()
+    write_shapes(tmp_path / "shapes")
+    full = run("start", "shapes", cwd=tmp_path)
+    assert full.returncode == 2
+    assert "--project" in full.stderr
+    assert not (tmp_path / "params.yaml").exists()
+    other = run("start", "shapes", "--task", "detection", "--project", "shop", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "this teaches classification" in other.stderr
