@@ -14,13 +14,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from sightline.config import load_params
-from sightline.labs.start.choices import Published, baseline, plans
+from sightline.labs.start.choices import Machine, Published, baseline, plans
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
 from sightline.labs.start.taking import chosen_way, destination, take_in
 from sightline.labs.start.timing import StepTimes, epochs_within, model_seconds
 from sightline.system.errors import UserError
 
+CPU = Machine(2, gpu=False)
 LITE = Published("timm:tf_efficientnet_lite0", 224, True)
 WRITTEN = "  pets:\n    format: image_folder # 12 images\n    root: data/raw/pets\n"
 ENTRY = {"format": Chosen("image_folder", "12 images"), "root": "data/raw/pets"}
@@ -86,7 +87,7 @@ def test_small_grey_images_begin_without_a_network() -> None:
     made = baseline("d", small, [LITE])
     assert made is not None
     assert plain(made[0])["extractor"]["kind"] == "hog"
-    first = next(plans("d", small, [LITE], mirror=False))
+    first = next(plans("d", small, [LITE], mirror=False, machine=CPU))
     assert plain(first.entry)["task"]["architecture"] == "mnist_cnn"
     assert plain(first.entry)["weights"] == "random"
 
@@ -95,14 +96,16 @@ def test_photographs_begin_with_weights() -> None:
     made = baseline("d", facts(), [LITE])
     assert made is not None
     assert plain(made[0])["extractor"] == {"kind": "network", "architecture": LITE.name, "layers": ["global_pool"]}
-    sizes = [plain(plan.entry)["input"]["size"] for plan in plans("d", facts(), [LITE], mirror=False)]
+    sizes = [plain(plan.entry)["input"]["size"] for plan in plans("d", facts(), [LITE], mirror=False, machine=CPU)]
     assert sizes == [224, 192, 160, 128]
 
 
 def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning() -> None:
     def made(small: float, side: int) -> Any:
         objects = Objects(5.0, small, 2 * small, 4 * small)
-        return next(plans("d", facts("detection", objects=objects, height=side, width=side), [LITE], mirror=False))
+        return next(
+            plans("d", facts("detection", objects=objects, height=side, width=side), [LITE], mirror=False, machine=CPU)
+        )
 
     large, little, tiny = made(0.2, 640), made(0.02, 640), made(0.005, 2000)
     assert plain(large.entry)["input"]["size"] == 256
@@ -115,9 +118,18 @@ def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning
 
 def test_uneven_classes_get_weights_with_the_reason() -> None:
     uneven = facts(counts={"cat": 10, "dog": 100})
-    task = next(plans("d", uneven, [LITE], mirror=False)).entry["task"]
+    task = next(plans("d", uneven, [LITE], mirror=False, machine=CPU)).entry["task"]
     assert task["class_weights"] == Chosen("balanced", "dog is 10 times as frequent as cat")
-    assert "class_weights" not in next(plans("d", facts(), [LITE], mirror=False)).entry["task"]
+    assert "class_weights" not in next(plans("d", facts(), [LITE], mirror=False, machine=CPU)).entry["task"]
+
+
+def test_a_gpu_gets_loader_processes() -> None:
+    trainers = [
+        next(plans("d", facts(), [LITE], mirror=False, machine=Machine(16, gpu))).entry["trainer"]
+        for gpu in (True, False)
+    ]
+    assert trainers[0]["num_workers"].value == 8
+    assert "num_workers" not in trainers[1]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.labs.start.entries import Chosen, Entry
 from sightline.labs.start.facts import Facts
 
-_SMALL_IMAGE = (
-    64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
-)
+SMALL_IMAGE = 64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
 _UNEVEN = 4.0  # times as frequent as the rarest class, from which classes get weights
 _LEAST_SEEN = 12.0  # pixels at the network's input below which an object leaves hardly a trace on a map of stride 8
 _LOST = 5.0  # pixels below which it leaves none on a map of stride 4 either
+_MOST_WORKERS = 8
 _WHOLE_IMAGE = ("classification", "multilabel", "regression")
 _POOLED = {"timm": "global_pool", "torchvision": "avgpool"}
 
@@ -32,6 +31,19 @@ class Published:
     name: str
     size: int
     at_hand: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What trains.
+
+    Attributes:
+        processors: that may be used.
+        gpu: whether there is one.
+    """
+
+    processors: int
+    gpu: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple
     if facts.task != "classification":
         return None
     weights = {"class_weights": Chosen("balanced", _uneven(facts))} if facts.imbalance > _UNEVEN else {}
-    if facts.side <= _SMALL_IMAGE or not networks:
+    if facts.side <= SMALL_IMAGE or not networks:
         side = max(16, min(64, -(-facts.side // 8) * 8))
         features: Entry = {
             "dataset": dataset,
@@ -105,7 +117,7 @@ def _chosen_on(facts: Facts) -> dict[str, Any]:
     return {"choose_on": Chosen(most, "enough to choose by")} if facts.samples["train"] > 2 * most else {}
 
 
-def plans(dataset: str, facts: Facts, networks: Sequence[Published], mirror: bool) -> Iterator[Plan]:
+def plans(dataset: str, facts: Facts, networks: Sequence[Published], mirror: bool, machine: Machine) -> Iterator[Plan]:
     """Yield networks for the data, the most promising one first, each cheaper than the one before.
 
     Args:
@@ -113,14 +125,23 @@ def plans(dataset: str, facts: Facts, networks: Sequence[Published], mirror: boo
         facts: of the data set.
         networks: whose weights can be had, the best one first.
         mirror: whether mirrored images are as good as the others.
+        machine: that trains.
     """
-    small = facts.side <= _SMALL_IMAGE and facts.task in _WHOLE_IMAGE
+    small = facts.side <= SMALL_IMAGE and facts.task in _WHOLE_IMAGE
     if small or not networks:
-        yield _from_scratch(dataset, facts, mirror)
+        yield _for_machine(_from_scratch(dataset, facts, mirror), machine)
         return
     for network in networks:
         for size, why in _sizes(facts, network):
-            yield _fine_tuned(dataset, facts, network, size, why, mirror)
+            yield _for_machine(_fine_tuned(dataset, facts, network, size, why, mirror), machine)
+
+
+def _for_machine(plan: Plan, machine: Machine) -> Plan:
+    """Return a plan with loader processes where a GPU would wait for images; a CPU has none to spare."""
+    if not machine.gpu:
+        return plan
+    workers = Chosen(max(1, min(_MOST_WORKERS, machine.processors - 1)), "prepare batches while the GPU computes")
+    return replace(plan, entry={**plan.entry, "trainer": {**plan.entry["trainer"], "num_workers": workers}})
 
 
 def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
@@ -138,7 +159,7 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
         "weights": Chosen(
             "random",
             "published weights know nothing of so small images"
-            if facts.side <= _SMALL_IMAGE
+            if facts.side <= SMALL_IMAGE
             else "no published weights can be had here",
         ),
         "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": channels},

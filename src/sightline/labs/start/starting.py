@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from sightline.config import Params, load_params
 from sightline.data.raw.preparation import prepare
 from sightline.data.raw.recognition import Candidate
-from sightline.labs.start.choices import Plan, Published, baseline, plans
+from sightline.labs.start.chooser import ROLES, Chooser, Tell, checked
 from sightline.labs.start.entries import Chosen, Entry, with_entries, write_entries
 from sightline.labs.start.facts import Facts, gather
 from sightline.labs.start.taking import Way, chosen_way, destination, take_in, track
@@ -23,19 +18,6 @@ from sightline.pipeline.durations import write_expected
 from sightline.pipeline.refreshing import refresh
 
 WORK = Path(".sightline/start")
-WEIGHTS = Path("data/weights")
-_HUB_PATIENCE = 4.0  # seconds
-_INTERPRETER = 1.5  # seconds until a stage begins to import
-_ROLES = {
-    "classification": "classifier",
-    "multilabel": "tagger",
-    "regression": "regressor",
-    "detection": "detector",
-    "instance_segmentation": "segmenter",
-    "semantic_segmentation": "segmenter",
-    "keypoints": "pose",
-}
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -91,8 +73,8 @@ def start(
     target = destination(folder, project, name, way)
     section = _section(candidate, folder, target)
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
-    placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{_ROLES[task]}": {"dataset": name, "task": task}}}
-    params = _checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
+    placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
+    params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
     take_in(folder, project, target, way)
     tell(track(project, target))
     started = time.perf_counter()
@@ -101,173 +83,14 @@ def start(
     preparing = time.perf_counter() - started
     facts = gather(task, prepared)
     tell(_described(facts))
-    chooser = _Chooser(name, facts, text, entries, prepared, params.seed, minutes, mirror(facts), tell)
+    chooser = Chooser(name, facts, text, entries, prepared, params.seed, minutes, mirror(facts), tell)
     written, seconds, notes = chooser.choose(preparing)
+    shutil.rmtree(WORK / name)
     final = with_entries(text, written, "params.yaml")
     write_entries(Path("params.yaml"), final)
     refresh(project)
     write_expected(project, seconds)
     return Started(name, facts, (*written.get("heads", {}), *written.get("models", {})), seconds, tuple(notes))
-
-
-class _Chooser:
-    """Chooses models by measured time.
-
-    Args:
-        name: of the data set.
-        facts: of it.
-        text: of params.yaml, to which entries are added.
-        entries: those of the data set.
-        prepared: its folder.
-        seed: of weights and order.
-        minutes: for everything.
-        mirror: whether mirrored images are as good as the others.
-        tell: shows a line.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        facts: Facts,
-        text: str,
-        entries: Mapping[str, Mapping[str, Entry]],
-        prepared: Path,
-        seed: int,
-        minutes: float,
-        mirror: bool,
-        tell: Tell,
-    ) -> None:
-        self.name, self.facts, self.text, self.entries = name, facts, text, entries
-        self.prepared, self.seed, self.minutes, self.mirror, self.tell = prepared, seed, minutes, mirror, tell
-        self.networks = published(WEIGHTS)
-
-    def choose(self, preparing: float) -> tuple[dict[str, dict[str, Entry]], dict[str, float], list[str]]:
-        """Return the entries, the expected seconds of each stage, and notes.
-
-        Args:
-            preparing: seconds that it took to prepare the data set.
-        """
-        began = time.perf_counter()
-        from sightline.labs.start import timing  # imports torch and all, as most stages do at their start
-
-        self.loading = _INTERPRETER + time.perf_counter() - began
-        written = {section: dict(own) for section, own in self.entries.items()}
-        common = timing.common_seconds(preparing, self.loading)
-        seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
-        notes: list[str] = []
-        if not self.networks and self.facts.side > 64:
-            notes.append(
-                "no published weights: the hub does not answer, and data/weights and SIGHTLINE_WEIGHTS have none; with "
-                "tf_efficientnet_lite0.safetensors in one of them results are much better"
-            )
-        head = baseline(self.name, self.facts, self.networks)
-        if head is not None:
-            seconds |= self._with_head(written, *head)
-        left = 60 * self.minutes - sum(seconds.values())
-        plan, epochs, times = self._fitting(left)
-        if epochs == 0 and head is not None:
-            notes.append(f"no network can be trained in {self.minutes:g} minutes here; the head is the model")
-        else:
-            model = f"{self.name}-{_ROLES[self.facts.task]}"
-            why = f"{times.epoch:.0f} s each here" + (
-                "" if epochs >= plan.least else ", too few for a good model; give it more minutes"
-            )
-            written["models"] = {model: plan.with_epochs(epochs, why)}
-            seconds |= {
-                f"{stage}@{model}": value for stage, value in timing.model_seconds(times, epochs, self.loading).items()
-            }
-            notes += [plan.note] if plan.note else []
-        return written, seconds, notes
-
-    def _with_head(self, written: dict[str, dict[str, Entry]], features: Entry, head: Entry) -> dict[str, float]:
-        """Add a head to what will be written, and return the expected seconds of its stages."""
-        from sightline.labs.start import timing
-
-        feature_name, head_name = f"{self.name}-features", f"{self.name}-head"
-        more: dict[str, dict[str, Entry]] = {
-            "features": {feature_name: features},
-            "heads": {head_name: {**head, "features": feature_name}},
-        }
-        params = self._params(more)
-        image = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
-        written.update(more)
-        stages = timing.head_seconds(params.head(head_name), image, 1280, self.prepared, self.loading)
-        names = {"embed": feature_name}
-        return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
-
-    def _fitting(self, left: float) -> tuple[Plan, int, Any]:
-        """Return the most promising plan that fits into the seconds that are left, its epochs and its times."""
-        from sightline.labs.start import timing
-
-        best: tuple[Plan, int, Any] | None = None
-        measured: dict[Any, tuple[int, Any]] = {}  # by network: size, times
-        for plan in plans(self.name, self.facts, self.networks, self.mirror):
-            size, network = _size(plan), str(plan.entry["task"])
-            if network in measured:
-                known, times = measured[network]
-                share = (size / known) ** 2
-                scaled = replace(times, step=times.step * share, image=times.image * share)
-                if timing.epochs_within(scaled, left, self.loading) < plan.least:
-                    continue
-            self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {size} px")
-            times = self._timed(plan)
-            measured[network] = (size, times)
-            epochs = min(plan.most, timing.epochs_within(times, left, self.loading))
-            if epochs >= plan.least:
-                return plan, epochs, times
-            if best is None or epochs >= best[1]:
-                best = (plan, epochs, times)
-        assert best is not None  # the first plan is always timed
-        return best
-
-    def _timed(self, plan: Plan) -> Any:
-        from sightline.labs.start import timing
-
-        params = self._params({"models": {"timed": plan.with_epochs(1, "")}})
-        model = params.models["timed"]
-        return timing.time_steps(model, self.seed, self.prepared, WEIGHTS, params.augmentations.get(model.augment))
-
-    def _params(self, more: Mapping[str, Mapping[str, Entry]]) -> Params:
-        """Return the params that there would be with some more entries."""
-        need: dict[str, dict[str, Entry]] = {"models": {}} if "heads" in more or "models" in more else {}
-        joined = {**self.entries, **need, **more}
-        return _checked(with_entries(self.text, {key: own for key, own in joined.items() if own}, "params.yaml"))
-
-
-def published(folder: Path) -> list[Published]:
-    """Return the networks whose weights are at hand, the best one first; without any, one from a hub that answers."""
-    from sightline.config.weights import file_of
-
-    known = (
-        ("timm:tf_efficientnet_lite2", 260),
-        ("timm:tf_efficientnet_lite0", 224),
-        ("torchvision:mobilenet_v2", 224),
-    )
-    here = [Published(name, size, True) for name, size in known if file_of("pretrained", name, folder) is not None]
-    return here or ([Published("timm:tf_efficientnet_lite0", 224, False)] if _hub_answers() else [])
-
-
-def _hub_answers() -> bool:
-    """Return whether the hub can be reached; its own client tries for most of a minute."""
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-        return False
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
-    except OSError:
-        return False
-    return True
-
-
-def _network(plan: Plan) -> str:
-    task = plan.entry["task"]
-    name = task.get("backbone", task.get("architecture"))
-    return str(name.value if isinstance(name, Chosen) else name)
-
-
-def _size(plan: Plan) -> int:
-    size = plan.entry["input"]["size"]
-    return int(size.value if isinstance(size, Chosen) else size)
 
 
 def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:
@@ -277,18 +100,6 @@ def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:
     section = {**candidate.section, "root": (target / inner).as_posix()}
     section["format"] = Chosen(section["format"], candidate.seen)
     return {key: Chosen(value, why[key]) if key in why else value for key, value in section.items()}
-
-
-def _checked(text: str) -> Params:
-    """Return what a text of params.yaml says.
-
-    Raises:
-        ConfigError: it is not as it should be.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "params.yaml"
-        path.write_text(text, encoding="utf-8")
-        return load_params(path)
 
 
 def _described(facts: Facts) -> str:
