@@ -42,7 +42,7 @@ def test_the_wheel_holds_what_a_project_gets() -> None:
 def test_a_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "shop"
     assert not run("init", str(folder))
-    assert "data/raw/images" in capsys.readouterr().out
+    assert "sightline start" in capsys.readouterr().out
     made = content(folder)
     assert made == {**skeleton(), DAG.as_posix(): made[DAG.as_posix()]}
     params = load_params(folder / "params.yaml")
