@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sightline.config.published import input_of_weights
 from sightline.config.tasks import kinds
 
 _Path = tuple[str, ...]
@@ -40,18 +41,45 @@ def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     yield from ((("task", key), found) for key, found in network.items())
     known = {key: field.default for key, field in kind.model_fields.items()} | task
     known |= {key: value for key, (value, _) in network.items()}
-    published = ":" in str(known.get("backbone") or known.get("architecture") or "")
+    trunk = str(known.get("backbone") or known.get("architecture") or "")
+    published = ":" in trunk
     weights = section.get("weights", "pretrained" if published else "random")
     if "weights" not in section:
         why = "published for this network" if published else "nobody publishes weights for this network"
         yield ("weights",), (weights, why)
-    image = section.get("input", {})
-    if isinstance(image, dict) and "size" not in image:
-        yield ("input", "size"), kind.default_size
+    yield from missing_of_input(
+        section.get("input", {}), weights, trunk, kind.default_size, sized=kind.takes_published_size
+    )
     if "augment" not in section:
         yield ("augment",), kind.default_augment
     if "optimizer" not in section:
         yield from _optimizer(known, "schedule" in section, weights == "random")
+
+
+def missing_of_input(
+    image: Any, weights: Any, network: str, usual: tuple[int, str], *, sized: bool
+) -> Iterator[tuple[_Path, tuple[Any, str]]]:
+    """Yield what a section `input` leaves out, as `missing_of_model` does: what the weights were trained on.
+
+    Args:
+        image: the section.
+        weights: what the network begins with.
+        network: as in `timm:resnet18`.
+        usual: size where the weights do not say it, and why.
+        sized: whether the size is that of the weights.
+    """
+    if not isinstance(image, dict):
+        return
+    found = input_of_weights(weights, network)
+    size = found.pop("size", None)
+    if "size" not in image:
+        known = sized and size is not None
+        yield ("input", "size"), (size, f"that of the weights of {network}") if known else usual
+    if image.get("channels", 3) != 3 or image.get("mean") is not None or image.get("std") is not None:
+        found = {key: value for key, value in found.items() if key not in ("mean", "std")}
+    for key, value in found.items():
+        if image.get(key) is None:
+            yield ("input", key), (value, f"that of the weights of {network}")
 
 
 def _optimizer(task: Mapping[str, Any], scheduled: bool, random: bool) -> Iterator[tuple[_Path, tuple[Any, str]]]:
