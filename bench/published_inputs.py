@@ -1,7 +1,7 @@
 """Writes the table of what published weights were trained on, from the installed timm and torchvision.
 
-`python -m bench.published_inputs` brings `src/sightline/config/published_inputs.json` up to date; do so after an upgrade
-of either library (a test says when).
+`python -m bench.published_inputs` brings `src/sightline/config/published_inputs.json` up to date; do so after an
+upgrade of either library (a test says when).
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 from sightline.config.published import TABLE, USUAL
 
 _KEYS = tuple(USUAL)
+# Their weights take pixels in -1..1. torchvision makes these of ImageNet's inside the network (`transform_input`) where
+# it loads its own weights, which Sightline's networks, the same for weights from a file, do not.
+_SIGNED = ("googlenet", "inception_v3")
 
 
 def found_inputs() -> dict[str, dict[str, Any]]:
@@ -70,12 +73,13 @@ def _of_torchvision() -> Iterator[tuple[str, dict[str, Any]]]:
 
     for name in models.list_models(module=models):
         transform = models.get_model_weights(name).DEFAULT.transforms()
+        signed = [0.5, 0.5, 0.5] if name in _SIGNED else None
         yield (
             f"torchvision:{name}",
             {
                 "size": transform.crop_size[0],
-                "mean": list(transform.mean),
-                "std": list(transform.std),
+                "mean": signed or list(transform.mean),
+                "std": signed or list(transform.std),
                 "interpolation": transform.interpolation.value,
             },
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sightline.config.base import TaskSection
 from sightline.config.published import input_of_weights
 from sightline.config.tasks import kinds
 
@@ -54,6 +55,25 @@ def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
         yield ("augment",), kind.default_augment
     if "optimizer" not in section:
         yield from _optimizer(known, "schedule" in section, weights == "random")
+
+
+def complete_features(section: Any) -> Any:
+    """Return a section of features with what its network's weights were trained on, as `complete_model`."""
+    if not isinstance(section, dict):
+        return section
+    full = dict(section)
+    for (part, key), (value, _) in missing_of_features(section):
+        full[part] = {**full.get(part, {}), key: value}
+    return full
+
+
+def missing_of_features(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
+    """Yield what a section of features with a network leaves out, as `missing_of_model` does."""
+    own = section.get("extractor") if isinstance(section, dict) else None
+    if not isinstance(own, dict) or own.get("kind") != "network":
+        return
+    image, network = section.get("input", {}), str(own.get("architecture", ""))
+    yield from missing_of_input(image, section.get("weights"), network, TaskSection.default_size, sized=True)
 
 
 def missing_of_input(

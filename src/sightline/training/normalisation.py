@@ -1,4 +1,4 @@
-"""Mean, deviation and interpolation belong to the weights: ImageNet's under EfficientNet-Lite cost 8 points of accuracy."""
+"""Mean, deviation and interpolation belong to the weights: ImageNet's mean cost EfficientNet-Lite 8 points."""
 
 from __future__ import annotations
 
