@@ -82,6 +82,11 @@ def test_tasks_with_places_keep_their_size_but_not_their_mean(task: dict[str, An
     assert (image.size, image.mean, image.std) == (size, [0.5] * 3, [0.5] * 3)
 
 
+def test_nothing_is_said_of_interpolation_where_nothing_is_known() -> None:
+    assert model(weights="random").input.interpolation is None
+    assert model(input={"interpolation": "bicubic"}).input.interpolation == "bicubic"
+
+
 def test_torchvisions_file_is_torchvisions_network() -> None:
     task = {"kind": "classification", "architecture": "torchvision:efficientnet_v2_l"}
     image = model(task=task, weights="efficientnet_v2_l.pth").input
@@ -113,6 +118,9 @@ def test_the_full_text_says_where_it_is_from(tmp_path: Path) -> None:
         told = [line for line in lines if value in line]
         assert len(told) == 2
         assert all(f"that of the weights of {LITE2}" in line for line in told)
+    told = [line for line in lines if "interpolation: area" in line]
+    assert len(told) == 2
+    assert all("bicubic, with which the weights were trained" in line for line in told)
     (tmp_path / "full.yaml").write_text("\n".join(lines))
     assert load_params(tmp_path / "full.yaml") == params
 

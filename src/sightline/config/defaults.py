@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sightline.config.base import TaskSection
-from sightline.config.published import input_of_weights
+from sightline.config.published import input_of_weights, published_input
 from sightline.config.tasks import kinds
 
 _Path = tuple[str, ...]
@@ -100,6 +100,10 @@ def missing_of_input(
     for key, value in found.items():
         if image.get(key) is None:
             yield ("input", key), (value, f"that of the weights of {network}")
+    published = published_input(network)
+    if published is not None and isinstance(weights, str) and weights != "random" and not image.get("interpolation"):
+        why = f"measured as good as {published.interpolation}, with which the weights were trained, and faster"
+        yield ("input", "interpolation"), ("area", why)
 
 
 def _optimizer(task: Mapping[str, Any], scheduled: bool, random: bool) -> Iterator[tuple[_Path, tuple[Any, str]]]:

@@ -36,7 +36,7 @@ class Input(Section):
     interpolation: Literal["area", "bilinear", "bicubic"] | None = Field(
         None,
         description="how images are brought to size. area: averages where they shrink, linear where they grow; "
-        "bilinear, bicubic: antialiased, as Pillow does it; null: that of the weights, or area",
+        "bilinear, bicubic: antialiased, as Pillow does it; null: that of the model that the weights are of, or area",
     )
 
     @model_validator(mode="after")

@@ -57,10 +57,10 @@ def published_inputs() -> dict[str, Published]:
 
 
 def input_of_weights(weights: Any, network: str) -> dict[str, Any]:
-    """Return the keys of a section `input` that belong to weights, as far as they are known.
+    """Return size, mean and std of a section `input` that belong to weights, as far as they are known.
 
-    Size and interpolation are those of published weights only: `pretrained`, or a file that is named after the network.
-    Mean and deviation are also those of other files, which were most likely begun with published weights.
+    The size is that of published weights only: `pretrained`, or a file that is named after the network. Mean and
+    deviation are also those of other files, which were most likely begun with published weights.
 
     Args:
         weights: a section's value.
@@ -70,4 +70,5 @@ def input_of_weights(weights: Any, network: str) -> dict[str, Any]:
     if published is None:
         return {}
     exact = weights == "pretrained" or Path(weights).stem == network.partition(":")[2]
-    return published._asdict() if exact else {"mean": published.mean, "std": published.std}
+    colours = {"mean": published.mean, "std": published.std}
+    return {"size": published.size, **colours} if exact else colours
