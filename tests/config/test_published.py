@@ -98,6 +98,8 @@ def test_features_leave_the_size_out_too() -> None:
     short = Features.model_validate({"dataset": "own", "weights": "pretrained", "extractor": own})
     assert short.input is not None
     assert (short.input.size, short.input.mean) == (260, [0.5] * 3)
+    none = {"dataset": "own", "weights": "pretrained", "extractor": own, "input": None}
+    assert Features.model_validate(none) == short
     given = {"dataset": "own", "weights": "random", "extractor": own, "input": {"channels": 1}}
     random = Features.model_validate(given).input
     assert random is not None

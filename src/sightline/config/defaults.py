@@ -63,7 +63,7 @@ def complete_features(section: Any) -> Any:
         return section
     full = dict(section)
     for (part, key), (value, _) in missing_of_features(section):
-        full[part] = {**full.get(part, {}), key: value}
+        full[part] = {**(full.get(part) or {}), key: value}
     return full
 
 
@@ -72,7 +72,7 @@ def missing_of_features(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]
     own = section.get("extractor") if isinstance(section, dict) else None
     if not isinstance(own, dict) or own.get("kind") != "network":
         return
-    image, network = section.get("input", {}), str(own.get("architecture", ""))
+    image, network = section.get("input") or {}, str(own.get("architecture", ""))
     yield from missing_of_input(image, section.get("weights"), network, TaskSection.default_size, sized=True)
 
 
@@ -95,11 +95,8 @@ def missing_of_input(
     if "size" not in image:
         known = sized and size is not None
         yield ("input", "size"), (size, f"that of the weights of {network}") if known else usual
-    if image.get("channels", 3) != 3 or image.get("mean") is not None or image.get("std") is not None:
-        found = {key: value for key, value in found.items() if key not in ("mean", "std")}
-    for key, value in found.items():
-        if image.get(key) is None:
-            yield ("input", key), (value, f"that of the weights of {network}")
+    if image.get("channels", 3) == 3 and image.get("mean") is None and image.get("std") is None:
+        yield from ((("input", key), (value, f"that of the weights of {network}")) for key, value in found.items())
     published = published_input(network)
     if published is not None and isinstance(weights, str) and weights != "random" and not image.get("interpolation"):
         why = f"measured as good as {published.interpolation}, with which the weights were trained, and faster"
