@@ -162,7 +162,7 @@ def _same_as_on_the_cpu(model: Path, prepared: Path, device: str) -> float:
     here, there = (load_predictor(model, own, engine="torch") for own in ("cpu", device))
     image = here.card.input
     images = [store.image(number) for number in range(min(_COMPARED, len(store)))]
-    pixels, placements = decoded(images, image.size, image.channels, image.resize)
+    pixels, placements = decoded(images, image.size, image.channels, image.resize, image.interpolation)
     pairs = zip(here.predict_pixels(pixels, placements), there.predict_pixels(pixels, placements), strict=True)
     return sum(is_same(one, other) for one, other in pairs) / len(images)
 

@@ -22,6 +22,7 @@ class TaskSection(Section):
     mixes_labels: ClassVar[bool] = False  # two images may be mixed, and their classes with them
     mixes_objects: ClassVar[bool] = False  # four images may be put together, and what they show with them
     default_size: ClassVar[tuple[int, str]] = (224, "what most networks were published for")  # of the input; and why
+    takes_published_size: ClassVar[bool] = False  # the default size is that of the weights, where they are published
     default_augment: ClassVar[tuple[str, str]] = ("light", "small moves and light; never mirrors")
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sightline.config.base import TaskSection
+from sightline.config.published import input_of_weights, published_input
 from sightline.config.tasks import kinds
 
 _Path = tuple[str, ...]
@@ -40,18 +42,65 @@ def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     yield from ((("task", key), found) for key, found in network.items())
     known = {key: field.default for key, field in kind.model_fields.items()} | task
     known |= {key: value for key, (value, _) in network.items()}
-    published = ":" in str(known.get("backbone") or known.get("architecture") or "")
+    trunk = str(known.get("backbone") or known.get("architecture") or "")
+    published = ":" in trunk
     weights = section.get("weights", "pretrained" if published else "random")
     if "weights" not in section:
         why = "published for this network" if published else "nobody publishes weights for this network"
         yield ("weights",), (weights, why)
-    image = section.get("input", {})
-    if isinstance(image, dict) and "size" not in image:
-        yield ("input", "size"), kind.default_size
+    yield from missing_of_input(
+        section.get("input", {}), weights, trunk, kind.default_size, sized=kind.takes_published_size
+    )
     if "augment" not in section:
         yield ("augment",), kind.default_augment
     if "optimizer" not in section:
         yield from _optimizer(known, "schedule" in section, weights == "random")
+
+
+def complete_features(section: Any) -> Any:
+    """Return a section of features with what its network's weights were trained on, as `complete_model`."""
+    if not isinstance(section, dict):
+        return section
+    full = dict(section)
+    for (part, key), (value, _) in missing_of_features(section):
+        full[part] = {**(full.get(part) or {}), key: value}
+    return full
+
+
+def missing_of_features(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
+    """Yield what a section of features with a network leaves out, as `missing_of_model` does."""
+    own = section.get("extractor") if isinstance(section, dict) else None
+    if not isinstance(own, dict) or own.get("kind") != "network":
+        return
+    image, network = section.get("input") or {}, str(own.get("architecture", ""))
+    yield from missing_of_input(image, section.get("weights"), network, TaskSection.default_size, sized=True)
+
+
+def missing_of_input(
+    image: Any, weights: Any, network: str, usual: tuple[int, str], *, sized: bool
+) -> Iterator[tuple[_Path, tuple[Any, str]]]:
+    """Yield what a section `input` leaves out, as `missing_of_model` does: what the weights were trained on.
+
+    Args:
+        image: the section.
+        weights: what the network begins with.
+        network: as in `timm:resnet18`.
+        usual: size where the weights do not say it, and why.
+        sized: whether the size is that of the weights.
+    """
+    if not isinstance(image, dict):
+        return
+    found = input_of_weights(weights, network)
+    size = found.pop("size", None)
+    if "size" not in image:
+        known = sized and size is not None
+        yield ("input", "size"), (size, f"that of the weights of {network}") if known else usual
+    if image.get("channels", 3) == 3 and image.get("mean") is None and image.get("std") is None:
+        yield from ((("input", key), (value, f"that of the weights of {network}")) for key, value in found.items())
+    published = published_input(network)
+    if published is not None and isinstance(weights, str) and weights != "random" and not image.get("interpolation"):
+        why = f"measured as good as {published.interpolation}, with which the weights were trained, and faster"
+        yield ("input", "interpolation"), ("area", why)
 
 
 def _optimizer(task: Mapping[str, Any], scheduled: bool, random: bool) -> Iterator[tuple[_Path, tuple[Any, str]]]:

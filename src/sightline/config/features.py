@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, Section
+from sightline.config.defaults import complete_features
 from sightline.config.models import Input
 from sightline.config.weights import OwnModel, Weights
 
@@ -128,6 +129,11 @@ class Features(Section):
     input: Input | None = Field(None, description="input of the extractor; not for kind: model, which defines it")
     normalize: list[Literal["l2", "signed_sqrt"]] = Field([], description="normalisations of each layer, in this order")
     views: Views = Field("one", description="views of each image; features are averaged over them")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        return complete_features(values)
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Features:

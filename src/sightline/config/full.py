@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from sightline.config.defaults import missing_of_model
+from sightline.config.defaults import missing_of_features, missing_of_model
 from sightline.config.errors import described
 from sightline.config.params import Params
 from sightline.config.reader import read_mapping
@@ -47,6 +47,8 @@ def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:
             ("models", name, "trainer", key): "from the top-level trainer" for key in written.get("trainer") or {}
         }
         found |= {("models", name, *path): why for path, (_, why) in missing_of_model(section)}
+    for name, section in (written.get("features") or {}).items():
+        found |= {("features", name, *path): why for path, (_, why) in missing_of_features(section)}
     return found
 
 

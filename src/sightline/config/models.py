@@ -33,6 +33,12 @@ class Input(Section):
         None, description="per channel; null: that of the weights, or ImageNet's; 0.5 for grey"
     )
 
+    interpolation: Literal["area", "bilinear", "bicubic"] | None = Field(
+        None,
+        description="how images are brought to size. area: averages where they shrink, linear where they grow; "
+        "bilinear, bicubic: antialiased, as Pillow does it; null: that of the model that the weights are of, or area",
+    )
+
     @model_validator(mode="after")
     def _per_channel(self) -> Input:
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ _Rate = Annotated[float, Field(ge=0, lt=1)]
 class Network(TaskSection):
     """An architecture with its options; null leaves the network's default (docs/networks.md)."""
 
+    takes_published_size: ClassVar[bool] = True
     architecture: str = Field(
         NETWORK,
         pattern=ARCHITECTURE,

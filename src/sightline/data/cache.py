@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sightline.data.cached_array import WriteRow, new_array, open_array
-from sightline.data.images import Placement, Resize, decode, fit, place
+from sightline.data.images import Interpolation, Placement, Resize, decode, fit, place
 from sightline.data.store import SplitStore
 from sightline.data.structures import IGNORED, UINT8
 from sightline.system.processors import usable_processors
@@ -32,7 +32,14 @@ class Advance(Protocol):
         """Count what is done."""
 
 
-def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, folder: Path = CACHE) -> UINT8:
+def raw_pixels(
+    store: SplitStore,
+    size: int,
+    channels: int,
+    resize: Resize,
+    folder: Path = CACHE,
+    interpolation: Interpolation = None,
+) -> UINT8:
     """Return N x size x size x channels uint8, mapped from a file that is made on first use.
 
     The file's name holds the hash of the samples and the input, so it is never stale; it may be deleted at any time.
@@ -43,13 +50,14 @@ def raw_pixels(store: SplitStore, size: int, channels: int, resize: Resize, fold
 
     def decode_all(write: WriteRow) -> None:
         def one(index: int) -> None:
-            write(index, fit(decode(store.image(index), channels), size, resize))
+            write(index, fit(decode(store.image(index), channels), size, resize, interpolation))
 
         with ThreadPoolExecutor(usable_processors()) as pool, counted(len(store), "decoding") as advance:
             for _ in side_by_side(one, range(len(store)), len(store.image(0)) if len(store) else 0, pool):
                 advance()
 
-    path = folder / f"{store.digest[:24]}-{size}-{channels}-{resize}.npy"
+    by = f"-{interpolation}" if interpolation not in (None, "area") else ""
+    path = folder / f"{store.digest[:24]}-{size}-{channels}-{resize}{by}.npy"
     return _kept(path, (len(store), size, size, channels), decode_all)
 
 
@@ -101,7 +109,11 @@ def counted(total: int, what: str) -> Iterator[Advance]:
 
 
 def decoded(
-    images: Sequence[bytes | memoryview], size: int, channels: int, resize: Resize
+    images: Sequence[bytes | memoryview],
+    size: int,
+    channels: int,
+    resize: Resize,
+    interpolation: Interpolation = None,
 ) -> tuple[UINT8, list[Placement]]:
     """Return N x size x size x channels uint8 from encoded images, decoded in parallel, and the placement of each.
 
@@ -111,7 +123,7 @@ def decoded(
 
     def one(encoded: bytes | memoryview) -> tuple[UINT8, Placement]:
         image = decode(encoded, channels)
-        return fit(image, size, resize), place(image.shape[0], image.shape[1], size, resize)
+        return fit(image, size, resize, interpolation), place(image.shape[0], image.shape[1], size, resize)
 
     with ThreadPoolExecutor(usable_processors()) as pool:
         pairs = list(side_by_side(one, images, len(images[0]) if images else 0, pool))

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sightline.data.image_formats import format_of
 from sightline.data.orientation import as_stored, orientation, upright
@@ -16,6 +17,8 @@ from sightline.data.structures import FLOAT32, UINT8
 from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
 
 Resize = Literal["letterbox", "stretch", "crop"]
+Interpolation = Literal["area", "bilinear", "bicubic"] | None  # None: area
+_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 PAD_VALUE = 114  # mid grey, as common in letterboxing, so padding is not a strong edge
 
 
@@ -235,22 +238,32 @@ def place(height: int, width: int, size: int, resize: Resize) -> Placement:
             return Placement(height, width, size, new_width / width, new_height / height, left, top)
 
 
-def fit(image: UINT8, size: int, resize: Resize) -> UINT8:
-    """Bring H x W x C to `size` x `size` x C, by area averaging where it shrinks and linearly where it grows."""
+def fit(image: UINT8, size: int, resize: Resize, interpolation: Interpolation = None) -> UINT8:
+    """Bring H x W x C to `size` x `size` x C.
+
+    Args:
+        image: to bring there.
+        size: height and width, pixels.
+        resize: what becomes of the aspect ratio.
+        interpolation: `area` or None averages where it shrinks, and is linear where it grows; the others are
+            antialiased, as Pillow does them, and so the evaluation transforms of timm and torchvision.
+    """
     height, width, channels = image.shape
     if (height, width) == (size, size):
         return image
     match resize:
         case "stretch":
-            return _scaled(image, size, size)
+            return _scaled(image, size, size, interpolation)
         case "crop":
             side = min(height, width)
             top, left = (height - side) // 2, (width - side) // 2
-            return _scaled(image[top : top + side, left : left + side], size, size)
+            return _scaled(image[top : top + side, left : left + side], size, size, interpolation)
         case "letterbox":
             new_height, new_width, top, left = _letterbox(height, width, size)
             canvas = np.full((size, size, channels), PAD_VALUE, np.uint8)
-            canvas[top : top + new_height, left : left + new_width] = _scaled(image, new_height, new_width)
+            canvas[top : top + new_height, left : left + new_width] = _scaled(
+                image, new_height, new_width, interpolation
+            )
             return canvas
 
 
@@ -261,7 +274,12 @@ def _letterbox(height: int, width: int, size: int) -> tuple[int, int, int, int]:
     return new_height, new_width, (size - new_height) // 2, (size - new_width) // 2
 
 
-def _scaled(image: UINT8, height: int, width: int) -> UINT8:
+def _scaled(image: UINT8, height: int, width: int, interpolation: Interpolation) -> UINT8:
+    if interpolation in ("bilinear", "bicubic"):  # OpenCV's do not average where an image shrinks
+        grey = image.shape[2] == 1
+        flat = Image.fromarray(image[..., 0] if grey else np.ascontiguousarray(image))
+        resampled: UINT8 = np.asarray(flat.resize((width, height), _PILLOW[interpolation]))
+        return resampled.reshape(height, width, image.shape[2])
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     scaled: UINT8 = cv2.resize(image, (width, height), interpolation=method)

@@ -53,7 +53,7 @@ class Predictor:
             ValueError: an image is not readable.
         """
         image = self.card.input
-        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize))
+        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize, image.interpolation))
 
     def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
         """Return a prediction for each of N x size x size x channels images, with the given placements."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.models.mirror import available_lines
 from sightline.system.errors import UserError, first_line
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -24,7 +25,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing, is none of these, or holds anything but tensors.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file; put the weights there, or set weights: random")
+        told = f"{path}: no such file; put the weights there, or set weights: random"
+        raise UserError([told, *available_lines(path.parent)])
     state: Any
     try:
         if path.suffix == ".safetensors":

@@ -23,6 +23,7 @@ from sightline.config.tasks import (
 from sightline.config.tasks import Task as TaskConfig
 from sightline.config.weights import Weights as WeightsConfig
 from sightline.config.weights import file_of
+from sightline.models.mirror import mirrored_weights
 
 if TYPE_CHECKING:
     from sightline.data.store import SplitStore
@@ -99,5 +100,14 @@ def build(  # noqa: C901 - one case per kind
 
 
 def weights_source(weights: WeightsConfig, network: str | None, folder: Path) -> Weights:
-    """Return what `weights:` means to a network, named as in `timm:resnet18`: a word, or a file."""
-    return file_of(weights, network, folder) or weights  # type: ignore[return-value]
+    """Return what `weights:` means to a network, named as in `timm:resnet18`: a word, or a file.
+
+    Published weights that only a mirror with an address has are fetched.
+
+    Raises:
+        UserError: a mirror that is away, or a file that is not what the mirror says.
+    """
+    file = file_of(weights, network, folder)
+    if file is None and weights == "pretrained":
+        file = mirrored_weights(network or "")
+    return file or weights  # type: ignore[return-value]

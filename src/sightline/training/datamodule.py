@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sightline.config.augmentations import Policy, divide_policy
 from sightline.data.cache import raw_pixels
-from sightline.data.images import Resize
+from sightline.data.images import Interpolation, Resize
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import UINT8
 from sightline.data.vary.augmentation import Augmenter, key
@@ -108,7 +108,7 @@ class PreparedData(LightningDataModule):
     Args:
         folder: `data/prepared/NAME`.
         targets: the fields of a sample that the task reads.
-        size, channels, resize: the network's input.
+        size, channels, resize, interpolation: the network's input.
         augment: the policy for training images.
         copies: a folder with variants of the training samples. They are used unchanged, with the originals, and
             the policy draws no others; None if there are none.
@@ -132,6 +132,7 @@ class PreparedData(LightningDataModule):
         seed: int,
         balanced: bool = False,
         copies: Path | None = None,
+        interpolation: Interpolation = None,
     ) -> None:
         super().__init__()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
@@ -145,7 +146,7 @@ class PreparedData(LightningDataModule):
         for split, store in stores.items():
             learned = split == "train"
             self.data[split] = Batches(
-                raw_pixels(store, size, channels, resize),
+                raw_pixels(store, size, channels, resize, interpolation=interpolation),
                 {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
                 store.ids,
                 Augmenter(transforms, seed, labels.mirrored) if learned and varies else None,

@@ -121,6 +121,7 @@ def train(
         size=config.input.size,
         channels=config.input.channels,
         resize=config.input.resize,
+        interpolation=config.input.interpolation,
         augment=policy,
         copies=copies,
         batch_size=_own_share(settings.batch_size, processes),

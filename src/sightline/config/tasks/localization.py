@@ -15,6 +15,7 @@ class Localization(Network):
     """One class and one box per image, from K + 4 outputs; of several objects the largest is learned."""
 
     spatial: ClassVar[bool] = True
+    takes_published_size: ClassVar[bool] = False
     kind: Literal["localization"]
     class_weight: _Weight = Field(1.0, description="weight of the class's cross entropy in the loss")
     l1_weight: _Weight = Field(5.0, description="weight of the smooth L1 distance of x, y, width and height, in 0..1")

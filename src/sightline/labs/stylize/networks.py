@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sightline.config.published import published_input
 from sightline.labs.stylize.colour import luminance
 from sightline.models.classify.classifiers import Weights, build_classifier, outputs_of
 from sightline.tasks.base import channel_statistics
@@ -80,15 +81,8 @@ def library_backbone(architecture: str, weights: Weights, seed: int = 0) -> Back
 
 def _own_statistics(architecture: str) -> tuple[list[float] | None, list[float] | None]:
     """Return mean and deviation for which a library's weights were published; None for ImageNet's."""
-    library, _, name = architecture.rpartition(":")
-    if library == "timm":
-        import timm
-
-        config = timm.get_pretrained_cfg(name)
-        return list(config.mean), list(config.std)
-    if name in ("googlenet", "inception_v3"):  # pixels in -1..1
-        return [0.5] * 3, [0.5] * 3
-    return None, None
+    published = published_input(architecture)
+    return (published.mean, published.std) if published else (None, None)
 
 
 def _frozen(

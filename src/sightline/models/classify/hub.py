@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from sightline.models.mirror import available_lines
 from sightline.system.errors import UserError, first_line
 
 Weights = Literal["random", "pretrained"] | Path
 HUB_CLASSES = 1000  # of ImageNet, for which libraries publish weights
+_WEIGHTS = Path("data/weights")  # of the project that is worked on
 T = TypeVar("T")
 
 
@@ -29,10 +31,11 @@ def from_hub(what: str, load: Callable[[], T]) -> T:
         raise
     except Exception as error:
         first = first_line(error)
-        raise UserError(
+        told = (
             f"{what}: weights: pretrained: cannot be fetched from the hub ({first}); "
             "go online, or put the file into data/weights"
-        ) from None
+        )
+        raise UserError([told, *available_lines(_WEIGHTS)]) from None
 
 
 def require_size(network: nn.Module, channels: int, size: int, what: str, told: str) -> None:

@@ -111,7 +111,7 @@ def _look_at(images: Images, numbers: range, observer: Observer, unreadable: lis
         seen = image if own.channels == 3 else decode(images.read(number), 1)
         names.append(images.names[number])
         statistics.append(image_statistics(image))
-        pixels.append(fit(seen, own.size, own.resize))
+        pixels.append(fit(seen, own.size, own.resize, own.interpolation))
         placements.append(place(seen.shape[0], seen.shape[1], own.size, own.resize))
         thumbnails.append(fit(image, _THUMBNAIL, "letterbox"))
     if not names:

@@ -100,4 +100,4 @@ def _read(file: ImageFile, image: Input) -> _Read | str:
     except (ValueError, MemoryError) as error:
         return str(error) or "needs too much memory"
     placement = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-    return _Read(encoded, fit(pixels, image.size, image.resize), placement)
+    return _Read(encoded, fit(pixels, image.size, image.resize, image.interpolation), placement)

@@ -73,7 +73,7 @@ class ServedModel:
         except ValueError as error:
             raise unreadable(upload.name, str(error)) from None
         placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-        return fit(pixels, image.size, image.resize), placed
+        return fit(pixels, image.size, image.resize, image.interpolation), placed
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""

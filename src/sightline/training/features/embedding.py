@@ -99,7 +99,8 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
         pixels = np.empty((end - start, image.size, image.size, image.channels), np.uint8)
 
         def one(row: int) -> None:
-            pixels[row] = fit(decode(store.image(start + row), image.channels), image.size, image.resize)
+            decoded = decode(store.image(start + row), image.channels)
+            pixels[row] = fit(decoded, image.size, image.resize, image.interpolation)
 
         list(side_by_side(one, range(end - start), len(store.image(start)), pool))
         return pixels
