@@ -15,7 +15,6 @@ _LEAST_SEEN = 12.0  # pixels at the network's input below which an object leaves
 _LOST = 5.0  # pixels below which it leaves none on a map of stride 4 either
 _MOST_WORKERS = 8
 _WHOLE_IMAGE = ("classification", "multilabel", "regression")
-_POOLED = {"timm": "global_pool", "torchvision": "avgpool"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,6 @@ def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple
         head: dict[str, Any] = {"dataset": dataset, "features": "", "kind": Chosen("linear_svm", "fits in seconds")}
         return features, {**head, **weights, **_chosen_on(facts)}
     network = networks[0]
-    library = network.name.partition(":")[0]
     features = {
         "dataset": dataset,
         "weights": Chosen("pretrained", "frozen: only a head is fitted on what the network extracts"),
@@ -100,7 +98,7 @@ def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple
             "resize": Chosen("stretch", "the whole image"),
         },
         "normalize": ["l2"],
-        "extractor": {"kind": "network", "architecture": network.name, "layers": [_POOLED[library]]},
+        "extractor": {"kind": "network", "architecture": network.name, "layers": [_pooled(network.name)]},
     }
     head = {
         "dataset": dataset,
@@ -110,6 +108,14 @@ def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple
         "C": Chosen([1.0, 10.0, 100.0], "the best is chosen by cross-validation on train"),
     }
     return features, {**head, **weights, **_chosen_on(facts)}
+
+
+def _pooled(network: str) -> str:
+    """Return the layer of a network whose maps are pooled over the whole image."""
+    library, _, name = network.partition(":")
+    if library == "timm":
+        return "global_pool"
+    return "avgpool" if name.startswith("resnet") else "features"
 
 
 def _chosen_on(facts: Facts) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import tempfile
 import time
@@ -13,12 +14,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sightline.config import Params, load_params
+from sightline.config.published import published_input
+from sightline.config.weights import MIRROR, available_networks
 from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
 from sightline.labs.start.entries import Chosen, Entry, with_entries
 from sightline.labs.start.facts import Facts
+from sightline.models.mirror import mirrored_weights
 
 Tell = Callable[[str], None]
 WEIGHTS = Path("data/weights")
+# Small and accurate ones first: what fits into a few minutes on a CPU.
+_PREFERRED = (
+    "timm:tf_efficientnet_lite2",
+    "timm:tf_efficientnet_lite0",
+    "torchvision:mobilenet_v2",
+    "timm:resnet18",
+    "torchvision:resnet18",
+)
+# Those of other files, as far as their last pooled layer is called as `choices` expects.
+_FAMILIES = re.compile(r"(timm|torchvision):(tf_)?(efficientnet|mobilenet|resnet|densenet)\w*")
 _HUB_PATIENCE = 4.0  # seconds
 _INTERPRETER = 1.5  # seconds until a stage begins to import
 ROLES = {
@@ -157,16 +171,19 @@ class Chooser:
 
 
 def published(folder: Path) -> list[Published]:
-    """Return the networks whose weights are at hand, the best one first; without any, one from a hub that answers."""
-    from sightline.config.weights import file_of
+    """Return the networks whose weights are at hand, the best one first; without any, one from a hub that answers.
 
-    known = (
-        ("timm:tf_efficientnet_lite2", 260),
-        ("timm:tf_efficientnet_lite0", 224),
-        ("torchvision:mobilenet_v2", 224),
-    )
-    here = [Published(name, size, True) for name, size in known if file_of("pretrained", name, folder) is not None]
-    return here or ([Published("timm:tf_efficientnet_lite0", 224, False)] if _hub_answers() else [])
+    Raises:
+        UserError: a mirror that does not answer.
+    """
+    here: dict[str, Published] = {}
+    elsewhere = {**available_networks(folder), **available_networks(Path(os.environ.get(MIRROR) or folder))}
+    for name in (*_PREFERRED, *elsewhere):
+        known = published_input(name)
+        if known and _FAMILIES.fullmatch(name) and (name in elsewhere or mirrored_weights(name)):
+            here[name] = Published(name, known.size, True)
+    first = _PREFERRED[1]
+    return list(here.values()) or ([Published(first, 224, False)] if _hub_answers() else [])
 
 
 def _hub_answers() -> bool:
