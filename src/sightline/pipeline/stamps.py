@@ -33,12 +33,14 @@ HARMLESS = {
     "sightline.config.errors": "words of errors",
     "sightline.config.params": "finds sections; their values are recorded",
     "sightline.config.reader": "reads YAML; the values are recorded",
+    "sightline.pipeline.durations": "how long stages take, in words for people",
     "sightline.pipeline.process": "starts a stage",
     "sightline.pipeline.store": "asks DVC for what was there before",
     "sightline.system.disk": "words of errors",
     "sightline.system.errors": "words of errors",
     "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
     "sightline.registry.tracking": "reports to MLflow, changes no output",
+    "sightline.training.progress": "says how far a training is, changes no output",
 }
 _MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing
 Sections = Callable[[Params, str], Sequence[Any]]
