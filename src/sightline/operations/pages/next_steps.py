@@ -1,0 +1,146 @@
+"""What to do next with a model: candidates from its files, ranked; a gain is told only where it was estimated.
+
+First come steps with an estimated gain, the largest first. The others follow in the order of `_ORDER`: what may be
+wrong with the data, then what the model is worse on, then how well the score itself is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.config.metrics import smaller_is_better
+from sightline.operations.pages.sources import Sources
+from sightline.operations.pages.weak_spots import WeakSpots
+from sightline.operations.pages.words import metric_title, number
+
+_ORDER = ("quarantine", "balance", "labels", "input", "slice", "test images")
+_MUCH = 0.05  # of the images in quarantine
+_WIDE = 0.05  # interval of a score between 0 and 1
+_RARE = 0.5  # of the median class
+_SMALLER = 0.1  # mAP of small objects below that of the largest size
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do.
+
+    Attributes:
+        rule: why it is there, one of `_ORDER` or the origin of an estimate.
+        words: what to do and why.
+        gain: of the headline metric that was estimated, None if it was not.
+    """
+
+    rule: str
+    words: str
+    gain: float | None = None
+
+    def text(self) -> str:
+        """Return the words, with the gain if there is an estimate."""
+        return self.words if self.gain is None else f"{self.words} Expected gain: {self.gain:+.3f}."
+
+
+def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots) -> list[Step]:
+    """Return what to do next, in the order in which to do it.
+
+    Args:
+        sources: of an evaluated model.
+        metrics: of its evaluation.
+        weak: what it is worse on.
+    """
+    card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
+    settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    steps = [
+        *_advised(sources),
+        *_quarantine(sources, card),
+        *_weak_class(weak, card, settings),
+        *_small_objects(metrics, card, settings),
+        *_weak_slice(weak),
+        *_test_images(metrics),
+    ]
+    return sorted(steps, key=lambda step: (step.gain is None, -(step.gain or 0.0), _place(step.rule)))
+
+
+def _place(rule: str) -> int:
+    return _ORDER.index(rule) if rule in _ORDER else -1
+
+
+def _advised(sources: Sources) -> Iterator[Step]:
+    """Yield what a learning curve of the model advises: `advice`, a list of `words` and perhaps `gain`."""
+    found = sources.optional(f"reports/{sources.name}/training/learning_curve.json")
+    for one in found.get("advice", []) if isinstance(found, dict) else []:
+        if isinstance(one, dict) and isinstance(one.get("words"), str):
+            gain = one.get("gain")
+            known = isinstance(gain, int | float) and not isinstance(gain, bool) and math.isfinite(gain)
+            yield Step("learning curve", one["words"], float(gain) if known and gain is not None else None)
+
+
+def _quarantine(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:
+    count, used = card.get("quarantined", 0), sum(card.get("samples", {}).values())
+    if count and count >= _MUCH * (count + used):
+        yield Step(
+            "quarantine",
+            f"Look at the {count:,} of {count + used:,} images that were left out: "
+            f"data/prepared/{sources.dataset}/report.md says why.",
+        )
+
+
+def _weak_class(weak: WeakSpots, card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Step]:
+    if not weak.classes:
+        return
+    name, counts = weak.classes[0], card.get("counts", {}).get("train", {})
+    seen = sorted(count for count in counts.values() if count)
+    middle = seen[len(seen) // 2] if seen else 0
+    rare = name in counts and counts[name] < _RARE * middle
+    if rare and settings.get("trainer.sampling") == "shuffled":
+        yield Step(
+            "balance",
+            f"Train with trainer.sampling: balanced: “{name}” is rare ({counts[name]:,} training images, "
+            f"the median class has {middle:,}). Its gain is not known before.",
+        )
+    known = f"; it has {counts[name]:,} training images" if name in counts else ""
+    yield Step("labels", f"Check the labels of “{name}” and add images of it{known}. What that gains is not estimated.")
+
+
+def _small_objects(metrics: Mapping[str, Any], card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield a larger input where small objects are found less often and images are larger than the input."""
+    size, sizes = settings.get("input.size"), card.get("sizes", {})
+    side = max((sizes.get(name, {}).get("median", 0) for name in ("width", "height")), default=0)
+    for prefix in ("", "mask_"):
+        values = {name: metrics.get(f"{prefix}mAP_{name}") for name in ("small", "medium", "large")}
+        known = [value for name, value in values.items() if value is not None and name != "small"]
+        small = values["small"]
+        if small is None or not known or not isinstance(size, int) or size >= side:
+            continue
+        if small <= max(known) - _SMALLER:
+            yield Step(
+                "input",
+                f"Try an input.size above {size} (the images have {side:g} pixels): small objects are found less "
+                f"well, mAP {number(small)} against {number(max(known))}. Its gain is not known before.",
+            )
+            return
+
+
+def _weak_slice(weak: WeakSpots) -> Iterator[Step]:
+    if weak.slices:
+        column, value = weak.slices[0]
+        yield Step("slice", f"Add training images with {column}: {value}. What that gains is not estimated.")
+
+
+def _test_images(metrics: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield how many test images would make the interval narrow; its width falls with their square root."""
+    own = metrics["headline"]
+    low, high = own.get("low"), own.get("high")
+    if low is None or high is None or smaller_is_better(own["name"]) or not 0 <= low <= high <= 1:
+        return
+    wide, count = high - low, metrics["samples"]
+    if wide > _WIDE:
+        needed = math.ceil(count * (wide / _WIDE) ** 2)
+        rounded = math.ceil(needed / 10 ** max(0, len(str(needed)) - 2)) * 10 ** max(0, len(str(needed)) - 2)
+        yield Step(
+            "test images",
+            f"Add test images: {metric_title(own['name'])} is known to within {100 * wide:.0f} points with "
+            f"{count:,}; about {rounded:,} would narrow that to {100 * _WIDE:.0f}.",
+        )
