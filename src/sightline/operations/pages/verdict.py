@@ -32,7 +32,7 @@ class Verdict:
         among: how many models were compared with it.
         works: what works; `good` is false where it is no better than a constant answer.
         good: whether there is something that works.
-        fails: what does not.
+        fails: what does not, and `weak` whether there is something.
         pictures: errors on it.
         steps: what to do next, in their order.
     """
@@ -44,6 +44,7 @@ class Verdict:
     works: str
     good: bool
     fails: str
+    weak: bool
     pictures: list[Picture]
     steps: list[str]
 
@@ -98,6 +99,7 @@ def _verdict(sources: Sources, metrics: dict[str, Any], among: int, slices_file:
         works,
         good,
         weak.words,
+        bool(weak.classes or weak.slices),
         weak.pictures,
         steps[:_MOST_STEPS] or ["Nothing in its files asks for attention."],
     )

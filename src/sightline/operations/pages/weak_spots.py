@@ -23,7 +23,7 @@ from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.words import metric_title, number
 from sightline.system.errors import UserError
 
-_SHOWN, _SIDE = 3, 112  # errors as pictures, and their longer side in pixels
+_SHOWN, _SIDE = 3, 100  # errors as pictures, and their longer side in pixels
 _TABLES = ("per_class", "per_joint", "per_value")
 
 
