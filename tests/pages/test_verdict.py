@@ -62,6 +62,7 @@ def test_an_untrained_model_does_not_work(root: Path) -> None:
     assert not verdict.good
     assert "is no better than always answering the most frequent class" in verdict.works
     assert verdict.among == 2
+    assert verdict.steps[0].startswith("Let it learn first")
 
 
 def test_the_best_model_and_its_worst_class(root: Path) -> None:

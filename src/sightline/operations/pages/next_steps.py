@@ -1,6 +1,7 @@
 """What to do next with a model: candidates from its files, ranked; a gain is told only where it was estimated.
 
-First come steps with an estimated gain, the largest first. The others follow in the order of `_ORDER`: what may be
+A model that is no better than a constant answer has to learn first. Then come steps with an estimated gain, the
+largest first. The others follow in the order of `_ORDER`: what may be
 wrong with the data, then what the model is worse on, then how well the score itself is known.
 """
 
@@ -42,17 +43,19 @@ class Step:
         return self.words if self.gain is None else f"{self.words} Expected gain: {self.gain:+.3f}."
 
 
-def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots) -> list[Step]:
+def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True) -> list[Step]:
     """Return what to do next, in the order in which to do it.
 
     Args:
         sources: of an evaluated model.
         metrics: of its evaluation.
         weak: what it is worse on.
+        good: whether it is better than a constant answer; if not, it has to learn first.
     """
     card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     steps = [
+        *_learning(sources, settings, good),
         *_advised(sources),
         *_quarantine(sources, card),
         *_weak_class(weak, card, settings),
@@ -60,11 +63,24 @@ def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots) ->
         *_weak_slice(weak),
         *_test_images(metrics),
     ]
-    return sorted(steps, key=lambda step: (step.gain is None, -(step.gain or 0.0), _place(step.rule)))
+    return sorted(
+        steps, key=lambda step: (step.rule != "learn", step.gain is None, -(step.gain or 0.0), _place(step.rule))
+    )
 
 
 def _place(rule: str) -> int:
     return _ORDER.index(rule) if rule in _ORDER else -1
+
+
+def _learning(sources: Sources, settings: Mapping[str, Any], good: bool) -> Iterator[Step]:
+    if not good and "input.size" in settings:
+        yield Step(
+            "learn",
+            f"Let it learn first: its page shows the curves of its training; `sightline tune {sources.name}` looks for "
+            "a learning rate, trainer.max_epochs gives it more time.",
+        )
+    elif not good:
+        yield Step("learn", "Let it learn first, with other settings or features; its page shows what was tried.")
 
 
 def _advised(sources: Sources) -> Iterator[Step]:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sightline.config.metrics import OF_ONE, smaller_is_better
-from sightline.operations.pages.drawings import judged_samples
+from sightline.operations.pages.baselines import constant_answer
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
 from sightline.operations.pages.sources import Sources
@@ -89,8 +87,8 @@ def _best(models: Sequence[tuple[Sources, dict[str, Any]]]) -> tuple[Sources, di
 
 def _verdict(sources: Sources, metrics: dict[str, Any], among: int, slices_file: Path | None) -> Verdict:
     weak = weak_spots(sources, metrics, slices_file)
-    steps = [step.text() for step in next_steps(sources, metrics, weak)]
     works, good = _works(sources, metrics)
+    steps = [step.text() for step in next_steps(sources, metrics, weak, good)]
     return Verdict(
         sources.dataset,
         task_words(metrics["task"]),
@@ -109,7 +107,7 @@ def _works(sources: Sources, metrics: Mapping[str, Any]) -> tuple[str, bool]:
     """Say how good a model is, and whether it is better than a constant answer where that is known."""
     own, classes = metrics["headline"], _classes(sources)
     on = f"on {metrics['samples']:,} test images it never saw"
-    constant = _constant_answer(sources, metrics)
+    constant = constant_answer(sources, metrics)
     if constant:
         return f"Its {_score(own)} {on} is {constant}.", False
     return f"It {_does(metrics, classes)}: {_in_words(metrics)}, {on}.", True
@@ -145,8 +143,8 @@ _COUNTED = {
     "class_accuracy": "right in {} of 100 images",
     "localization_accuracy": "class and box right in {} of 100 images",
     "pixel_accuracy": "right in {} of 100 pixels",
-    "pck": "{} of 100 points are near enough (PCK at 0.2)",
-    "r2": "it explains {} of 100 parts of the variance (R2)",
+    "pck": "{} of 100 points within a fifth of the torso's length",
+    "r2": "it explains {} % of the variance",
 }
 
 
@@ -170,18 +168,3 @@ def _score(headline: Mapping[str, Any]) -> str:
     ends = "" if low is None or high is None else f"{number(low)} to {number(high)}"
     notes = "; ".join(filter(None, [ends, metric_words(headline["name"])]))
     return f"{metric_title(headline['name'])} {number(headline['value'])}{f' ({notes})' if notes else ''}"
-
-
-def _constant_answer(sources: Sources, metrics: Mapping[str, Any]) -> str:
-    """Say that a model is no better than an answer that does not look at the image, "" if it is or is not known."""
-    own = metrics["headline"]
-    low = own.get("low", own["value"])
-    if own["name"] == "r2" and low <= 0:
-        return "no better than always answering the mean"
-    if own["name"] == "accuracy" and metrics["task"] == "classification":
-        judged = judged_samples(sources.evaluation)
-        labels = pd.Series(dtype=int) if judged is None else judged[0]["label"]
-        most = float(labels.value_counts(normalize=True).max()) if len(labels) else 0.0
-        if low <= most:
-            return f"no better than always answering the most frequent class, right in {of_100(most)} of 100"
-    return ""

@@ -206,11 +206,10 @@ def _nothing(by_class: Units | None, by_slice: Units | None) -> str:
     words = f"No {' and no '.join(parts)} is worse than the others beyond chance."
     if by_class is None:
         return words
-    counts = by_class.members.sum(0)
-    least = int(counts.min())
+    counted = zip(by_class.members.sum(0).tolist(), by_class.names, strict=True)
+    least, name = min((int(count), name) for count, name in counted if name != "background")
     if least >= FEW:
         return words
-    name = by_class.names[int(counts.argmin())]
     return f"{words[:-1]}; with so few test images (“{name}” has {least}) only large differences would show."
 
 
