@@ -65,6 +65,12 @@ def test_the_best_guess_is_the_nearest_measurement(tmp_path: Path) -> None:
     assert expected_seconds(tmp_path, [stage]) == {stage: 80.0}
 
 
+def test_more_epochs_take_longer(tmp_path: Path) -> None:
+    write_json(tmp_path / DURATIONS / "train@a.json", {"seconds": 40.0, "settings": "", "most_epochs": 10})
+    write_json(tmp_path / ".sightline/code/train/a.json", {"values": [{"trainer": {"max_epochs": 25}}, None, 7]})
+    assert expected_seconds(tmp_path, ["train@a"]) == {"train@a": 100.0}
+
+
 @pytest.mark.parametrize("broken", ["", "[1]", "{", '{"seconds": "long"}', '{"seconds": -1}', '{"seconds": true}'])
 def test_damaged_notes_are_no_notes(tmp_path: Path, broken: str) -> None:
     for path in (DURATIONS / "train@a.json", EXPECTED, PROGRESS / "train@a.json"):
@@ -159,9 +165,10 @@ def test_epochs_say_how_far_a_training_is(tmp_path: Path) -> None:
     assert left(30.0, resumed_from=1, seconds=10.0) == pytest.approx(80.0, abs=0.5)
     assert left(30.0, written=time.time() - 31) is None, "of an earlier run"
     assert left(30.0, epochs_done=0) is None
-    write_json(tmp_path / DURATIONS / f"{stage}.json", {"seconds": 60.0, "epochs": 6, "settings": ""})
+    write_json(tmp_path / DURATIONS / f"{stage}.json", {"seconds": 60.0, "epochs": 6, "most_epochs": 10})
     assert left(30.0) == pytest.approx(40.0, abs=0.5)  # it stopped early after six last time
     assert left(80.0, epochs_done=7, seconds=70.0) == pytest.approx(30.0, abs=0.5)
+    assert left(30.0, epochs=11) == pytest.approx(90.0, abs=0.5), "other settings than those with which it stopped"
 
 
 def test_the_schedule_is_that_of_reproduce() -> None:
@@ -172,7 +179,12 @@ def test_the_schedule_is_that_of_reproduce() -> None:
     assert remaining(DIAMOND, seconds, ["first", "right"], {"left": Share(0.25, 1.0)}, 2) == 6.0
     assert remaining(DIAMOND, seconds, ["first", "right"], {"left": 10.0}, 2) == 4.0  # overdue
     assert remaining(DIAMOND, seconds, DIAMOND, {}, 2) == 0.0
-    chain: dict[str, set[str]] = {"a": set(), "z": set(), "y": {"z"}, "x": {"y"}}  # the longer chain is first, whatever its name
+    chain: dict[str, set[str]] = {
+        "a": set(),
+        "z": set(),
+        "y": {"z"},
+        "x": {"y"},
+    }  # the longer chain is first, whatever its name
     assert remaining(chain, {"a": 6.0, "z": 2.0, "y": 2.0, "x": 2.0}, [], {}, 1) == 12.0
     apart: dict[str, set[str]] = {"a": set(), "b": set(), "c": set()}
     assert remaining(apart, {"a": 5.0, "b": 3.0, "c": 2.0}, [], {}, 2) == 5.0
@@ -227,3 +239,8 @@ def test_a_real_run_takes_as_long_as_was_foretold(tmp_path: Path) -> None:
     told, wall = follow()
     assert 0.3 * wall < told[0][2] < 2.0 * wall
     assert told[0][2] > told[-3][2] > told[-1][2], "the time left falls"
+
+
+def test_times_in_words() -> None:
+    words = {0.2: "1 s", 80: "80 s", 130: "2 min", 3570: "1 h 0 min", 7500: "2 h 5 min"}
+    assert {seconds: time_words(seconds) for seconds in words} == words

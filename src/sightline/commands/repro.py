@@ -70,7 +70,7 @@ def show_plan(forecast: Forecast, console: Console) -> None:
 
     from sightline.pipeline.durations import time_words
 
-    table = Table("of", "stages", "about", title="What will run, and how long it is expected to take")
+    table = Table("of", "stages", "about", title="What will run")
     for part in forecast.parts():
         kinds = ", ".join(stage.partition("@")[0] for stage in part.stages)
         table.add_row(part.name or "all", kinds, time_words(part.seconds))

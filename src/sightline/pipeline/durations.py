@@ -87,7 +87,7 @@ def expected_seconds(root: Path, stages: Iterable[str]) -> dict[str, float]:
     """Return how long each stage is expected to take, seconds from the start of its process to its end.
 
     The first of these that is known: what it took last here with the same settings; what was written by
-    `write_expected` since it ran last; what it took last with other settings; the median of stages of its kind here; a
+    `write_expected` since it ran last; what it took last with other settings, in proportion to `max_epochs`; the median of stages of its kind here; a
     constant (`USUAL`).
 
     Args:
@@ -116,15 +116,30 @@ def _guess(root: Path, stage: str, told: Mapping[str, Any], measured: Mapping[st
         if own is None or (_is_time(since) and since > own.get("ended", 0.0)):
             return Guess(float(written["seconds"]), "estimated")
     if own is not None:
-        return Guess(own["seconds"], "measured with other settings")
+        return Guess(own["seconds"] * _longer(root, stage, own), "measured with other settings")
     alike = [one["seconds"] for name, one in measured.items() if name.split("@", 1)[0] == kind]
     return Guess(median(alike), "others like it") if alike else Guess(USUAL.get(kind, _ANY), "assumed")
 
 
+def _longer(root: Path, stage: str, own: Mapping[str, Any]) -> float:
+    """Return how many times as many epochs a training may take as when it was measured, 1 of what has none."""
+    stamp, before = _read(_stamp(root, stage)), own.get("most_epochs")
+    for value in stamp.get("values") or []:
+        trainer = value.get("trainer") if isinstance(value, dict) else None
+        epochs = trainer.get("max_epochs") if isinstance(trainer, dict) else None
+        if _is_time(epochs) and _is_time(before) and before:
+            return float(epochs / before)
+    return 1.0
+
+
+def _stamp(root: Path, stage: str) -> Path:
+    name, _, key = stage.partition("@")
+    return root / _STAMPS / name / f"{key}.json"
+
+
 def settings_of(root: Path, stage: str) -> str:
     """Return a hash of the settings that a stage reads, defaults included; "" for a stage without any."""
-    name, _, key = stage.partition("@")
-    stamp = _read(root / _STAMPS / name / f"{key}.json")
+    stamp = _read(_stamp(root, stage))
     text = json.dumps(stamp.get("values", ""), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16] if stamp else ""
 
@@ -157,7 +172,9 @@ def note_duration(root: Path, stage: str, expected: float | None) -> None:
         }
         epochs = _read(root / PROGRESS / f"{stage}.json")
         if epochs.get("process") == os.getpid():
-            made |= {"epochs": epochs.get("epochs_done"), "resumed": bool(epochs.get("resumed_from"))}
+            names = {"epochs_done": "epochs", "epochs": "most_epochs"}
+            made |= {own: epochs.get(name) for name, own in names.items()}
+            made["resumed"] = bool(epochs.get("resumed_from"))
             (root / PROGRESS / f"{stage}.json").unlink(missing_ok=True)
         path = root / DURATIONS / f"{stage}.json"
         if made.get("resumed"):
@@ -192,11 +209,13 @@ def running_share(root: Path, stage: str, elapsed: float) -> Share | None:
     names = ("epochs_done", "epochs", "seconds", "written")
     if not all(_is_time(told.get(name)) for name in names) or time.time() - told["written"] > elapsed:
         return None
-    done, last = told["epochs_done"], (_whole(_read(root / DURATIONS / f"{stage}.json")) or {}).get("epochs")
+    done, every = told["epochs_done"], told["epochs"]
     here = done - told.get("resumed_from", 0)
     if here <= 0:
         return None
-    every = min(told["epochs"], last) if _is_time(last) and last > done else told["epochs"]  # where it stopped early
+    last = _whole(_read(root / DURATIONS / f"{stage}.json")) or {}
+    if last.get("most_epochs") == every and _is_time(last.get("epochs")) and last["epochs"] > done:
+        every = last["epochs"]  # where it stopped early
     left = max(0.0, (every - done) * told["seconds"] / here - (time.time() - told["written"]))
     return Share(elapsed / (elapsed + left) if elapsed + left else 0.0, elapsed)
 
@@ -235,8 +254,8 @@ def _left(expected: float, state: float | Share) -> float:
 
 
 def time_words(seconds: float) -> str:
-    """Return a time as a person would say it, such as 40 s, 7 min or 2 h 5 min."""
-    if seconds < 60:
+    """Return a time as a person would say it, such as 80 s, 7 min or 2 h 5 min."""
+    if seconds < 100:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
