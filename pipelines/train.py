@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sightline.config import Params
-from sightline.pipeline.durations import PROGRESS
+from sightline.pipeline.notes import PROGRESS
 from sightline.pipeline.process import run_stage
 from sightline.system.files import new_file, new_folder, write_json
 

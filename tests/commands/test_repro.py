@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from sightline.commands.repro import progress_bar, show_plan, summary_table
-from sightline.pipeline.durations import DURATIONS, write_expected
+from sightline.pipeline.durations import write_expected
 from sightline.pipeline.forecast import AROUND, Forecast
+from sightline.pipeline.notes import DURATIONS
 from sightline.pipeline.reproduction import Result
 from sightline.system.files import write_json
 

@@ -19,7 +19,7 @@ from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.sources import model_sources
 from sightline.operations.pages.verdict import Verdict
 from sightline.operations.pages.weak_spots import WeakSpots, of_100
-from sightline.pipeline.durations import DURATIONS
+from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Ledger
 from sightline.system.files import read_json, write_json
 

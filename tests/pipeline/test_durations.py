@@ -14,21 +14,18 @@ import pytest
 from ruamel.yaml import YAML
 
 from sightline.pipeline.durations import (
-    DURATIONS,
     EXPECTED,
-    PROGRESS,
     USUAL,
     Share,
     expected_seconds,
     guesses,
-    note_duration,
-    read_duration,
     remaining,
     running_share,
     time_words,
     write_expected,
 )
 from sightline.pipeline.forecast import Forecast
+from sightline.pipeline.notes import DURATIONS, PROGRESS, note_duration, read_duration
 from sightline.pipeline.reproduction import reproduce
 from sightline.system.files import write_json
 
@@ -193,7 +190,7 @@ def test_the_schedule_is_that_of_reproduce() -> None:
 SLEEPER = """
 import os, sys, time
 from pathlib import Path
-from sightline.pipeline.durations import note_duration
+from sightline.pipeline.notes import note_duration
 name, seconds, *needs = sys.argv[1:]
 time.sleep(float(seconds))
 Path(f"{name}.out").write_text(name + Path("settings.txt").read_text())

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from sightline.pipeline.durations import (
-    Guess,
-    Share,
-    guesses,
-    read_duration,
-    remaining,
-    running_share,
-    time_words,
-)
+from sightline.pipeline.durations import Guess, Share, guesses, remaining, running_share, time_words
+from sightline.pipeline.notes import read_duration
 from sightline.pipeline.ordering import Needs
 from sightline.pipeline.reproduction import Result
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sightline.pipeline import durations
+from sightline.pipeline.notes import note_duration
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError
 
@@ -76,7 +77,7 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = 
         expected = _expected(root, name) if name else None
         stage(params, *sys.argv[1:])
         if name:
-            durations.note_duration(root, name, expected)
+            note_duration(root, name, expected)
     except Exception as error:
         code = fail(error)
         _restore_outputs()

@@ -33,7 +33,7 @@ HARMLESS = {
     "sightline.config.errors": "words of errors",
     "sightline.config.params": "finds sections; their values are recorded",
     "sightline.config.reader": "reads YAML; the values are recorded",
-    "sightline.pipeline.durations": "how long stages take, in words for people",
+    "sightline.pipeline.notes": "how long stages take, changes no output",
     "sightline.pipeline.process": "starts a stage",
     "sightline.pipeline.store": "asks DVC for what was there before",
     "sightline.system.disk": "words of errors",

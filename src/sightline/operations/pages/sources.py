@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sightline.pipeline.durations import DURATIONS
+from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.outcomes import Outcome
 from sightline.registry.release import Release, read_release

@@ -1,11 +1,12 @@
-"""How long models took to make, in words: what the stages noted (`pipeline.durations`) in, sentences out."""
+"""How long models took to make, in words: what the stages noted (`pipeline.notes`) in, sentences out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from sightline.operations.pages.sources import Sources
-from sightline.pipeline.durations import read_duration, time_words
+from sightline.pipeline.durations import time_words
+from sightline.pipeline.notes import read_duration
 
 _TRAINING = ("train", "fit_head")
 
