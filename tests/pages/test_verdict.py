@@ -124,7 +124,7 @@ def test_names_are_escaped_and_the_page_has_it_all(root: Path) -> None:
 def steps(root: Path, weak: WeakSpots, **metrics: Any) -> list[str]:
     sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"))
     headline = {"name": "accuracy", "value": 0.9, "low": 0.89, "high": 0.92}
-    return [step.text() for step in next_steps(sources, {"headline": headline, "samples": 100, **metrics}, weak)]
+    return [step.words for step in next_steps(sources, {"headline": headline, "samples": 100, **metrics}, weak)]
 
 
 def test_what_to_do_next_in_its_order(root: Path) -> None:
@@ -147,13 +147,36 @@ def test_what_to_do_next_in_its_order(root: Path) -> None:
     ]
     assert "“3” is rare (20 training images" in found[1]
     assert "about 400 would narrow that to 5" in found[-1]  # twice as narrow with four times as many
-    assert not any("Expected gain" in words for words in found)
-    advice = [{"words": "More of all.", "gain": 0.01}, {"words": "More of “7”.", "gain": 0.02}, {"gain": 9}, "x"]
-    write_json(
-        root / "reports/one/training/learning_curve.json", {"advice": [*advice, {"words": "Wait.", "gain": True}]}
-    )
+    assert not any("should gain" in words for words in found)
+
+
+def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:
+    def curve(**gain: Any) -> dict[str, Any]:
+        return {"twice_the_data": {"gain": 0.02, "low": 0.01, "high": 0.03, **gain}}
+
+    path = root / "reports/one/training/learning_curve.json"
+    classes = [
+        {"class": "7", **curve(gain=0.08)},
+        {"class": "3", **curve()},
+        {"class": "5", **curve(gain=0.3, low=-0.1)},
+    ]
+    write_json(path, {**curve(), "classes": classes})
     told = steps(root, WeakSpots("", ["3"]))
-    assert told[:3] == ["More of “7”. Expected gain: +0.020.", "More of all. Expected gain: +0.010.", "Wait."]
+    assert told[0] == (
+        "Double the training images of every class: by the learning curve of one accuracy should gain +2.0 points "
+        "(+1.0 to +3.0), recall most for “7” by +8.0 points (+1.0 to +3.0) and “3” by +2.0 points (+1.0 to +3.0)."
+    )
+    assert told[1].startswith("Check the labels of “3”")
+    for other in (
+        curve(low=-0.001),
+        curve(low="much"),
+        curve(high=True),
+        {"reason": "too few"},
+        {"twice_the_data": 3},
+        [],
+    ):
+        write_json(path, other)
+        assert not any("gain +" in words for words in steps(root, WeakSpots("", ["3"])))
 
 
 def test_nothing_to_do_where_nothing_is_wrong(root: Path) -> None:
@@ -203,7 +226,7 @@ def check_kind(root: Path, params: Params) -> None:
                 set(read_table(path, (path.stem[4:],)).iloc[:, 0].astype(str)) for path in folder.glob("per_*.csv")
             ]
             assert any(quoted.split("”")[0] in own for own in names)
-        assert "gain:" not in " ".join(verdict.steps)
+        assert "should gain" not in " ".join(verdict.steps)
 
 
 @pytest.mark.slow
@@ -218,3 +241,15 @@ def test_every_kind_of_task_gets_its_sentences(tmp_path: Path, digits: Path, sce
 def test_some_kinds_get_their_sentences(tmp_path: Path, digits: Path, scenes: Path, figures: Path) -> None:
     root, params = some_project(tmp_path / "project", FAST, {"digits": digits, "scenes": scenes, "figures": figures})
     check_kind(root, params)
+    folder = root / "reports/detection/evaluation"
+    table = read_table(folder / "per_class.csv", ("class",))
+    table.assign(objects=10, recall=0.5, precision=[0.4, 0.8] * 5, threshold=0.3).to_csv(
+        folder / "per_class.csv", index=False
+    )
+    headline = {"name": "mAP50", "value": 0.5, "low": 0.4, "high": 0.6}
+    write_json(folder / "metrics.json", {**read_json(folder / "metrics.json"), "headline": headline})
+    [words] = [verdict.works for verdict in short_verdicts(params, root) if verdict.model == "detection"]
+    # 50 of 100 are found, by 50 / 2 / 0.4 + 50 / 2 / 0.8 = 93.75 claims.
+    assert words.startswith(
+        "It finds objects of 10 classes: about 50 of 100, and 53 of 100 that it finds are right; mAP50 0.5"
+    )

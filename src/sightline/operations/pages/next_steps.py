@@ -1,14 +1,14 @@
 """What to do next with a model: candidates from its files, ranked; a gain is told only where it was estimated.
 
-A model that is no better than a constant answer has to learn first. Then come steps with an estimated gain, the
-largest first. The others follow in the order of `_ORDER`: what may be
-wrong with the data, then what the model is worse on, then how well the score itself is known.
+A model that is no better than a constant answer has to learn first. Then come steps with an estimated gain, the largest
+first. The others follow in the order of `_ORDER`: what may be wrong with the data, then what the model is worse on,
+then how well the score itself is known.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,21 +29,19 @@ class Step:
     """Something to do.
 
     Attributes:
-        rule: why it is there, one of `_ORDER` or the origin of an estimate.
+        rule: why it is there.
         words: what to do and why.
-        gain: of the headline metric that was estimated, None if it was not.
+        gain: of accuracy, if it was estimated.
     """
 
     rule: str
     words: str
     gain: float | None = None
 
-    def text(self) -> str:
-        """Return the words, with the gain if there is an estimate."""
-        return self.words if self.gain is None else f"{self.words} Expected gain: {self.gain:+.3f}."
 
-
-def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True) -> list[Step]:
+def next_steps(
+    sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True, others: Sequence[Sources] = ()
+) -> list[Step]:
     """Return what to do next, in the order in which to do it.
 
     Args:
@@ -51,12 +49,13 @@ def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, go
         metrics: of its evaluation.
         weak: what it is worse on.
         good: whether it is better than a constant answer; if not, it has to learn first.
+        others: models of the same data and task, the best first, whose learning curve counts if it has none.
     """
     card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     steps = [
         *_learning(sources, settings, good),
-        *_advised(sources),
+        *_more_images([sources, *others]),
         *_quarantine(sources, card),
         *_weak_class(weak, card, settings),
         *_small_objects(metrics, card, settings),
@@ -83,14 +82,48 @@ def _learning(sources: Sources, settings: Mapping[str, Any], good: bool) -> Iter
         yield Step("learn", "Let it learn first, with other settings or features; its page shows what was tried.")
 
 
-def _advised(sources: Sources) -> Iterator[Step]:
-    """Yield what a learning curve of the model advises: `advice`, a list of `words` and perhaps `gain`."""
+def _more_images(models: Sequence[Sources]) -> Iterator[Step]:
+    """Yield what twice the training images should gain by a learning curve, if its interval is above nothing.
+
+    It is the curve of the first model that has one: heads measure theirs (`learning_curve.json`), networks do not.
+    """
+    curves = ((sources.name, _curve(sources)) for sources in models)
+    name, curve = next(((name, curve) for name, curve in curves if curve is not None), ("", {}))
+    gain = _gain(curve)
+    if gain is None or gain[1] <= 0:
+        return
+    gains = [(own, str(one.get("class"))) for one in _listed(curve) if (own := _gain(one)) is not None]
+    most = [f"“{label}” by {_points(own)}" for own, label in sorted(gains, reverse=True) if own[1] > 0][:2]
+    classes = f", recall most for {' and '.join(most)}" if most else ""
+    yield Step(
+        "more images",
+        f"Double the training images of every class: by the learning curve of {name} accuracy should gain "
+        f"{_points(gain)}{classes}.",
+        gain[0],
+    )
+
+
+def _curve(sources: Sources) -> Mapping[str, Any] | None:
     found = sources.optional(f"reports/{sources.name}/training/learning_curve.json")
-    for one in found.get("advice", []) if isinstance(found, dict) else []:
-        if isinstance(one, dict) and isinstance(one.get("words"), str):
-            gain = one.get("gain")
-            known = isinstance(gain, int | float) and not isinstance(gain, bool) and math.isfinite(gain)
-            yield Step("learning curve", one["words"], float(gain) if known and gain is not None else None)
+    return found if isinstance(found, dict) and _gain(found) is not None else None
+
+
+def _listed(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = curve.get("classes")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _gain(values: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """Return an estimated gain and the ends of its interval, as shares; None if there is none."""
+    own = values.get("twice_the_data")
+    found = [own.get(name) for name in ("gain", "low", "high")] if isinstance(own, dict) else []
+    known = [float(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+    return (known[0], known[1], known[2]) if len(known) == 3 and all(map(math.isfinite, known)) else None
+
+
+def _points(gain: tuple[float, float, float]) -> str:
+    value, low, high = (100 * one for one in gain)
+    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
 def _quarantine(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:

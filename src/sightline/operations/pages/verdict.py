@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sightline.config.metrics import OF_ONE, smaller_is_better
+from sightline.evaluation.report import read_table
 from sightline.operations.pages.baselines import constant_answer
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
@@ -74,21 +77,22 @@ def verdicts(models: Sequence[Sources], slices_file: Path | None) -> list[Verdic
     for sources in models:
         metrics = sources.metrics()
         groups.setdefault((sources.dataset, metrics["task"]), []).append((sources, metrics))
-    return [_verdict(*_best(own), slices_file) for own in groups.values()]
+    return [_verdict(_ranked(own), slices_file) for own in groups.values()]
 
 
-def _best(models: Sequence[tuple[Sources, dict[str, Any]]]) -> tuple[Sources, dict[str, Any], int]:
+def _ranked(models: Sequence[tuple[Sources, dict[str, Any]]]) -> list[tuple[Sources, dict[str, Any]]]:
+    """Return the models that have the usual headline metric, the best first."""
     usual = Counter(metrics["headline"]["name"] for _, metrics in models).most_common(1)[0][0]
     alike = [(sources, metrics) for sources, metrics in models if metrics["headline"]["name"] == usual]
     sign = 1 if smaller_is_better(usual) else -1
-    sources, metrics = min(alike, key=lambda own: sign * own[1]["headline"]["value"])  # the first of equal ones
-    return sources, metrics, len(alike)
+    return sorted(alike, key=lambda own: sign * own[1]["headline"]["value"])  # equal ones in their order
 
 
-def _verdict(sources: Sources, metrics: dict[str, Any], among: int, slices_file: Path | None) -> Verdict:
+def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path | None) -> Verdict:
+    (sources, metrics), among = ranked[0], len(ranked)
     weak = weak_spots(sources, metrics, slices_file)
     works, good = _works(sources, metrics)
-    steps = [step.text() for step in next_steps(sources, metrics, weak, good)]
+    steps = [step.words for step in next_steps(sources, metrics, weak, good, [other for other, _ in ranked[1:]])]
     return Verdict(
         sources.dataset,
         task_words(metrics["task"]),
@@ -110,7 +114,25 @@ def _works(sources: Sources, metrics: Mapping[str, Any]) -> tuple[str, bool]:
     constant = constant_answer(sources, metrics)
     if constant:
         return f"Its {_score(own)} {on} is {constant}.", False
-    return f"It {_does(metrics, classes)}: {_in_words(metrics)}, {on}.", True
+    return f"It {_does(metrics, classes)}: {_found(sources)}{_in_words(metrics)}, {on}.", True
+
+
+def _found(sources: Sources) -> str:
+    """Say of a detector how many of the objects it finds, and how much of what it finds is right, "" of others.
+
+    Each class at the score of its best F1, which `evaluate` has chosen on the same images: hence "about".
+    """
+    path = sources.evaluation / "per_class.csv"
+    table = read_table(path, ("class",)) if path.is_file() else pd.DataFrame()
+    if not {"objects", "precision", "recall", "threshold"} <= set(table.columns):
+        return ""
+    known = table[(table["objects"] > 0) & (table["precision"] > 0)]
+    hits = known["recall"] * known["objects"]
+    claims = float((hits / known["precision"]).sum())
+    if not claims:
+        return ""
+    recall, precision = float(hits.sum() / table["objects"].sum()), float(hits.sum()) / claims
+    return f"about {of_100(recall)} of 100, and {of_100(precision)} of 100 that it finds are right; "
 
 
 def _classes(sources: Sources) -> int:
