@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +11,16 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
-from sightline.data.images import decode
-from sightline.data.store import SplitStore
 from sightline.evaluation.report import read_table
 from sightline.evaluation.report.weakest import ALPHA, Units, class_units, find_weak, slice_units
 from sightline.evaluation.slices import FEW, cut, read_columns
 from sightline.operations.pages.drawings import judged_samples
+from sightline.operations.pages.errors_shown import error_pictures, worst_samples
 from sightline.operations.pages.pictures import Picture
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.words import metric_title, number
 from sightline.system.errors import UserError
 
-_SHOWN, _SIDE = 3, 100  # errors as pictures, and their longer side in pixels
 _TABLES = ("per_class", "per_joint", "per_value")
 
 
@@ -85,7 +82,7 @@ def weak_spots(sources: Sources, metrics: Mapping[str, Any], slices_file: Path |
         [by_class.names[group] for group in classes] if by_class is not None else [],
         [name for _, name in confirmed],
         by_class is not None or by_slice is not None,
-        _pictures(sources, rows, _errors(*shown, worst.order)) if shown else [],
+        error_pictures(sources, rows, worst_samples(*shown, worst.order)) if shown else [],
     )
 
 
@@ -211,40 +208,3 @@ def _nothing(by_class: Units | None, by_slice: Units | None) -> str:
     if least >= FEW:
         return words
     return f"{words[:-1]}; with so few test images (“{name}” has {least}) only large differences would show."
-
-
-def _errors(units: Units, group: int, order: Any) -> list[int]:
-    """Return the rows of the worst units of a group, those that are shown first on the model's page before others."""
-    own = units.of(group)
-    shares = units.values[own] / units.sizes[own]
-    rank = {int(place): number for number, place in enumerate(order)}
-    best = float((units.values / units.sizes).max())
-    wrong = [
-        (share, rank.get(int(units.samples[unit]), len(rank)), int(units.samples[unit]))
-        for share, unit in zip(shares.tolist(), own.tolist(), strict=True)
-        if share < best and units.samples[unit] >= 0
-    ]
-    return list(dict.fromkeys(place for _, _, place in sorted(wrong)))[:_SHOWN]
-
-
-def _pictures(sources: Sources, rows: pd.DataFrame, places: Sequence[int]) -> list[Picture]:
-    """Return test images as small pictures; none where the data set is not there any more."""
-    try:
-        store = SplitStore(sources.prepared / "test")
-    except UserError:
-        return []
-    index = {identity: place for place, identity in enumerate(store.ids)}
-    shown = [row for row in (rows.iloc[place] for place in places) if row["id"] in index]
-    return [_thumbnail(store.image(index[row["id"]]), f"{row['source']}: {row['told']}") for row in shown]
-
-
-def _thumbnail(encoded: memoryview, alt: str) -> Picture:
-    import cv2
-
-    pixels = decode(encoded, 3)
-    height, width = pixels.shape[:2]
-    scale = _SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-    _, written = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    return Picture(f"data:image/png;base64,{base64.b64encode(written.tobytes()).decode()}", *size, alt)
