@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sightline.config import Params
+from sightline.pipeline.notes import PROGRESS
 from sightline.pipeline.process import run_stage
 from sightline.system.files import new_file, new_folder, write_json
 
@@ -14,13 +15,17 @@ def stage(params: Params, name: str) -> None:
     """Train one model."""
     from sightline.registry.tracking import mark_trained, training_logger
     from sightline.training.fit import flat_settings, train
+    from sightline.training.progress import ProgressFile
 
     model = params.model(name)
     seed = params.seed_of(name)
     settings = {"seed": seed, **model.model_dump(exclude={"seed"})}
     follow = partial(training_logger, name, settings)
     prepared, augmentation = Path("data/prepared", model.dataset), params.augmentations.get(model.augment)
-    fitted = train(model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow)
+    progress = [ProgressFile(PROGRESS / f"train@{name}.json")]
+    fitted = train(
+        model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow, callbacks=progress
+    )
     if not fitted.main:
         return
     mark_trained(fitted.logger, fitted.card.weights_sha256)

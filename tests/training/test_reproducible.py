@@ -1,4 +1,4 @@
-"""The same inputs give the same bytes: again, with loader processes, and after a kill."""
+"""The same inputs give the same bytes: again, with loader processes, after a kill, and while it tells how far it is."""
 
 import json
 import os
@@ -31,11 +31,13 @@ from pathlib import Path
 from sightline.config.augmentations import Augmentation
 from sightline.config.models import Model
 from sightline.training.fit import train
+from sightline.training.progress import ProgressFile
 
 settings, policy, prepared, output, resume = sys.argv[1:]
 augmentation = Augmentation(dataset="digits", policy=json.loads(policy)) if policy != "null" else None
 model = Model.model_validate(json.loads(settings))
-train(model, 3, Path(prepared), Path(output), augmentation=augmentation, resume_root=Path(resume))
+progress = [] if "undisturbed" in output else [ProgressFile(Path(resume).with_name("progress.json"))]
+train(model, 3, Path(prepared), Path(output), augmentation=augmentation, resume_root=Path(resume), callbacks=progress)
 """
 MIXED = [
     {"OneOf": {"transforms": [{"GaussNoise": {}}, {"GridDistortion": {"border_mode": 1}}], "p": 0.8}},
@@ -98,6 +100,10 @@ def test_a_killed_training_goes_on_to_the_same_bytes(digits: Path, undisturbed: 
     assert "epoch   1/" not in told
     assert "epoch   5/" in told
     assert weights(tmp_path / "model") == weights(undisturbed)
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert [progress[name] for name in ("epochs_done", "epochs")] == [5, 5]
+    assert 0 < progress["resumed_from"] < 5
+    assert progress["seconds"] > 0
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def report(
 ) -> None:
     """Write reports/NAME/index.html for evaluated models, and the overview reports/index.html."""
     from sightline.config import load_params
-    from sightline.operations.pages import make_pages
+    from sightline.operations.pages import make_pages, short_verdicts
     from sightline.registry.outcomes import last_outcomes
 
     root = Path()
@@ -27,6 +27,8 @@ def report(
     made = make_pages(params, root, last_outcomes(root), names or (), force=force)
     page = Path("reports", names[0], "index.html") if names and len(names) == 1 else Path("reports/index.html")
     print(f"{page}: {f'wrote {len(made)} pages: ' + ', '.join(made) if made else 'all pages are up to date'}")
+    for verdict in short_verdicts(params, root):
+        print("\n".join(verdict.lines()))
     if comment is not None:
         from sightline.operations.pages.comment import comment_text
         from sightline.system.files import new_file

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,11 @@ from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import smaller_is_better
 from sightline.data.store import SplitStore
 from sightline.system.errors import UserError, nearest
-from sightline.tasks.base import Task
 from sightline.tasks.metrics.by_kind import metrics_of
 from sightline.tasks.metrics.resampling import resampled_counts
+
+if TYPE_CHECKING:
+    from sightline.tasks.base import Task
 
 MOST_VALUES = 20  # slices of one column
 PARTS = 4  # into which numbers with more values are cut

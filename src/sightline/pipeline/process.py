@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from sightline.pipeline import durations
+from sightline.pipeline.notes import note_duration
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError
 
@@ -63,19 +65,33 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = 
 
     Stages that augment nothing leave `policies` out of the check and save the import of Albumentations.
 
-    DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache.
+    DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache. After
+    success it is noted how long the stage took (`durations`).
     """
     set_up_process()
     from sightline.config import load_params
 
+    name = os.environ.get("DVC_STAGE", "")
     try:
-        stage(load_params(root / "params.yaml", policies), *sys.argv[1:])
+        params = load_params(root / "params.yaml", policies)
+        expected = _expected(root, name) if name else None
+        stage(params, *sys.argv[1:])
+        if name:
+            note_duration(root, name, expected)
     except Exception as error:
         code = fail(error)
         _restore_outputs()
         sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _expected(root: Path, stage: str) -> float:
+    """Return the seconds that a stage is expected to take; say so of a training if more than a constant is known."""
+    guess = durations.guesses(root, [stage])[stage]
+    if stage.startswith("train@") and guess.source != "assumed":
+        print(f"about {durations.time_words(guess.seconds)} ({guess.source})", flush=True)
+    return guess.seconds
 
 
 def _restore_outputs() -> None:

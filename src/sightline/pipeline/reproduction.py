@@ -11,18 +11,19 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+from sightline.pipeline.ordering import Needs, chain_lengths, ready_stages
 from sightline.pipeline.refreshing import refresh
 from sightline.pipeline.stamps import CODE
 from sightline.pipeline.store import HINTS, OUTCOMES, DvcStore
 
 Report = Callable[[str, str], None]  # stage, a line that it printed
-Needs = Mapping[str, set[str]]  # stage -> stages that it needs
 _BESIDE_ITS_NAME = re.compile(r"(Generating|Updating) lock file|> python pipelines/")  # nothing new
 
 
@@ -35,11 +36,30 @@ class Result:
     seconds: float
 
 
-def reproduce(root: Path, jobs: int, report: Report) -> list[Result]:
+class Follower(Protocol):
+    """Is told what a run does, always by the same thread."""
+
+    def plan(self, needs: Needs, pending: set[str]) -> None:
+        """Before anything runs: what all stages need, and those that will be looked into."""
+
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+
+    def end(self, result: Result) -> None:
+        """A stage has ended."""
+
+
+def reproduce(root: Path, jobs: int, report: Report, follower: Follower | None = None) -> list[Result]:
     """Run the stages that have changed and all that depend on them, `jobs` at a time.
 
     Of the stages that are ready, the one with the longest chain of others behind it is first. After a failure what runs
     is finished and nothing new is begun.
+
+    Args:
+        root: of the project.
+        jobs: stages at a time.
+        report: is given each line that a stage prints.
+        follower: is told when stages begin and end.
 
     Raises:
         UserError: no DVC repository, or `params.yaml` is not as it should be.
@@ -48,22 +68,28 @@ def reproduce(root: Path, jobs: int, report: Report) -> list[Result]:
     store = DvcStore(root)
     needs = {stage: others - {CODE} for stage, others in store.stage_needs().items() if stage != CODE}
     pending = _affected(needs, store.stages_to_run())
-    urgency = _chain_lengths(needs)
+    lengths = chain_lengths(needs)
+    if follower is not None:
+        follower.plan(needs, set(pending))
     done: set[str] = set(needs) - pending
     results: list[Result] = []
     running: dict[Future[Result], str] = {}
     failed = False
     with ThreadPoolExecutor(jobs) as pool:
         while running or (pending and not failed):
-            ready = sorted((stage for stage in pending if needs[stage] <= done), key=lambda one: (-urgency[one], one))
+            ready = ready_stages(needs, pending, done, lengths)
             for stage in ready[: 0 if failed else jobs - len(running)]:
                 pending.remove(stage)
+                if follower is not None:
+                    follower.begin(stage)
                 running[pool.submit(_run, stage, root, partial(report, stage))] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[future]
                 results.append(future.result())
                 failed |= results[-1].outcome == "failed"
                 done.add(results[-1].stage)
+                if follower is not None:
+                    follower.end(results[-1])
     return [*results, *(Result(stage, "skipped", 0.0) for stage in needs if stage in pending)]
 
 
@@ -73,24 +99,6 @@ def _affected(needs: Needs, changed: set[str]) -> set[str]:
     while more := {stage for stage in set(needs) - found if needs[stage] & found}:
         found |= more
     return found
-
-
-def _chain_lengths(needs: Needs) -> dict[str, int]:
-    """Return for each stage the length of the longest chain of stages that begins with it."""
-    needed_by: dict[str, set[str]] = {stage: set() for stage in needs}
-    for stage, own in needs.items():
-        for other in own:
-            needed_by[other].add(stage)
-    lengths: dict[str, int] = {}
-
-    def length(stage: str) -> int:
-        if stage not in lengths:
-            lengths[stage] = 1 + max((length(other) for other in needed_by[stage]), default=0)
-        return lengths[stage]
-
-    for stage in needs:
-        length(stage)
-    return lengths
 
 
 def _run(stage: str, root: Path, report: Callable[[str], None]) -> Result:

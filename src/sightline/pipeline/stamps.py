@@ -34,6 +34,7 @@ HARMLESS = {
     "sightline.config.params": "finds sections; their values are recorded",
     "sightline.config.reader": "reads YAML; the values are recorded",
     "sightline.models.mirror": "fetches files of weights, and knows nothing of what is in them",
+    "sightline.pipeline.notes": "how long stages take, changes no output",
     "sightline.pipeline.process": "starts a stage",
     "sightline.pipeline.store": "asks DVC for what was there before",
     "sightline.system.disk": "words of errors",
@@ -41,6 +42,7 @@ HARMLESS = {
     "sightline.system.errors": "words of errors",
     "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
     "sightline.registry.tracking": "reports to MLflow, changes no output",
+    "sightline.training.progress": "says how far a training is, changes no output",
 }
 _MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing
 Sections = Callable[[Params, str], Sequence[Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.config import Params
 from sightline.operations.pages.sources import Sources, code_digest, model_sources
@@ -13,6 +13,9 @@ from sightline.registry.ledger import Ledger
 from sightline.registry.outcomes import Outcome
 from sightline.system.errors import UserError
 from sightline.system.files import new_file, read_json, write_json
+
+if TYPE_CHECKING:
+    from sightline.operations.pages.verdict import Verdict
 
 
 def make_pages(
@@ -38,11 +41,7 @@ def make_pages(
     root = root.resolve()
     for name in names:
         params.dataset_of(name)
-    ledger = Ledger(root / "registry" / "ledger.jsonl")
-    every = [
-        model_sources(name, entry.dataset, f"release@{name}", root, list(outcomes), ledger)
-        for name, entry in params.registered().items()
-    ]
+    every = _sources(params, root, outcomes)
     models = [sources for sources in every if sources.is_evaluated()]
     evaluated = {sources.name for sources in models}
     for name in names:
@@ -63,10 +62,32 @@ def make_pages(
     missing = [sources.name for sources in every if sources.name not in evaluated]
     overview = _overview_digest(digests, missing)
     if made or known.get("") != overview or not (root / "reports" / "index.html").is_file():
-        _write_overview(models, missing, root)
+        _write(root / "reports" / "index.html", _overview(params, root, models, missing))
         kept = {name: known[name] for name in digests if name in known}
         write_json(_memo(root), {**kept, "": overview})
     return made
+
+
+def short_verdicts(params: Params, root: Path) -> list[Verdict]:
+    """Return three sentences on the best evaluated model of each data set and kind of task."""
+    from sightline.operations.pages.verdict import verdicts
+
+    root = root.resolve()
+    models = [sources for sources in _sources(params, root, ()) if sources.is_evaluated()]
+    return verdicts(models, _slices_file(params, root))
+
+
+def _sources(params: Params, root: Path, outcomes: Sequence[Outcome]) -> list[Sources]:
+    ledger = Ledger(root / "registry" / "ledger.jsonl")
+    return [
+        model_sources(name, entry.dataset, f"release@{name}", root, list(outcomes), ledger)
+        for name, entry in params.registered().items()
+    ]
+
+
+def _slices_file(params: Params, root: Path) -> Path | None:
+    file = params.evaluation.slices_file
+    return root / "data" / "slices" / file if file else None
 
 
 def _write_model(sources: Sources) -> None:
@@ -75,10 +96,11 @@ def _write_model(sources: Sources) -> None:
     _write(sources.page, model_page(sources))
 
 
-def _write_overview(models: Sequence[Sources], missing: Sequence[str], root: Path) -> None:
+def _overview(params: Params, root: Path, models: Sequence[Sources], missing: Sequence[str]) -> str:
     from sightline.operations.pages.overview import overview_page
+    from sightline.operations.pages.verdict import verdicts
 
-    _write(root / "reports" / "index.html", overview_page(models, missing))
+    return overview_page(models, missing, verdicts(models, _slices_file(params, root)))
 
 
 def _write(path: Path, page: str) -> None:

@@ -40,6 +40,7 @@ from sightline.operations.pages.tables import (
     slices_table,
     text_cell,
 )
+from sightline.operations.pages.times import training_time
 from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
 
 _WORST_TOLD = 12  # samples
@@ -124,7 +125,7 @@ def _page(sources: Sources) -> Page:
         quality=quality_chart(*judged[1:]) if judged else None,
         explanations=read_explanations(sources.report / "explanations"),
         curves=training_charts(sources.report / "training" / "curves.csv"),
-        training_words=_training_words(settings),
+        training_words=" ".join(filter(None, [_training_words(settings), training_time(sources)])),
         settings=list(settings_rows(settings)),
         search=_search(sources),
         data=data_card(sources.prepared),

@@ -1,4 +1,4 @@
-"""The overview: a table of all models and the cards of their data sets."""
+"""The overview: three sentences on the best models, a table of all, and the cards of their data sets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from sightline.operations.pages.rendering import render
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.standing import standing_of
 from sightline.operations.pages.tables import Cell, Table, text_cell
+from sightline.operations.pages.times import making_words
+from sightline.operations.pages.verdict import Verdict
 from sightline.operations.pages.words import DASH, metric_title, number, task_words
 
 
-def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
+def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: Sequence[Verdict] = ()) -> str:
     """Return the overview of evaluated models.
 
     Args:
         models: in the order of the table.
         missing: names that are not evaluated yet.
+        verdicts: three sentences on the best of them.
     """
     rows = [_row(sources) for sources in models]
     columns = [
@@ -36,7 +39,15 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str]) -> str:
     )
     prepared = {sources.dataset: sources for sources in models}
     cards = [(card, _users(card, models)) for own in prepared.values() if (card := data_card(own.prepared))]
-    return render("overview.html", table=table, cards=cards, missing=list(missing), title="Models · Sightline")
+    return render(
+        "overview.html",
+        table=table,
+        cards=cards,
+        missing=list(missing),
+        verdicts=list(verdicts),
+        making=making_words(models),
+        title="Models · Sightline",
+    )
 
 
 def _users(card: DataCard, models: Sequence[Sources]) -> list[str]:

@@ -10,10 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.outcomes import Outcome
 from sightline.registry.release import Release, read_release
 from sightline.system.files import read_json
+
+_OF_MODEL = ("train", "fit_head", "evaluate", "explain", "release")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,12 @@ class Sources:
             self.root / "release" / f"{self.name}.json",
         ]
         yield from (path for folder in folders for path in sorted(folder.glob("*")) if path.is_file())
-        yield from (path for path in [*single, *data_files(self.prepared)] if path.is_file())
+        times = [self.root / DURATIONS / f"{stage}.json" for stage in self.stages()]
+        yield from (path for path in [*single, *data_files(self.prepared), *times] if path.is_file())
+
+    def stages(self) -> list[str]:
+        """Return the stages that make the model and its data, whose times are shown: not the one that writes pages."""
+        return [*(f"{kind}@{self.name}" for kind in _OF_MODEL), f"prepare@{self.dataset}"]
 
     def digest(self) -> str:
         """Return the hash of all that the page is made of, the code of pages included."""

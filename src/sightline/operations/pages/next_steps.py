@@ -1,0 +1,195 @@
+"""What to do next with a model: candidates from its files, ranked; a gain is told only where it was estimated.
+
+A model that is no better than a constant answer has to learn first. Then come steps with an estimated gain, the largest
+first. The others follow in the order of `_ORDER`: what may be wrong with the data, then what the model is worse on,
+then how well the score itself is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.config.metrics import smaller_is_better
+from sightline.operations.pages.sources import Sources
+from sightline.operations.pages.weak_spots import WeakSpots
+from sightline.operations.pages.words import metric_title, number
+
+_ORDER = ("quarantine", "balance", "labels", "input", "slice", "test images")
+_MUCH = 0.05  # of the images in quarantine
+_WIDE = 0.05  # interval of a score between 0 and 1
+_RARE = 0.5  # of the median class
+_SMALLER = 0.1  # mAP of small objects below that of the largest size
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do.
+
+    Attributes:
+        rule: why it is there.
+        words: what to do and why.
+        gain: of accuracy, if it was estimated.
+    """
+
+    rule: str
+    words: str
+    gain: float | None = None
+
+
+def next_steps(
+    sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True, others: Sequence[Sources] = ()
+) -> list[Step]:
+    """Return what to do next, in the order in which to do it.
+
+    Args:
+        sources: of an evaluated model.
+        metrics: of its evaluation.
+        weak: what it is worse on.
+        good: whether it is better than a constant answer; if not, it has to learn first.
+        others: models of the same data and task, the best first, whose learning curve counts if it has none.
+    """
+    card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
+    settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    steps = [
+        *_learning(sources, settings, good),
+        *_more_images([sources, *others]),
+        *_quarantine(sources, card),
+        *_weak_class(weak, card, settings),
+        *_small_objects(metrics, card, settings),
+        *_weak_slice(weak),
+        *_test_images(metrics),
+    ]
+    return sorted(
+        steps, key=lambda step: (step.rule != "learn", step.gain is None, -(step.gain or 0.0), _place(step.rule))
+    )
+
+
+def _place(rule: str) -> int:
+    return _ORDER.index(rule) if rule in _ORDER else -1
+
+
+def _learning(sources: Sources, settings: Mapping[str, Any], good: bool) -> Iterator[Step]:
+    if not good and "input.size" in settings:
+        yield Step(
+            "learn",
+            f"Let it learn first: its page shows the curves of its training; `sightline tune {sources.name}` looks for "
+            "a learning rate, trainer.max_epochs gives it more time.",
+        )
+    elif not good:
+        yield Step("learn", "Let it learn first, with other settings or features; its page shows what was tried.")
+
+
+def _more_images(models: Sequence[Sources]) -> Iterator[Step]:
+    """Yield what twice the training images should gain by a learning curve, if its interval is above nothing.
+
+    It is the curve of the first model that has one: heads measure theirs (`learning_curve.json`), networks do not.
+    """
+    curves = ((sources.name, _curve(sources)) for sources in models)
+    name, curve = next(((name, curve) for name, curve in curves if curve is not None), ("", {}))
+    gain = _gain(curve)
+    if gain is None or gain[1] <= 0:
+        return
+    gains = [(own, str(one.get("class"))) for one in _listed(curve) if (own := _gain(one)) is not None]
+    most = [f"“{label}” by {_points(own)}" for own, label in sorted(gains, reverse=True) if own[1] > 0][:2]
+    classes = f", recall most for {' and '.join(most)}" if most else ""
+    yield Step(
+        "more images",
+        f"Double the training images of every class: by the learning curve of {name} accuracy should gain "
+        f"{_points(gain)}{classes}.",
+        gain[0],
+    )
+
+
+def _curve(sources: Sources) -> Mapping[str, Any] | None:
+    found = sources.optional(f"reports/{sources.name}/training/learning_curve.json")
+    return found if isinstance(found, dict) and _gain(found) is not None else None
+
+
+def _listed(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = curve.get("classes")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _gain(values: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """Return an estimated gain and the ends of its interval, as shares; None if there is none."""
+    own = values.get("twice_the_data")
+    found = [own.get(name) for name in ("gain", "low", "high")] if isinstance(own, dict) else []
+    known = [float(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+    return (known[0], known[1], known[2]) if len(known) == 3 and all(map(math.isfinite, known)) else None
+
+
+def _points(gain: tuple[float, float, float]) -> str:
+    value, low, high = (100 * one for one in gain)
+    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
+def _quarantine(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:
+    count, used = card.get("quarantined", 0), sum(card.get("samples", {}).values())
+    if count and count >= _MUCH * (count + used):
+        yield Step(
+            "quarantine",
+            f"Look at the {count:,} of {count + used:,} images that were left out: "
+            f"data/prepared/{sources.dataset}/report.md says why.",
+        )
+
+
+def _weak_class(weak: WeakSpots, card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Step]:
+    if not weak.classes:
+        return
+    name, counts = weak.classes[0], card.get("counts", {}).get("train", {})
+    seen = sorted(count for count in counts.values() if count)
+    middle = seen[len(seen) // 2] if seen else 0
+    rare = name in counts and counts[name] < _RARE * middle
+    if rare and settings.get("trainer.sampling") == "shuffled":
+        yield Step(
+            "balance",
+            f"Train with trainer.sampling: balanced: “{name}” is rare ({counts[name]:,} training images, "
+            f"the median class has {middle:,}). Its gain is not known before.",
+        )
+    known = f"; it has {counts[name]:,} training images" if name in counts else ""
+    yield Step("labels", f"Check the labels of “{name}” and add images of it{known}. What that gains is not estimated.")
+
+
+def _small_objects(metrics: Mapping[str, Any], card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield a larger input where small objects are found less often and images are larger than the input."""
+    size, sizes = settings.get("input.size"), card.get("sizes", {})
+    side = max((sizes.get(name, {}).get("median", 0) for name in ("width", "height")), default=0)
+    for prefix in ("", "mask_"):
+        values = {name: metrics.get(f"{prefix}mAP_{name}") for name in ("small", "medium", "large")}
+        known = [value for name, value in values.items() if value is not None and name != "small"]
+        small = values["small"]
+        if small is None or not known or not isinstance(size, int) or size >= side:
+            continue
+        if small <= max(known) - _SMALLER:
+            yield Step(
+                "input",
+                f"Try an input.size above {size} (the images have {side:g} pixels): small objects are found less "
+                f"well, mAP {number(small)} against {number(max(known))}. Its gain is not known before.",
+            )
+            return
+
+
+def _weak_slice(weak: WeakSpots) -> Iterator[Step]:
+    if weak.slices:
+        column, value = weak.slices[0]
+        yield Step("slice", f"Add training images with {column}: {value}. What that gains is not estimated.")
+
+
+def _test_images(metrics: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield how many test images would make the interval narrow; its width falls with their square root."""
+    own = metrics["headline"]
+    low, high = own.get("low"), own.get("high")
+    if low is None or high is None or smaller_is_better(own["name"]) or not 0 <= low <= high <= 1:
+        return
+    wide, count = high - low, metrics["samples"]
+    if wide > _WIDE:
+        needed = math.ceil(count * (wide / _WIDE) ** 2)
+        rounded = math.ceil(needed / 10 ** max(0, len(str(needed)) - 2)) * 10 ** max(0, len(str(needed)) - 2)
+        yield Step(
+            "test images",
+            f"Add test images: {metric_title(own['name'])} is known to within {100 * wide:.0f} points with "
+            f"{count:,}; about {rounded:,} would narrow that to {100 * _WIDE:.0f}.",
+        )
