@@ -19,17 +19,17 @@ from sightline.system.files import write_json
 
 EXPECTED = Path(".sightline/expected.json")
 # Seconds of a stage that nothing is known of, by kind: medians of the embedded data sets and models on two shared cores
-# (docs/performance.md). They are a first guess: once a stage has run, its time counts.
+# (docs/performance.md); those of stylize, register and code are estimates. Once a stage has run, its time counts.
 USUAL = {
     "prepare": 7.0,
-    "augment": 6.0,
-    "train": 60.0,
-    "embed": 8.0,
-    "fit_head": 9.0,
-    "evaluate": 12.0,
+    "augment": 4.0,
+    "train": 56.0,
+    "embed": 7.0,
+    "fit_head": 8.0,
+    "evaluate": 10.0,
     "stylize": 60.0,
-    "explain": 22.0,
-    "release": 3.0,
+    "explain": 20.0,
+    "release": 2.0,
     "register": 10.0,
     "code": 2.0,
 }
