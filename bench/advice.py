@@ -111,7 +111,9 @@ def study(setting: Setting, own: EmbeddedSet, draws: int) -> Result:
         for part in (half, train):
             with threadpool_limits(1), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                said = pipeline.set_params(**{n: v[0] for n, v in tried.items()}).fit(own.vectors[part], own.labels[part])
+                said = pipeline.set_params(**{n: v[0] for n, v in tried.items()}).fit(
+                    own.vectors[part], own.labels[part]
+                )
             right.append(100 * float((said.predict(own.vectors[test]) == own.labels[test]).mean()))
         rows.append((right[0], 100 * gain.value, right[1] - right[0], 100 * gain.low, 100 * gain.high, seconds))
     accuracy, predicted, real, low, high, seconds_each = np.array(rows).T

@@ -9,7 +9,6 @@ over the grid, the interval its quantiles. `bench/advice.py` measured how right 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +51,12 @@ class ClassGain:
 
 @dataclass(frozen=True)
 class Doubling:
-    """What twice the training data is worth, over all images and by class, the largest gain first."""
+    """What twice the training data is worth, over all images and by class, the largest gain first.
 
+    `error` is that expected of all the training data there is, on images left out.
+    """
+
+    error: float
     overall: Gain
     classes: tuple[ClassGain, ...]
 
@@ -66,28 +69,28 @@ def gain_of_doubling(curve: MeasuredCurve, count: int) -> Doubling:
         count: images in the train split.
     """
     wrong = np.stack([part.mean(0) for part in curve.wrong]).astype(np.float64)  # S x N
-    overall, _ = _gain(wrong, curve.sizes, count)
-    return Doubling(overall, _class_gains(wrong, curve, count, overall))
+    overall, _, error = _gain(wrong, curve.sizes, count)
+    return Doubling(error, overall, _class_gains(wrong, curve, count, overall))
 
 
-def _gain(wrong: FLOAT64, sizes: FLOAT64, count: int) -> tuple[Gain, float]:
-    """Return the gain of S x N errors, and its deviation."""
+def _gain(wrong: FLOAT64, sizes: FLOAT64, count: int) -> tuple[Gain, float, float]:
+    """Return the gain of S x N errors, its deviation, and the error of all `count` images."""
     errors, images = wrong.mean(1), wrong.shape[1]
     spread = np.cov(wrong) / images if images > 1 else np.zeros((len(sizes), len(sizes)))
-    # Few images without an error do not prove that there is none: a quarter of an error more.
+    # Few images without an error do not prove that there is none: half an image more of deviation.
     least = (0.25 / images) * np.eye(len(sizes)) / images
     noise = spread + least + np.diag((_MISFIT[0] + _MISFIT[1] * errors) ** 2)
-    means, deviations, weights = _laws(errors, noise, sizes, count)
+    means, deviations, weights, left = _laws(errors, noise, sizes, count)
     mean = float(weights @ means)
     deviation = float(np.sqrt(weights @ (deviations**2 + (means - mean) ** 2)))
     steps = np.linspace(0, float(errors[-1]) + 0.02, _STEPS)
     below = weights @ ndtr((steps - means[:, None]) / np.maximum(deviations[:, None], 1e-9))
     low, high = np.interp([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], below, steps)
-    return Gain(mean, float(low), float(high)), deviation
+    return Gain(mean, float(low), float(high)), deviation, float(weights @ left)
 
 
-def _laws(errors: FLOAT64, noise: FLOAT64, sizes: FLOAT64, count: int) -> tuple[FLOAT64, FLOAT64, FLOAT64]:
-    """Return mean and deviation of the gain under each law of the grid, and how much the law counts.
+def _laws(errors: FLOAT64, noise: FLOAT64, sizes: FLOAT64, count: int) -> tuple[FLOAT64, FLOAT64, FLOAT64, FLOAT64]:
+    """Return mean and deviation of the gain under each law of the grid, how much it counts, and its error now.
 
     b is found by least squares under the S x S covariance of the errors, and integrated over (a flat prior, where
     errors are relative to the largest size).
@@ -106,8 +109,9 @@ def _laws(errors: FLOAT64, noise: FLOAT64, sizes: FLOAT64, count: int) -> tuple[
     weights = np.exp(chance - chance.max())
     now = count / sizes[-1]
     won = now**-exponents - (2 * now) ** -exponents
-    gains = np.maximum(scale, 0) * won
-    return gains, np.sqrt(won**2 / norm + (_EXTRAPOLATION * gains) ** 2), weights / weights.sum()
+    scale = np.maximum(scale, 0)
+    gains, left = scale * won, asymptotes * errors[-1] + scale * now**-exponents
+    return gains, np.sqrt(won**2 / norm + (_EXTRAPOLATION * gains) ** 2), weights / weights.sum(), left
 
 
 def _class_gains(wrong: FLOAT64, curve: MeasuredCurve, count: int, overall: Gain) -> tuple[ClassGain, ...]:
@@ -123,14 +127,15 @@ def _class_gains(wrong: FLOAT64, curve: MeasuredCurve, count: int, overall: Gain
     errors = np.array([float(last[curve.labels == label].mean()) for label in labels])
     steadied = (errors * images + error * _BORROWED) / (images + _BORROWED)
     expected = steadied * (overall.value / error if error else 0.0)
-    values, noise = np.array([gain.value for gain, _ in found]), np.array([deviation for _, deviation in found]) ** 2
+    values, noise = np.array([one[0].value for one in found]), np.array([one[1] for one in found]) ** 2
     true = max(0.0, float(((values - expected) ** 2 - noise).mean()))
     share = true / np.maximum(true + noise, 1e-12)
     drawn = share * values + (1 - share) * expected
     half = 1.96 * np.sqrt(share * noise + (expected * _relative_spread(overall)) ** 2)
+    columns = (labels, images, 1 - errors, drawn, np.maximum(drawn - half, 0), drawn + half)
     gains = [
-        ClassGain(int(label), int(size), 1 - float(wrong_now), Gain(float(value), max(0.0, float(value - wide)), float(value + wide)))
-        for label, size, wrong_now, value, wide in zip(labels, images, errors, drawn, half, strict=True)
+        ClassGain(label, size, recall, Gain(*gain))
+        for label, size, recall, *gain in zip(*(one.tolist() for one in columns), strict=True)
     ]
     return tuple(sorted(gains, key=lambda one: (-one.gain.value, one.label)))
 
