@@ -14,12 +14,14 @@ _CLEARLY = 1.0  # points that the class which gains most is ahead of all images
 
 def sentences(advice: Advice) -> list[str]:
     """Return what the advice says, a sentence or two for each part that is known."""
-    parts = (
-        (advice.doubling, _more_data),
-        (advice.head_against_network, _head_or_network),
-        (advice.smallest_difference, _test_split),
-    )
-    return [" ".join(tell(part)) for part, tell in parts if part is not None]  # type: ignore[operator]
+    parts: list[Iterator[str]] = []
+    if advice.doubling is not None:
+        parts.append(_more_data(advice.doubling))
+    if advice.head_against_network is not None:
+        parts.append(_head_or_network(advice.head_against_network))
+    if advice.smallest_difference is not None:
+        parts.append(_test_split(advice.smallest_difference))
+    return [" ".join(part) for part in parts]
 
 
 def points(value: float) -> str:
@@ -44,20 +46,20 @@ def _more_data(found: MoreData) -> Iterator[str]:
 
 def _head_or_network(found: HeadAgainstNetwork) -> Iterator[str]:
     both = f"{found.head} {found.head_value:.3f} and {found.network} {found.network_value:.3f}"
-    gain = f"{found.gain:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    gain, images = f"{found.gain:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", f"{found.images:,} test images"
     if not found.better:
-        yield f"{both}: no difference that {found.images:,} test images can show ({gain})."
-        yield "The head over frozen features is enough until more data shows one."
+        yield f"{both}: no difference that {images} can show ({gain})."
+        yield "The head over frozen features does as well as the network, as far as can be seen."
     elif found.better == "network":
-        yield f"{both}: fine-tuning is better than the head over frozen features, {gain} on {found.images:,} test images."
+        yield f"{both}: the network is better than the head over frozen features, {gain} on {images}."
     else:
-        yield f"{both}: the head over frozen features is better than fine-tuning, {gain} on {found.images:,} test images."
+        yield f"{both}: the head over frozen features is better than the network, {gain} on {images}."
 
 
 def _test_split(found: SmallestDifference) -> Iterator[str]:
     share = found.needed is not None
     least = f"{100 * found.difference:.1f} points" if share else f"{found.difference:.3g}"
-    yield f"The {found.images:,} test images show differences in {found.metric} of {least} or more in four of five cases;"
+    yield f"The {found.images:,} test images show a difference in {found.metric} of {least} in four of five cases;"
     if found.needed is not None:
         if found.difference <= POINT:
             yield "that is enough to tell models apart that differ by one point."
@@ -73,5 +75,5 @@ def _test_split(found: SmallestDifference) -> Iterator[str]:
 
 def _rounded(count: int) -> int:
     """Return a number of images with two figures."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit = int(10 ** max(0, len(str(count)) - 2))
     return -(-count // unit) * unit

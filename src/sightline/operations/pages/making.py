@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.config import Params
+from sightline.operations.advice import candidates
 from sightline.operations.pages.sources import Sources, code_digest, model_sources
 from sightline.registry.ledger import Ledger
 from sightline.registry.outcomes import Outcome
@@ -40,7 +41,15 @@ def make_pages(
         params.dataset_of(name)
     ledger = Ledger(root / "registry" / "ledger.jsonl")
     every = [
-        model_sources(name, entry.dataset, f"release@{name}", root, list(outcomes), ledger)
+        model_sources(
+            name,
+            entry.dataset,
+            f"release@{name}",
+            root,
+            list(outcomes),
+            ledger,
+            candidates(params, entry.dataset),
+        )
         for name, entry in params.registered().items()
     ]
     models = [sources for sources in every if sources.is_evaluated()]
