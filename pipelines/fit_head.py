@@ -10,7 +10,8 @@ from sightline.system.files import new_folder, write_json
 
 def stage(params: Params, name: str) -> None:
     """Fit one head."""
-    from sightline.training.heads.curve_report import LEARNING_CURVE, learning_curve
+    from sightline.training.heads import LEARNING_CURVE
+    from sightline.training.heads.curve_report import learning_curve
     from sightline.training.heads.training import fit_head, flat_settings
 
     head = params.head(name)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sightline.config import Params
 from sightline.system.files import read_json
-from sightline.training.heads.curve_report import LEARNING_CURVE
+from sightline.training.heads import LEARNING_CURVE
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,12 @@ def _best(models: Sequence[Evaluated]) -> Evaluated:
 
 
 def _difference(root: Path, dataset: str, one: Evaluated, other: Evaluated) -> tuple[float, float, float, int] | None:
-    """Return how much better the other is, its interval and the number of images; None if not comparable."""
-    labels = load_labels(root / "data" / "prepared" / dataset)
+    """Return how much better the other is, its interval and the number of images; None if that cannot be compared."""
+    prepared = root / "data" / "prepared" / dataset
+    files = [evaluation_folder(root, model.name) / "predictions.parquet" for model in (one, other)]
+    if not all(path.is_file() for path in [prepared / "labels.json", *files]):
+        return None
+    labels = load_labels(prepared)
     rows = [read_rows(evaluation_folder(root, model.name)) for model in (one, other)]
     try:
         pair = paired(*rows)

@@ -15,7 +15,7 @@ from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.outcomes import Outcome
 from sightline.registry.release import Release, read_release
 from sightline.system.files import read_json
-from sightline.training.heads.curve_report import LEARNING_CURVE
+from sightline.training.heads import LEARNING_CURVE
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from sightline.training.heads.doubling import CONFIDENCE, Gain, gain_of_doubling
 from sightline.training.heads.fitting import FittedHead
 from sightline.training.heads.learning_curve import MOST_LEARNED, MeasuredCurve, measure_curve
 
-LEARNING_CURVE = "learning_curve.json"
 _WHAT = (
     "error of this head, fitted on parts of the train split, on train images left out; from it, what twice the train "
     "images (as many more of every class) should gain; the test split is not used"

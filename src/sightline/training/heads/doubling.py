@@ -2,7 +2,7 @@
 
 The mean error of n images is taken to be a + b n^-c (C. Cortes et al. 1993, Learning Curves: Asymptotic Values and Rate
 of Convergence). Four sizes cannot tell a from c, so all pairs of a grid count, each as much as the errors support it
-and with a prior: most of the prior for the asymptote a is below a tenth of the error that is left, as features that
+and with a prior: most of the prior for the asymptote a is below a third of the error that is left, as features that
 transfer well leave little that no data would mend, and exponents around 1/2 are the commonest. The gain is the mean
 over the grid, the interval its quantiles. `bench/advice.py` measured how right that is, and chose the prior.
 """
@@ -21,10 +21,10 @@ FLOAT64 = NDArray[np.float64]
 CONFIDENCE = 0.95
 _ASYMPTOTES = np.linspace(0, 0.95, 20)  # shares of the error at the largest size
 _EXPONENTS = np.linspace(0.02, 1.5, 38)
-_ASYMPTOTE = 0.1  # mean of the exponential prior
+_ASYMPTOTE = 0.2  # mean of the exponential prior
 _EXPONENT = (0.5, 0.4)  # mean and deviation of the normal prior
 # What no law explains: deviation of an error, and of a gain as a share of itself.
-_MISFIT = 0.003, 0.03
+_MISFIT = 0.003, 0.02
 _EXTRAPOLATION = 0.25
 _STEPS = 400  # of the distribution of a gain
 _BORROWED = 4.0  # images with the overall error that are added to a class for its present error
