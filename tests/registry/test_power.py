@@ -37,7 +37,7 @@ def pair(random: np.random.Generator, count: int, disagreement: float, gain: flo
 @pytest.mark.parametrize(("count", "disagreement"), [(240, 0.1), (600, 0.06)])
 def test_the_gate_finds_the_smallest_difference_in_four_of_five_cases(count: int, disagreement: float) -> None:
     random = np.random.Generator(np.random.Philox(key=[count, 0]))
-    found = partial(metrics_of, "classification", labels=LabelMap(CLASSES, ()))
+    found = partial(metrics_of, "classification", labels=LabelMap(CLASSES, CLASSES))
     rules, shares = Gate(max_class_drop=1.0), {}
     least = smallest_difference(disagreement, count, 0.95)
     for gain in (least, least / 2):

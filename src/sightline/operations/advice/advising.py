@@ -27,7 +27,7 @@ class Advice:
         dataset: the data set.
         model: the model or head that was asked about, "" for the whole data set.
         doubling: what twice the training data is worth.
-        head_against_network: whether fine-tuning is better than a head over frozen features.
+        head_against_network: whether fine-tuning is better than a head over fixed features.
         smallest_difference: which differences the test split can show.
     """
 

@@ -17,7 +17,7 @@ class Candidate:
 
     Attributes:
         name: of the entry.
-        role: network; head over frozen features; or head over features of a network trained on this data set, which
+        role: network; head over fixed features; or head over features of a network trained on this data set, which
             says nothing on how good features from elsewhere are.
     """
 

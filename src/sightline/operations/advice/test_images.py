@@ -58,7 +58,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class HeadAgainstNetwork:
-    """The best head over frozen features and the best network, on the same test images.
+    """The best head over fixed features and the best network, on the same test images.
 
     `gain` is of the network over the head in the metric's unit, positive if the network is better; `better` is head or
     network where the interval leaves out 0, else "".

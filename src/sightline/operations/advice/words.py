@@ -46,14 +46,17 @@ def _more_data(found: MoreData) -> Iterator[str]:
 
 def _head_or_network(found: HeadAgainstNetwork) -> Iterator[str]:
     both = f"{found.head} {found.head_value:.3f} and {found.network} {found.network_value:.3f}"
-    gain, images = f"{found.gain:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", f"{found.images:,} test images"
+    gain, low, high = found.gain, found.low, found.high
+    if found.better == "head":
+        gain, low, high = -gain, -high, -low
+    told, images = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]", f"{found.images:,} test images"
     if not found.better:
-        yield f"{both}: no difference that {images} can show ({gain})."
-        yield "The head over frozen features does as well as the network, as far as can be seen."
+        yield f"{both}: no difference that {images} can show ({told})."
+        yield "The head over fixed features does as well as the trained network, as far as can be seen."
     elif found.better == "network":
-        yield f"{both}: the network is better than the head over frozen features, {gain} on {images}."
+        yield f"{both}: the trained network is better than the head over fixed features, {told} on {images}."
     else:
-        yield f"{both}: the head over frozen features is better than the network, {gain} on {images}."
+        yield f"{both}: the head over fixed features is better than the trained network, {told} on {images}."
 
 
 def _test_split(found: SmallestDifference) -> Iterator[str]:

@@ -67,10 +67,11 @@ def _drawn(found: MoreData) -> Figure:
         label="measured",
     )
     ends = [found.accuracy + gain for gain in (found.low, found.high)]
-    axis.plot([now, twice], [found.accuracy, found.accuracy + found.points], "--", color=ORANGE, label="expected")
+    line = [100 - errors[-1], found.accuracy, found.accuracy + found.points]
+    axis.plot([sizes[-1], now, twice], line, "--", color=ORANGE, label="expected")
     axis.fill_between([now, twice], [found.accuracy, ends[0]], [found.accuracy, ends[1]], color=ORANGE, alpha=0.2)
     axis.set_xscale("log", base=2)
-    ticks = [*sizes, twice]
+    ticks = [*sizes[:-1], now, twice]  # the largest part is too near to the whole for both numbers
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axis.set_xticks([], minor=True)
     axis.set(xlabel="training images", ylabel="accuracy, %")
