@@ -2,8 +2,8 @@
 
 from sightline.operations.advice.advising import Advice, advise, advise_on
 from sightline.operations.advice.candidates import Candidate, candidates
+from sightline.operations.advice.evaluations import HeadAgainstNetwork, SmallestDifference
 from sightline.operations.advice.more_data import ClassWorth, MoreData
-from sightline.operations.advice.test_images import HeadAgainstNetwork, SmallestDifference
 
 __all__ = [
     "Advice",

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sightline.config import Params
 from sightline.operations.advice.candidates import Candidate, candidates
-from sightline.operations.advice.more_data import MoreData, more_data
-from sightline.operations.advice.test_images import (
+from sightline.operations.advice.evaluations import (
     HeadAgainstNetwork,
     SmallestDifference,
     evaluated,
     head_against_network,
     smallest,
 )
+from sightline.operations.advice.more_data import MoreData, more_data
 from sightline.system.errors import UserError, nearest
 
 

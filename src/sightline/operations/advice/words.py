@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.operations.advice.advising import Advice
+from sightline.operations.advice.evaluations import POINT, HeadAgainstNetwork, SmallestDifference
 from sightline.operations.advice.more_data import MoreData
-from sightline.operations.advice.test_images import POINT, HeadAgainstNetwork, SmallestDifference
 
 _LITTLE = 0.5  # points
 _CLEARLY = 1.0  # points that the class which gains most is ahead of all images
