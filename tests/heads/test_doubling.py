@@ -135,3 +135,19 @@ def test_too_few_images_give_a_reason_and_no_figures(labels: list[int]) -> None:
     values = curve_values(CENTROIDS, {}, vectors, np.array(labels, np.int64), ["a", "b"], 0)
     assert "too few train images" in values["reason"]
     assert "twice_the_data" not in values
+
+
+@pytest.mark.parametrize("kind", ["linear_svm", "logistic", "perceptron", "knn", "rbf_svm", "nearest_centroid"])
+def test_rare_classes_and_tiny_parts_are_no_error(kind: str) -> None:
+    """The smallest part has 8 images, all of them of the same class at times, and fewer than the neighbours of knn."""
+    tried = {"linear_svm": {"C": [0.1]}, "logistic": {"C": [0.1]}, "knn": {"neighbours": [15]}}
+    tried["rbf_svm"] = {"C": [1.0], "gamma": ["scale"]}
+    options = tried.get(kind, {})
+    head: Head = TypeAdapter(Head).validate_python({"dataset": "d", "features": "f", "kind": kind, **options})
+    chosen = {{"neighbours": "n_neighbors"}.get(name, name): values[0] for name, values in options.items()}
+    random = np.random.Generator(np.random.Philox(key=[0, 6]))
+    labels = np.array([0] * 76 + [1] * 4, np.int64)
+    vectors = random.standard_normal((80, 6)).astype(np.float32) + 3 * labels[:, None].astype(np.float32)
+    values = curve_values(head, chosen, vectors, labels, ["common", "rare"], 0)
+    assert 0 <= values["twice_the_data"]["low"] <= values["twice_the_data"]["gain"]
+    assert {row["class"]: row["train_images"] for row in values["classes"]} == {"common": 76, "rare": 4}

@@ -26,6 +26,7 @@ DRAWS = {0.125: 2, 0.25: 2, 0.5: 1, 1.0: 1}
 MOST_LEARNED = 10_000  # images that a fit of the curve learns from
 ENOUGH_JUDGED = 4_000  # images after which no further fold is judged
 LEAST_PER_CLASS = 2  # mean number of images per class in the smallest part
+_NEIGHBOURS = "classifier__n_neighbors"  # of knn, not more than there are images
 _BLAS_THREADS = 1  # the same bytes on any number of cores
 
 
@@ -81,7 +82,7 @@ def measure_curve(
     with warnings.catch_warnings(), threadpool_limits(_BLAS_THREADS):
         warnings.simplefilter("ignore")  # a solver's early stop is reported by the fit of the head
         for rows, part, share, draw in _parts(folds, judged, labels, most, shares, random):
-            said = _fitted(pipeline, vectors[part], labels[part]).predict(vectors[rows])
+            said = _said(pipeline, vectors[part], labels[part], vectors[rows])
             wrong[share][draw, rows] = said != labels[rows]
     rows = np.flatnonzero(np.isin(folds, judged))
     parts = tuple(wrong[share][:, rows] for share in shares)
@@ -136,7 +137,15 @@ def _pipeline(head: Head, chosen: Mapping[str, Any], seed: int) -> Any:
     return pipeline.set_params(**{name: chosen[name.rpartition("__")[2]] for name in tried})
 
 
-def _fitted(pipeline: Any, vectors: FLOAT32, labels: NDArray[np.int64]) -> Any:
+def _said(pipeline: Any, vectors: FLOAT32, labels: NDArray[np.int64], tested: FLOAT32) -> NDArray[np.int64]:
+    """Return the classes of N x D vectors by a head fitted on others; of few images there may be one class alone."""
     from sklearn.base import clone
 
-    return clone(pipeline).fit(vectors, labels)
+    if (labels == labels[0]).all():
+        return np.full(len(tested), labels[0])
+    fresh = clone(pipeline)
+    neighbours = fresh.get_params().get(_NEIGHBOURS)
+    if neighbours is not None:
+        fresh.set_params(**{_NEIGHBOURS: min(neighbours, len(labels))})
+    said: NDArray[np.int64] = fresh.fit(vectors, labels).predict(tested)
+    return said
