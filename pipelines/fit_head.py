@@ -20,7 +20,9 @@ def stage(params: Params, name: str) -> None:
     features, prepared = Path("data/features", head.features), Path("data/prepared", head.dataset)
     card, fitted = fit_head(head, layers, seed, features, prepared, Path("models", name))
     started = time.perf_counter()
-    curve = learning_curve(head, layers, seed, features, card.labels.classes, fitted)
+    network = params.features_of(head.features).model()
+    seen = network is not None and params.dataset_of(network) == head.dataset
+    curve = learning_curve(head, layers, seed, features, card.labels.classes, fitted, seen)
     seconds = time.perf_counter() - started
     with new_folder(Path("reports", name, "training")) as folder:
         write_json(folder / LEARNING_CURVE, curve)

@@ -132,7 +132,9 @@ def test_a_head_over_a_network_of_the_same_data_is_no_evidence_for_frozen_featur
     params = project(tmp_path, {"net": NETWORK}, {"own": {**HEAD, "features": "deep"}}, {"deep": OWN})
     for name in ("net", "own"):
         evaluate(tmp_path, name, wrong_on(range(10)))
-    assert advise(tmp_path, params, "digits").head_against_network is None
+    learn(tmp_path, params, "own")
+    found = advise(tmp_path, params, "own")
+    assert (found.head_against_network, found.doubling) == (None, None)
 
 
 def test_the_smallest_difference_follows_from_how_two_models_differ(tmp_path: Path) -> None:

@@ -63,15 +63,15 @@ def more_data(root: Path, name: str | None, every: Sequence[Candidate]) -> MoreD
 
     Args:
         root: of the project.
-        name: of the head whose curve to take; None, or a network: the head that errs least.
+        name: of the head whose curve to take; None, or another model: the head over fixed features that errs least.
         every: models and heads of the data set.
 
     Raises:
         UserError: a damaged file.
     """
-    heads = [one.name for one in every if one.role != "network"]
-    found = [read_curve(root, one) for one in ([name] if name in heads else heads) if one is not None]
-    curves = [one for one in found if one is not None]
+    own = next((one for one in every if one.name == name and one.role == "head"), None)
+    heads = [own] if own else [one for one in every if one.role == "head"]
+    curves = [curve for one in heads if (curve := read_curve(root, one.name)) is not None]
     return max(curves, key=lambda one: one.accuracy) if curves else None
 
 
