@@ -76,6 +76,10 @@ def test_heads_are_registered_with_a_score_and_pictures(project: Project) -> Non
     pictures = {path.stem for path in (reports / "evaluation").glob("*.png")}
     assert pictures == {"confusion", "per_class", "quality", "reliability", "worst"}
     assert (reports / "training/cross_validation.csv").is_file()
+    curves = [project.root / "reports" / name / "training/learning_curve.json" for name in ("deep-svm", "near")]
+    own, pixels = (json.loads(path.read_text()) for path in curves)
+    assert "trained on the same train images" in own["reason"]
+    assert 0 <= pixels["twice_the_data"]["gain"] < 0.03
     released = json.loads((project.root / "release/deep-svm.json").read_text())
     assert (released["task"], released["headline"]["name"]) == ("classification", "accuracy")
     assert project.repro() == ["register"]

@@ -315,3 +315,25 @@ def test_pictures_are_small_and_opaque(tmp_path: Path) -> None:
     assert (shown.width, shown.height) == (1400, 70)
     assert shown.uri.startswith("data:image/webp;base64,")
     assert len(shown.uri) < 1000
+
+
+def test_a_page_says_what_more_data_is_worth_and_follows_the_other_models(one: tuple[Path, Params]) -> None:
+    root, params = one
+    features = {"dataset": "digits", "input": {"size": 8, "channels": 1}, "extractor": {"kind": "pixels"}}
+    head = {"dataset": "digits", "features": "pixels", "kind": "nearest_centroid"}
+    sections = {"features": {"pixels": features}, "heads": {"svm": head}}
+    params = Params.model_validate({**params.model_dump(), **sections})
+    make_pages(params, root, [])
+    assert "Twice the training data" not in page_of(root)
+    gain = {"gain": 0.021, "low": 0.008, "high": 0.035}
+    classes = [{"class": "<7>", "train_images": 9, "judged_images": 9, "recall": 0.5, "twice_the_data": gain}]
+    curve = [{"images": size, "error": 0.2, "deviation": 0.01} for size in (10, 20, 40)]
+    values = {"train_images": 50, "confidence": 0.95, "accuracy": 0.8, "twice_the_data": gain, "most_learned": 10_000}
+    (root / "reports/svm/training").mkdir(parents=True)
+    write_json(root / "reports/svm/training/learning_curve.json", {**values, "curve": curve, "classes": classes})
+    assert make_pages(params, root, []) == ["classification"]
+    parsed = Parsed(page_of(root))
+    assert "Twice the training data (100 images instead of 50) is worth about +2.1 points of accuracy" in parsed.text()
+    assert "<7>" in parsed.texts
+    assert any("Accuracy over training images, from 80.0 %" in str(own.get("aria-label")) for _, own in parsed.elements)
+    assert make_pages(params, root, []) == []

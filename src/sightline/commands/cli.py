@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from sightline.commands.advise import advise
 from sightline.commands.check import check
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
@@ -40,6 +41,7 @@ def _root() -> None:
 
 
 for command in (
+    advise,
     check,
     convert,
     dream,

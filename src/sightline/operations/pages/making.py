@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.config import Params
+from sightline.operations.advice import candidates
 from sightline.operations.pages.sources import Sources, code_digest, model_sources
 from sightline.registry.ledger import Ledger
 from sightline.registry.outcomes import Outcome
@@ -80,7 +81,9 @@ def short_verdicts(params: Params, root: Path) -> list[Verdict]:
 def _sources(params: Params, root: Path, outcomes: Sequence[Outcome]) -> list[Sources]:
     ledger = Ledger(root / "registry" / "ledger.jsonl")
     return [
-        model_sources(name, entry.dataset, f"release@{name}", root, list(outcomes), ledger)
+        model_sources(
+            name, entry.dataset, f"release@{name}", root, list(outcomes), ledger, candidates(params, entry.dataset)
+        )
         for name, entry in params.registered().items()
     ]
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
 from sightline.evaluation.report import read_table
+from sightline.operations.pages.advice_section import AdviceSection, advice_section
 from sightline.operations.pages.charts import Chart
 from sightline.operations.pages.datasets import DataCard, data_card
 from sightline.operations.pages.drawings import (
@@ -88,6 +89,7 @@ class Page:
     onnx: list[tuple[str, str]]
     history: Table | None
     rebuilding: Rebuilding | None
+    advice: AdviceSection | None
     sections: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -132,6 +134,7 @@ def _page(sources: Sources) -> Page:
         onnx=_onnx(metrics.get("onnx")),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
+        advice=advice_section(sources),
     )
 
 
@@ -143,6 +146,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
         ("slices", "By slice", True),
         ("errors", "Worst images", bool(page.worst or page.quality)),
         ("explanations", "Explanations", bool(page.explanations)),
+        ("advice", "What next", page.advice is not None),
         ("training", "Training", bool(page.settings or page.curves)),
         ("data", "Data", page.data is not None),
         ("export", "Export", bool(page.onnx)),

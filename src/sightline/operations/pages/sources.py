@@ -10,11 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sightline.operations.advice import Candidate
 from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.outcomes import Outcome
 from sightline.registry.release import Release, read_release
 from sightline.system.files import read_json
+from sightline.training.heads import LEARNING_CURVE
 
 _OF_MODEL = ("train", "fit_head", "evaluate", "explain", "release")
 
@@ -30,6 +32,7 @@ class Sources:
         root: of the project.
         history: the decisions on models of this name, oldest first.
         outcome: what the registry holds of the released model, None if it is not registered.
+        peers: the models and heads of its data set, with itself, that advice is drawn from.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Sources:
     root: Path
     history: list[Entry]
     outcome: Outcome | None
+    peers: tuple[Candidate, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -88,9 +92,14 @@ class Sources:
             self.root / "models" / self.name / "model.json",
             self.root / "release" / f"{self.name}.json",
         ]
+        others = [self.root / "reports" / peer.name for peer in self.peers if peer.name != self.name]
+        advising = [
+            *(folder / "evaluation" / name for folder in others for name in ("metrics.json", "predictions.parquet")),
+            *(folder / "training" / LEARNING_CURVE for folder in others),
+        ]
         yield from (path for folder in folders for path in sorted(folder.glob("*")) if path.is_file())
         times = [self.root / DURATIONS / f"{stage}.json" for stage in self.stages()]
-        yield from (path for path in [*single, *data_files(self.prepared), *times] if path.is_file())
+        yield from (path for path in [*single, *data_files(self.prepared), *times, *advising] if path.is_file())
 
     def stages(self) -> list[str]:
         """Return the stages that make the model and its data, whose times are shown: not the one that writes pages."""
@@ -100,7 +109,8 @@ class Sources:
         """Return the hash of all that the page is made of, the code of pages included."""
         decided = [entry.model_dump_json() for entry in self.history]
         place = (self.outcome.model_md5, self.outcome.version) if self.outcome else None
-        told = json.dumps([self.name, self.dataset, decided, place])
+        peers = [[peer.name, peer.role] for peer in self.peers]
+        told = json.dumps([self.name, self.dataset, decided, place, peers])
         return _hash([code_digest(), told], self.files(), self.root)
 
 
@@ -109,17 +119,25 @@ def data_files(prepared: Path) -> list[Path]:
     return [prepared / name for name in ("card.json", "quarantine.csv", "samples.png")]
 
 
-def model_sources(name: str, dataset: str, stage: str, root: Path, outcomes: list[Outcome], ledger: Ledger) -> Sources:
+def model_sources(
+    name: str,
+    dataset: str,
+    stage: str,
+    root: Path,
+    outcomes: list[Outcome],
+    ledger: Ledger,
+    peers: tuple[Candidate, ...] = (),
+) -> Sources:
     """Return the sources of one model's page."""
     outcome = next((one for one in outcomes if one.name == name), None)
-    return Sources(name, dataset, stage, root, ledger.of(name), outcome)
+    return Sources(name, dataset, stage, root, ledger.of(name), outcome, peers)
 
 
 def code_digest() -> str:
     """Return the hash of the code and the templates that make pages."""
     parts = [
         files("sightline") / package
-        for package in ("operations/pages", "operations/pages/templates", "evaluation/report")
+        for package in ("operations/pages", "operations/pages/templates", "operations/advice", "evaluation/report")
     ]
     found = sorted(
         (str(place), place)
