@@ -13,7 +13,8 @@ from sightline.system.files import new_file, new_folder, write_json
 def stage(params: Params, name: str) -> None:
     """Train one model."""
     from sightline.registry.tracking import mark_trained, training_logger
-    from sightline.training.fit import flat_settings, train
+    from sightline.training.fit import train
+    from sightline.training.summary import flat_settings
 
     model = params.model(name)
     seed = params.seed_of(name)

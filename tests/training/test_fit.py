@@ -10,8 +10,9 @@ from sightline.config.models import Model
 from sightline.system.errors import UserError
 from sightline.tasks.classification import balanced_weights
 from sightline.training.artifact.folder import read_card, read_model
-from sightline.training.fit import Fitted, flat_settings, train
+from sightline.training.fit import Fitted, train
 from sightline.training.hardware import choose_numerics
+from sightline.training.summary import flat_settings
 
 SETTINGS: dict[str, Any] = {
     "dataset": "digits",

@@ -84,7 +84,7 @@ class Classification(Task):
         views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
-        self.views: Views = views
+        self.views = views
         self.criterion: Loss = loss
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(class_weights)

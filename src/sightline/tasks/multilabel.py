@@ -80,7 +80,7 @@ class Multilabel(Task):
         views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
-        self.views: Views = views
+        self.views = views
         weights = None if positive_weights is None else torch.tensor(positive_weights)
         self.register_buffer("positive_weights", weights, persistent=False)
         self.register_buffer("thresholds", torch.full((len(labels),), 0.5))
