@@ -13,7 +13,7 @@ from sightline.system.files import new_file, new_folder, write_json
 def stage(params: Params, name: str) -> None:
     """Train one model."""
     from sightline.registry.tracking import mark_trained, training_logger
-    from sightline.training.fit import train
+    from sightline.training.ladder.climb import train_model
     from sightline.training.summary import flat_settings
 
     model = params.model(name)
@@ -21,7 +21,7 @@ def stage(params: Params, name: str) -> None:
     settings = {"seed": seed, **model.model_dump(exclude={"seed"})}
     follow = partial(training_logger, name, settings)
     prepared, augmentation = Path("data/prepared", model.dataset), params.augmentations.get(model.augment)
-    fitted = train(model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow)
+    fitted = train_model(model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow)
     if not fitted.main:
         return
     mark_trained(fitted.logger, fitted.card.weights_sha256)
@@ -29,6 +29,8 @@ def stage(params: Params, name: str) -> None:
     with new_folder(Path("reports", name, "training")) as folder:
         write_json(folder / "training.json", flat_settings(model, seed, fitted))
         curves.to_csv(folder / "curves.csv", index=False, float_format="%.6g")
+        if fitted.ladder is not None:
+            write_json(folder / "ladder.json", fitted.ladder)
     with new_file(Path("reports", name, "plots", "curves.csv")) as work:
         curves.to_csv(work, index=False, float_format="%.6g")
 

@@ -156,7 +156,9 @@ def test_torchrun_and_devices_must_agree(digits: Path, tmp_path: Path, monkeypat
 def test_another_number_of_processes_is_another_training(tmp_path: Path) -> None:
     config, numerics = Model.model_validate(SETTINGS), Numerics("32", False, 1)
     folders = {
-        resume_folder(json.loads(json.dumps(deciding_settings(config, "none", 0, "", numerics, tmp_path, count))), tmp_path)
+        resume_folder(
+            json.loads(json.dumps(deciding_settings(config, "none", 0, "", numerics, tmp_path, count))), tmp_path
+        )
         for count in (1, 2)
     }
     assert len(folders) == 2

@@ -65,7 +65,9 @@ def _of_recipe(
     trainer = section.get("trainer", {})
     if section.get("recipe") is None or not isinstance(trainer, dict):
         return
-    written = {(name,) for name in section} | {("trainer", name) for name in trainer} | {("task", name) for name in task}
+    written = (
+        {(name,) for name in section} | {("trainer", name) for name in trainer} | {("task", name) for name in task}
+    )
     if "ema_decay" in trainer:  # another unit of the same
         written.add(("trainer", "ema_epochs"))
     if "optimizer" in section:  # one of another kind has no use for the rest

@@ -96,9 +96,7 @@ def train(
             calibrate(task, trained.data)
         card = write_model(output, task, card)
         shutil.rmtree(folder, ignore_errors=True)
-    return Fitted(
-        card, trained.curves, trained.kept_epoch, trained.trainer.is_global_zero, trained.trainer.logger
-    )
+    return Fitted(card, trained.curves, trained.kept_epoch, trained.trainer.is_global_zero, trained.trainer.logger)
 
 
 @dataclass(frozen=True)
