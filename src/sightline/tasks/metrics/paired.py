@@ -1,7 +1,8 @@
 """The difference of a metric between two models on the same samples, with the interval of a paired bootstrap.
 
-Samples are drawn with replacement, and the metric of both models is computed on each draw (B. Efron and R. J. Tibshirani,
-An Introduction to the Bootstrap, 1993, chapters 13 and 16). The gate compares on test samples, a ladder on validation.
+Samples are drawn with replacement, and the metric of both models is computed on each draw (B. Efron and R. J.
+Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16). The gate compares on test samples, a ladder on
+validation.
 """
 
 from __future__ import annotations

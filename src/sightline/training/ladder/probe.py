@@ -104,7 +104,7 @@ def _row(job: Job, task: Task, data: PreparedData, scores: FLOAT32) -> dict[str,
     sums: dict[str, float] = {}
     count = 0
     with torch.inference_mode():
-        targets = {name: values for name, values in data.data["train"].targets.items()}
+        targets = data.data["train"].targets
         train_loss = float(task.loss(torch.from_numpy(scores.astype(np.float32)), targets))
         for batch in data.validation_batches():
             loss, more = task.validate(batch.images, batch.targets)

@@ -59,7 +59,7 @@ class Steps:
         kept: what is kept so far; None before the first step.
         metric: by which steps are judged; "" before the first.
         folders: of checkpoints, to be deleted in the end.
-        curves: of the fine-tuning that the kept network comes from; of the probe where there is none.
+        curves: of the first fine-tuning, of the distillation where that is kept, of the probe where there is neither.
         kept_epoch: of these.
         logger: what followed, if anything.
     """
