@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 import sightline
 from sightline.config import Params, load_params
+from sightline.config.ladder import Ladder
 from sightline.pipeline.stamps import HARMLESS, STAGES, STAMPS, archived_stamp, stamps, write_stamps
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +122,21 @@ def test_the_loss_of_a_task_reaches_its_models_alone(params: Params, copy: Path)
     detectors = {name for name, kind in params.kinds().items() if kind == "detection"}
     assert {stage.split("@")[1] for stage in stages} == detectors
     assert {f"train@{name}" for name in detectors} <= stages
+
+
+def test_steps_of_a_training_reach_those_who_take_them(params: Params, copy: Path) -> None:
+    """Of all others they are not code, nor are the metrics by which steps are compared."""
+    edits = [
+        ("sightline/training/ladder/mixture.py", "_TAUGHT = 0.5", "_TAUGHT = 0.6"),
+        ("sightline/tasks/metrics/paired.py", "_LEAST = 1e-12", "_LEAST = 1e-11"),
+    ]
+    name, ladder = "digit-mlp", Ladder(rungs=["fine_tune", "soup", "distill"])
+    climbing = params.models[name].model_copy(update={"ladder": ladder})
+    both = params.model_copy(update={"models": {**params.models, name: climbing}})
+    assert reached(both, copy, edits[0]) == {f"train@{name}"}
+    assert reached(both, copy, edits[1]) == {f"train@{name}"}
+    back = [(path, new, old) for path, old, new in edits]
+    assert reached(params, copy, *back) == set()
 
 
 def test_an_extractor_reaches_its_features_alone(params: Params, copy: Path) -> None:

@@ -1,4 +1,4 @@
-"""Predictions over an image and its mirror image: the same by torch, by ONNX and in evaluation, and none in training."""
+"""Predictions over an image and its mirror image: the same by torch, ONNX and in evaluation, not in training."""
 
 from __future__ import annotations
 
