@@ -24,8 +24,9 @@ from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.training.artifact.folder import read_model
 from sightline.training.fit import Fitted, train
+from sightline.training.job import open_job
 from sightline.training.ladder.climb import train_model
-from sightline.training.ladder.judgement import Judgement, judged
+from sightline.training.ladder.judgement import Judgement, judged, measured
 from sightline.training.ladder.mixture import Teacher, soup
 from sightline.training.ladder.probe import as_layer
 
@@ -44,6 +45,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from sightline.config.models import Model
+from sightline.training.job import open_job
 from sightline.training.ladder.climb import train_model
 
 settings, prepared, folder, before = sys.argv[1:]
@@ -116,15 +118,13 @@ def test_a_whole_ladder_keeps_what_is_better(undisturbed: tuple[Path, list[Any]]
     assert not task.training
 
 
-def test_the_kept_network_is_the_one_that_was_measured(digits: Path, undisturbed: tuple[Path, list[Any]]) -> None:
-    from sightline.training.ladder.judgement import measured
-
+def test_the_kept_network_is_the_one_that_was_measured(
+    digits: Path, before: Path, undisturbed: tuple[Path, list[Any]], tmp_path: Path
+) -> None:
     folder, (ladder, *_) = undisturbed
-    task, card = read_model(folder / "model")
-    job = type("Job", (), {"prepared": digits, "config": Model.model_validate(SETTINGS)})()
-    job.config = job.config.model_copy(update={"input": card.input})
+    job = open_job(Model.model_validate(SETTINGS), 3, digits, None, tmp_path, before, tmp_path)
     kept = next(one for one in ladder["rungs"] if one["rung"] == ladder["kept"])
-    assert measured(job, task).values["accuracy"] == pytest.approx(kept["score"])
+    assert measured(job, read_model(folder / "model")[0]).values["accuracy"] == pytest.approx(kept["score"])
 
 
 def test_the_same_again_and_after_kills(

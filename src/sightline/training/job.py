@@ -55,6 +55,11 @@ class Job:
     resume_root: Path
     processes: int
 
+    @property
+    def device(self) -> str:
+        """The device on which a single process predicts."""
+        return "cuda" if device_type(self.config.trainer.accelerator) == "cuda" else "cpu"
+
     def task(self) -> tuple[Task, Numerics]:
         """Build the task with its first weights.
 

@@ -52,15 +52,16 @@ class Judgement:
 
 
 def measured(job: Job, task: Task) -> Measurement:
-    """Measure a task on the validation split, on the CPU; it is in evaluation mode then."""
+    """Measure a task on the validation split; it is in evaluation mode and on the CPU then."""
     store, image, size = SplitStore(job.prepared / "val"), job.config.input, job.config.trainer.batch_size
-    task.eval().cpu()
+    task.eval().to(job.device)
     said = []
     for start in range(0, len(store), size):
         encoded = [store.image(index) for index in range(start, min(start + size, len(store)))]
         pixels, placements = decoded(encoded, image.size, image.channels, image.resize)
         with torch.inference_mode():
-            said += task.predictions(task(torch.from_numpy(pixels)), placements)
+            said += task.predictions(task(torch.from_numpy(pixels).to(job.device)), placements)
+    task.cpu()
     return task.measure(said, truth_of(store, task), _BINS)
 
 

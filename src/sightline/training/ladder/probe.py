@@ -48,7 +48,7 @@ def fit_last_layer(job: Job, task: Task, data: PreparedData, seed: int) -> list[
     head = task.network.get_submodule(task.head)
     assert isinstance(head, nn.Linear)
     labels = data.data["train"].targets["label"].numpy()
-    vectors = entering(task, data.data["train"], job.config.trainer.batch_size)
+    vectors = entering(task, data.data["train"], job.config.trainer.batch_size, job.device)
     least = int(np.unique(labels, return_counts=True)[1].min())
     tried = _CANDIDATES if least >= 2 else _CANDIDATES[2:3]
     section = Logistic(
@@ -68,21 +68,22 @@ def fit_last_layer(job: Job, task: Task, data: PreparedData, seed: int) -> list[
     return [_row(job, task, data, vectors @ weight.T + bias)]
 
 
-def entering(task: Task, batches: Batches, size: int) -> FLOAT32:
-    """Return N x D: what enters the last layer for each image as it is."""
+def entering(task: Task, batches: Batches, size: int, device: str = "cpu") -> FLOAT32:
+    """Return N x D: what enters the last layer for each image as it is; the task is on the CPU afterwards."""
     found: list[FLOAT32] = []
 
     def keep(_: Any, inputs: tuple[Tensor, ...]) -> None:
         found.append(numbers(inputs[0].flatten(1)))
 
-    task.eval().cpu()
+    task.eval().to(device)
     hook = task.network.get_submodule(task.head).register_forward_pre_hook(keep)
     try:
         with torch.inference_mode():
             for start in range(0, len(batches.pixels), size):
-                task.look_inside(torch.from_numpy(np.array(batches.pixels[start : start + size])))
+                task.look_inside(torch.from_numpy(np.array(batches.pixels[start : start + size])).to(device))
     finally:
         hook.remove()
+        task.cpu()
     return np.concatenate(found)
 
 
