@@ -28,12 +28,13 @@ from sightline.training.ladder.climb import train_model
 
 RESULTS = Path(__file__).parent / "results" / "recipes.json"
 PER_CLASS = 25  # photographs of each kind of flower, for train and validation
-RECIPES: dict[str, Any] = {
-    "none": None,
-    "fast": "fast",
-    "good": "good",
-    "good, mirror": {"name": "good", "mirror": True},
-    "best": "best",
+RECIPES: dict[str, dict[str, Any]] = {  # what is added to a model's section
+    "none": {},
+    "head": {"ladder": {"rungs": ["head"]}},
+    "fast": {"recipe": "fast"},
+    "good": {"recipe": "good"},
+    "good, mirror": {"recipe": {"name": "good", "mirror": True}},
+    "best": {"recipe": "best"},
 }
 
 
@@ -63,7 +64,7 @@ def _rows(
     for seed in seeds:
         for recipe in recipes:
             started = time.process_time()
-            section = _section(subject) | ({} if RECIPES[recipe] is None else {"recipe": RECIPES[recipe]})
+            section = _section(subject) | RECIPES[recipe]
             fitted = train_model(
                 Model.model_validate(section), seed, prepared, folder / "model", resume_root=folder / "resume"
             )

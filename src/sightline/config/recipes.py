@@ -23,7 +23,9 @@ _FEW = 5  # epochs, below which an average over a whole one mostly holds what is
 class Recipe(Section):
     """Settings that go together, for all keys that the section leaves out."""
 
-    name: RecipeName = Field(description="fast: few epochs; good: sound settings; best: the same, and a ladder")
+    name: RecipeName = Field(
+        description="fast: the last layer, or few epochs; good: sound settings; best: the same, and a ladder"
+    )
     mirror: bool = Field(
         False, description="whether a mirrored image still shows the same: not digits, text, or left and right hands"
     )
@@ -69,6 +71,8 @@ def recipe_values(recipe: Any, known: Known) -> Iterator[Filled]:
 
 
 def _fast(known: Known, mirror: bool) -> list[Filled]:
+    if _learns_classes(known) and not known.random:
+        return [(("ladder",), {"rungs": ["head"]}, "the last layer alone, on the features of the body as it is")]
     epochs = known.epochs or (8 if known.random else 4)
     values: list[Filled] = [(("trainer", "max_epochs"), epochs, "few epochs")]
     if not known.random:
@@ -86,13 +90,17 @@ def _good(known: Known, mirror: bool) -> list[Filled]:
         values.append((("trainer", "ema_epochs"), 1.0, "averaged weights err less (Izmailov et al. 2018)"))
     values.append((("trainer", "clip_norm"), 5.0, "one odd batch does not undo the others"))
     values += _optimizer(known, 2e-3 if known.random else 1e-3)
-    classes = known.kind.one_class_per_image and known.loss == "cross_entropy"
+    classes = _learns_classes(known)
     if classes:
         values.append((("task", "label_smoothing"), 0.1, "less sure of itself (Szegedy et al. 2016)"))
     if mirror and "views" in known.kind.model_fields:
         values.append((("task", "views"), "mirror", "an image and its mirror image, which shows the same"))
     trivial = classes and not known.random and epochs > _FEW
     return [*values, *_varied("trivial" if trivial else "light", mirror)]
+
+
+def _learns_classes(known: Known) -> bool:
+    return known.kind.one_class_per_image and known.loss == "cross_entropy"
 
 
 def _first_the_head(epochs: int) -> list[Filled]:
@@ -127,6 +135,6 @@ def _varied(policy: str, mirror: bool) -> list[Filled]:
 
 def _ladder(known: Known) -> list[Filled]:
     rungs = ["fine_tune", "soup"]
-    if known.kind.one_class_per_image and known.loss == "cross_entropy":
+    if _learns_classes(known):
         rungs = [*([] if known.random else ["head"]), *rungs, "distill"]
     return [(("ladder",), {"rungs": rungs}, "a step is kept only if it is better on validation")]

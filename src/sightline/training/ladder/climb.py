@@ -43,6 +43,7 @@ def train_model(
     """
     match config.ladder:
         case Ladder() as ladder:
+            hush()
             job = open_job(config, seed, prepared, augmentation, augmented, weights_folder, resume_root)
             return _climb(job, ladder, output, logger, callbacks)
         case _:
@@ -68,14 +69,14 @@ def _climb(job: Job, ladder: Ladder, output: Path, logger: FollowedBy | None, ca
     """
     if job.processes > 1:
         raise UserError(f"ladder: trains in one process, not in {job.processes}; set trainer.devices: 1")
-    hush()
     if device_type(job.config.trainer.accelerator) == "cpu":
         torch.use_deterministic_algorithms(True)  # as in the loop, also where its result is read from a file
     steps = Steps(job, ladder, logger, callbacks)
     told = [_taken(steps, rung) for rung in ladder.rungs]
     task, kept = steps.task, steps.kept
     if kept is None:
-        raise UserError("ladder.rungs: no step can be taken: " + "; ".join(one.reason for one in told))
+        why = "; ".join(one.reason for one in told)
+        raise UserError(f"ladder.rungs: no step can be taken: {why}; add fine_tune, or use recipe: good")
     task.load_state_dict(kept.state)
     if task.calibrates:
         calibrate(task, job.data(task, job.seed))
