@@ -45,8 +45,8 @@ def fit_last_layer(job: Job, task: Task, data: PreparedData, seed: int) -> list[
     assert isinstance(head, nn.Linear)
     labels = data.data["train"].targets["label"].numpy()
     vectors = entering(task, data.data["train"], job.config.trainer.batch_size, job.device)
-    weights = getattr(job.config.task, "class_weights", "none")
-    weight, bias = as_layer(_regression(vectors, labels, job.labels, weights, seed), len(job.labels))
+    balanced = getattr(job.config.task, "class_weights", "none") == "balanced"
+    weight, bias = as_layer(_regression(vectors, labels, job.labels, balanced, seed), len(job.labels))
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))
         if head.bias is not None:
@@ -54,15 +54,14 @@ def fit_last_layer(job: Job, task: Task, data: PreparedData, seed: int) -> list[
     return [_row(job, task, data, vectors @ weight.T + bias)]
 
 
-def _regression(
-    vectors: FLOAT32, labels: NDArray[np.int64], known: LabelMap, weights: Literal["none", "balanced"], seed: int
-) -> Any:
+def _regression(vectors: FLOAT32, labels: NDArray[np.int64], known: LabelMap, balanced: bool, seed: int) -> Any:
     """Return a fitted pipeline of standardisation and regression, its penalty by cross-validation on train.
 
     It is chosen by log loss: by accuracy many are equal, and some of these are sure of nothing.
     """
     from sightline.training.heads.fitting import cross_validated, drawn_by_class, fit  # imports scikit-learn
 
+    weights: Literal["none", "balanced"] = "balanced" if balanced else "none"
     section = Logistic(dataset="-", features="-", kind="logistic", C=_CANDIDATES, class_weights=weights)
     rows = drawn_by_class(labels, _CHOSEN_ON, seed)
     least = int(np.unique(labels[rows], return_counts=True)[1].min())
