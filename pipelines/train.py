@@ -14,8 +14,9 @@ from sightline.system.files import new_file, new_folder, write_json
 def stage(params: Params, name: str) -> None:
     """Train one model."""
     from sightline.registry.tracking import mark_trained, training_logger
-    from sightline.training.fit import flat_settings, train
+    from sightline.training.ladder.climb import train_model
     from sightline.training.progress import ProgressFile
+    from sightline.training.summary import flat_settings
 
     model = params.model(name)
     seed = params.seed_of(name)
@@ -23,7 +24,7 @@ def stage(params: Params, name: str) -> None:
     follow = partial(training_logger, name, settings)
     prepared, augmentation = Path("data/prepared", model.dataset), params.augmentations.get(model.augment)
     progress = [ProgressFile(PROGRESS / f"train@{name}.json")]
-    fitted = train(
+    fitted = train_model(
         model, seed, prepared, Path("models", name), augmentation=augmentation, logger=follow, callbacks=progress
     )
     if not fitted.main:
@@ -33,6 +34,8 @@ def stage(params: Params, name: str) -> None:
     with new_folder(Path("reports", name, "training")) as folder:
         write_json(folder / "training.json", flat_settings(model, seed, fitted))
         curves.to_csv(folder / "curves.csv", index=False, float_format="%.6g")
+        if fitted.ladder is not None:
+            write_json(folder / "ladder.json", fitted.ladder)
     with new_file(Path("reports", name, "plots", "curves.csv")) as work:
         curves.to_csv(work, index=False, float_format="%.6g")
 

@@ -14,10 +14,10 @@ from sightline.config.tasks import InstanceSegmentation
 from sightline.data.images import place
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
-from sightline.evaluation.evaluate import truth_of
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.training.datamodule import PreparedData
+from sightline.training.truth import truth_of
 
 DATA = ROOT.parent / "shared/data"
 SIZE, BATCH, STEPS = 257, 4, 340

@@ -26,12 +26,13 @@ from sightline.data.images import Placement, Resize, decode, place
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import FLOAT32, Prediction
-from sightline.evaluation.evaluate import evaluate_model, truth_of
+from sightline.evaluation.evaluate import evaluate_model
 from sightline.models.detect.fcos import Fcos
 from sightline.models.heatmaps import draw_heatmaps
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard, write_model
+from sightline.training.truth import truth_of
 
 INPUTS: tuple[tuple[int, Resize], ...] = ((96, "letterbox"), (131, "stretch"), (200, "letterbox"), (64, "crop"))
 WHOLE = INPUTS[:3]  # those that show the whole image

@@ -20,7 +20,6 @@ from sightline.config.tasks import kinds
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
-from sightline.evaluation.evaluate import truth_of
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.tasks.metrics.by_kind import metrics_of, names_of, resampled
@@ -28,6 +27,7 @@ from sightline.training.artifact.folder import ModelCard, read_model, write_mode
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.batch import Batch
 from sightline.training.datamodule import PreparedData
+from sightline.training.truth import truth_of
 
 EIGHT = list(range(8))
 

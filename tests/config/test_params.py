@@ -107,8 +107,8 @@ BROKEN = {
     "unknown word": (
         "models.cnn.augment",
         "lite",
-        "models.cnn.augment: 'lite' is not allowed, use one of none, light, medium, heavy, alexnet, tencrop "
-        "(did you mean light?)",
+        "models.cnn.augment: 'lite' is not allowed, use one of none, light, medium, heavy, trivial, "
+        "light_mirrored, trivial_mirrored, alexnet, tencrop (did you mean light?)",
     ),
     "unknown format": (
         "datasets.digits.format",

@@ -19,7 +19,7 @@ from sightline.data.vary.distortions import bent_points
 from sightline.data.vary.geometry import Geometry
 from sightline.data.vary.policies import KEPT, ready_policy, ten_crops
 
-MOVING: tuple[ReadyPolicy, ...] = ("light", "medium", "heavy", "alexnet", "tencrop")
+MOVING: tuple[ReadyPolicy, ...] = ("light", "medium", "heavy", "light_mirrored", "alexnet", "tencrop")
 SIDE = 96
 CELL = SIDE // 3
 
@@ -219,3 +219,45 @@ def test_bent_points_are_where_the_map_shows_them() -> None:
         np.testing.assert_allclose(back, wanted, atol=0.15)
     assert moved[2, 2:].tolist() == [7, 8]
     assert len(bent_points(points[:0], map_x, map_y)) == 0
+
+
+def turned_over(policy: ReadyPolicy, draws: int) -> int:
+    """Return how many of so many images show left and right exchanged."""
+    image, corners = np.zeros((SIDE, SIDE, 3), np.uint8), [[30, 40, 2], [60, 40, 2], [30, 60, 2]]
+    geometry = Geometry(np.array([[20, 20, 80, 80]], np.float32), np.array([0]))
+    geometry.keypoints = np.array([corners], np.float32)
+    count = 0
+    for epoch in range(draws):
+        after = Augmenter(policy, seed=0).with_geometry(image, geometry, epoch, "a")[1]
+        assert after.keypoints is not None
+        (ax, ay), (bx, by), (cx, cy) = after.keypoints[0, :, :2]
+        count += (bx - ax) * (cy - ay) - (by - ay) * (cx - ax) < 0
+    return count
+
+
+@pytest.mark.parametrize("policy", ["light", "medium", "trivial"])
+def test_digits_and_text_are_never_mirrored(policy: ReadyPolicy) -> None:
+    assert turned_over(policy, 60) == 0
+
+
+@pytest.mark.parametrize("policy", ["light_mirrored", "trivial_mirrored"])
+def test_half_are_mirrored_where_that_is_asked_for(policy: ReadyPolicy) -> None:
+    """Of 200 fair coins 100 fall so, with a deviation of 7."""
+    assert 70 <= turned_over(policy, 200) <= 130
+
+
+def test_trivial_applies_one_transform_of_each_kind_as_often() -> None:
+    [entry] = ready_policy("trivial")
+    kinds = entry["OneOf"]["transforms"]
+    assert len(kinds) == 14
+    assert {next(iter(kind.values()))["p"] for kind in kinds} == {1.0}
+    assert entry["OneOf"]["p"] == 1.0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_trivial_takes_grey_and_coloured_images(channels: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, channels), np.uint8)
+    augmenter = Augmenter("trivial", seed=1)
+    seen = [augmenter(image.copy(), epoch, "a") for epoch in range(60)]
+    assert all(one.shape == image.shape and one.dtype == np.uint8 for one in seen)
+    assert 1 < sum(not np.array_equal(one, image) for one in seen) < 60, "one of the transforms changes nothing"

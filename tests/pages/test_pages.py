@@ -298,6 +298,23 @@ def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
         make_pages(params, root, [])
 
 
+def test_the_steps_of_a_training_are_shown(one: tuple[Path, Params]) -> None:
+    root, params = one
+    first = {"rung": "head", "score": 0.9, "gain": None, "low": None, "high": None, "kept": True, "reason": "the first"}
+    tuned = {"rung": "fine_tune", "score": 0.95, "gain": 0.05, "low": 0.02, "high": 0.08, "kept": True}
+    lost = {"rung": "soup", "score": 0.94, "gain": -0.01, "low": -0.03, "high": 0.01, "kept": False}
+    steps = [first, {**tuned, "reason": "better"}, {**lost, "reason": "no difference beyond chance"}]
+    ladder = {"metric": "accuracy", "confidence": 0.95, "samples": 270, "kept": "fine_tune", "rungs": steps}
+    write_json(root / "reports/classification/training/ladder.json", ladder)
+    make_pages(params, root, [])
+    texts = Parsed(page_of(root)).texts
+    assert any("270 validation images" in text for text in texts)
+    assert {"last layer alone", "fine-tuning", "mean of the weights of several"} <= set(texts)
+    assert "0.020 to 0.080" in texts
+    assert texts.count("not kept") == 1
+    assert any("the step “fine-tuning” was kept" in text for text in texts)
+
+
 def test_names_that_cannot_be_reported_are_told(one: tuple[Path, Params]) -> None:
     root, params = one
     with pytest.raises(ConfigError, match=r"models\.classificatio: no such entry"):

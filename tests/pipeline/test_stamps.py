@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 import sightline
 from sightline.config import Params, load_params
+from sightline.config.ladder import Ladder
 from sightline.pipeline.stamps import HARMLESS, STAGES, STAMPS, archived_stamp, stamps, write_stamps
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +124,21 @@ def test_the_loss_of_a_task_reaches_its_models_alone(params: Params, copy: Path)
     assert {f"train@{name}" for name in detectors} <= stages
 
 
+def test_steps_of_a_training_reach_those_who_take_them(params: Params, copy: Path) -> None:
+    """Of all others they are not code, nor are the metrics by which steps are compared."""
+    edits = [
+        ("sightline/training/ladder/mixture.py", "_TAUGHT = 0.5", "_TAUGHT = 0.6"),
+        ("sightline/tasks/metrics/paired.py", "_LEAST = 1e-12", "_LEAST = 1e-11"),
+    ]
+    name, ladder = "digit-mlp", Ladder(rungs=["fine_tune", "soup", "distill"])
+    climbing = params.models[name].model_copy(update={"ladder": ladder})
+    both = params.model_copy(update={"models": {**params.models, name: climbing}})
+    assert reached(both, copy, edits[0]) == {f"train@{name}"}
+    assert reached(both, copy, edits[1]) == {f"train@{name}"}
+    back = [(path, new, old) for path, old, new in edits]
+    assert reached(params, copy, *back) == set()
+
+
 def test_an_extractor_reaches_its_features_alone(params: Params, copy: Path) -> None:
     edit = (
         "sightline/training/features/handmade.py",
@@ -198,6 +214,12 @@ SMALL: dict[str, Any] = {
             "input": {"size": 28, "channels": 1},
             "optimizer": {"name": "adam"},
         },
+        "begun": {
+            "dataset": "digits",
+            "task": {"kind": "classification", "architecture": "mlp", "hidden": [8]},
+            "augment": "none",
+            "input": {"size": 8, "channels": 1},
+        },
         "finder": {
             "dataset": "scenes",
             "task": {"kind": "detection", "architecture": "fcos", "backbone": "torchvision:resnet18"},
@@ -205,6 +227,14 @@ SMALL: dict[str, Any] = {
             "augment": "varied",
             "input": {"size": 64},
             "optimizer": {"name": "adamw"},
+        },
+        "climber": {
+            "dataset": "digits",
+            "task": {"kind": "classification", "architecture": "mlp", "hidden": [8], "views": "mirror"},
+            "weights": {"model": "begun"},
+            "augment": "trivial",
+            "input": {"size": 8, "channels": 1},
+            "ladder": {"rungs": ["head", "fine_tune", "soup", "distill"], "seeds": 2, "resamples": 200},
         },
     },
     "features": {
@@ -280,7 +310,8 @@ def test_all_code_that_runs_is_in_the_stamp(tmp_path: Path, monkeypatch: pytest.
             finally:
                 sys.setprofile(None)
             code = json.loads((tmp_path / STAMPS / name / f"{key}.json").read_text())["code"]
-            idle = ("sightline.config.", *(f"{one}." for one in (*HARMLESS, *STAGES[name].idle)))
+            unused = () if STAGES[name].measures(params, key) else STAGES[name].idle
+            idle = ("sightline.config.", *(f"{one}." for one in (*HARMLESS, *unused)))
             missing = sorted({one for one in watched.pieces() if one not in code and not one.startswith(idle)})
             assert watched.codes
             if missing:

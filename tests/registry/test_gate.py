@@ -14,12 +14,11 @@ from sightline.registry.gate import (
     class_changes,
     could_veto,
     decide,
-    expanded_tail,
-    gain_interval,
     holm,
     sign_test,
 )
 from sightline.tasks.metrics.by_kind import metrics_of
+from sightline.tasks.metrics.paired import expanded_tail, gain_interval
 from sightline.tasks.metrics.resampling import mean_of
 
 LABELS = LabelMap(tuple("abcd"), tuple("abcd"))

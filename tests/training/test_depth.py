@@ -75,3 +75,13 @@ def test_rates_fall_from_the_head_down() -> None:
     assert told["6.weight"] == told["6.bias"] == pytest.approx(0.8)
     assert told["3.weight"] == pytest.approx(0.4)
     assert told["0.weight"] == told["1.bias"] == pytest.approx(0.2)
+
+
+def test_the_first_layer_gets_its_share_whatever_the_depth() -> None:
+    network = small()
+    optimizer = build_optimizer(Sgd(name="sgd", lr=0.8, input_lr=0.25), network, "6")
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    told = {name: rate[id(p)] for name, p in network.named_parameters()}
+    assert told["6.weight"] == pytest.approx(0.8)
+    assert told["3.weight"] == pytest.approx(0.4)
+    assert told["0.weight"] == pytest.approx(0.2)

@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sightline.config.models import Model
+from sightline.config.trainer import Trainer
+from sightline.data.store import SplitStore
 from sightline.system.errors import UserError
 from sightline.tasks.classification import balanced_weights
 from sightline.training.artifact.folder import read_card, read_model
-from sightline.training.fit import Fitted, flat_settings, train
+from sightline.training.fit import Fitted, _with_decay, train
 from sightline.training.hardware import choose_numerics
+from sightline.training.summary import flat_settings
 
 SETTINGS: dict[str, Any] = {
     "dataset": "digits",
@@ -215,3 +219,23 @@ def test_folded_weights_need_their_statistics_kept(digits: Path) -> None:
     means = [value for key, value in state.items() if key.endswith("running_mean")]
     assert means
     assert not any(mean.any() for mean in means)
+
+
+@pytest.mark.parametrize(("batches", "accumulate", "epochs"), [(100, 1, 1.0), (7, 2, 3.0), (1, 1, 0.5)])
+def test_an_average_over_epochs_forgets_by_their_number(batches: int, accumulate: int, epochs: float) -> None:
+    """After so many epochs older weights have a share of 1/e, whatever the number of steps."""
+    settings = _with_decay(Trainer(ema_epochs=epochs, accumulate=accumulate), batches)
+    assert settings.ema_decay is not None
+    steps = -(-batches // accumulate)
+    assert settings.ema_decay ** (steps * epochs) == pytest.approx(np.exp(-1))
+    assert _with_decay(Trainer(), 10).ema_decay is None
+
+
+def test_an_average_over_epochs_is_the_average_by_steps(digits: Path) -> None:
+    fit(digits, {"ema_epochs": 1.0, "batch_size": 100})
+    over_epochs = Path("model/weights.safetensors").read_bytes()
+    steps = -(-len(SplitStore(digits / "train")) // 100)
+    fit(digits, {"ema_decay": float(np.exp(-1 / steps)), "batch_size": 100})
+    assert Path("model/weights.safetensors").read_bytes() == over_epochs
+    fit(digits, {"batch_size": 100})
+    assert Path("model/weights.safetensors").read_bytes() != over_epochs

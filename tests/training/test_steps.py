@@ -18,8 +18,10 @@ from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.training.batch import Batch
 from sightline.training.datamodule import PreparedData
-from sightline.training.fit import _own_share, _settings, train
+from sightline.training.fit import train
 from sightline.training.hardware import Numerics
+from sightline.training.job import deciding_settings
+from sightline.training.loop import own_share
 from sightline.training.module import Fit, accumulated_shares
 from sightline.training.resume import resume_folder
 
@@ -135,8 +137,8 @@ def test_gradients_are_clipped_in_16_bits(digits: Path, name: str, monkeypatch: 
 
 
 def test_the_batch_of_all_processes_is_divided_or_refused(digits: Path, tmp_path: Path) -> None:
-    assert _own_share(32, 1) == 32
-    assert _own_share(32, 4) == 8
+    assert own_share(32, 1) == 32
+    assert own_share(32, 4) == 8
     trainer = {**SETTINGS["trainer"], "batch_size": 33, "devices": 2}
     config = Model.model_validate({**SETTINGS, "trainer": trainer})
     with pytest.raises(UserError, match=r"^trainer\.batch_size: 33: .* 2 processes, .*; use 32$"):
@@ -154,7 +156,9 @@ def test_torchrun_and_devices_must_agree(digits: Path, tmp_path: Path, monkeypat
 def test_another_number_of_processes_is_another_training(tmp_path: Path) -> None:
     config, numerics = Model.model_validate(SETTINGS), Numerics("32", False, 1)
     folders = {
-        resume_folder(json.loads(json.dumps(_settings(config, "none", 0, "", numerics, tmp_path, count))), tmp_path)
+        resume_folder(
+            json.loads(json.dumps(deciding_settings(config, "none", 0, "", numerics, tmp_path, count))), tmp_path
+        )
         for count in (1, 2)
     }
     assert len(folders) == 2

@@ -10,7 +10,9 @@ from pydantic import Field
 from sightline.config.base import Fraction, Positive, Section
 from sightline.system.errors import UserError
 
-ReadyPolicy = Literal["none", "light", "mirrored", "medium", "heavy", "alexnet", "tencrop"]
+ReadyPolicy = Literal[
+    "none", "light", "medium", "heavy", "trivial", "light_mirrored", "trivial_mirrored", "alexnet", "tencrop"
+]
 READY_POLICIES: tuple[ReadyPolicy, ...] = get_args(ReadyPolicy)
 Entry: TypeAlias = dict[str, dict[str, Any]]  # name of a transform -> its arguments
 Policy: TypeAlias = ReadyPolicy | list[Entry]

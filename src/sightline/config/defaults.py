@@ -7,6 +7,7 @@ from typing import Any
 
 from sightline.config.base import TaskSection
 from sightline.config.published import input_of_weights, published_input
+from sightline.config.recipes import Known, recipe_values
 from sightline.config.tasks import kinds
 
 _Path = tuple[str, ...]
@@ -51,10 +52,34 @@ def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     yield from missing_of_input(
         section.get("input", {}), weights, trunk, kind.default_size, sized=kind.takes_published_size
     )
-    if "augment" not in section:
+    recipe = dict(_of_recipe(section, task, known, weights == "random"))
+    yield from recipe.items()
+    if "augment" not in section and ("augment",) not in recipe:
         yield ("augment",), kind.default_augment
-    if "optimizer" not in section:
-        yield from _optimizer(known, "schedule" in section, weights == "random")
+    if "optimizer" not in section and ("optimizer",) not in recipe:
+        scheduled = "schedule" in section or ("schedule",) in recipe
+        yield from _optimizer(known, scheduled, weights == "random")
+
+
+def _of_recipe(
+    section: Mapping[str, Any], task: Mapping[str, Any], known: Mapping[str, Any], random: bool
+) -> Iterator[tuple[_Path, tuple[Any, str]]]:
+    """Yield what the recipe of a section says of the keys that are not written there."""
+    trainer = section.get("trainer", {})
+    if section.get("recipe") is None or not isinstance(trainer, dict):
+        return
+    written = (
+        {(name,) for name in section} | {("trainer", name) for name in trainer} | {("task", name) for name in task}
+    )
+    if "ema_decay" in trainer:  # another unit of the same
+        written.add(("trainer", "ema_epochs"))
+    if "optimizer" in section:  # one of another kind has no use for the rest
+        written.add(("schedule",))
+    epochs = trainer.get("max_epochs")
+    given = Known(kinds()[task["kind"]], random, known.get("loss"), epochs if isinstance(epochs, int) else None)
+    for path, value, why in recipe_values(section["recipe"], given):
+        if path not in written:
+            yield path, (value, why)
 
 
 def complete_features(section: Any) -> Any:

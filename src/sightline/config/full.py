@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from sightline.config.defaults import missing_of_features, missing_of_model
 from sightline.config.errors import described
-from sightline.config.params import Params
+from sightline.config.params import Params, inherit_trainer
 from sightline.config.reader import read_mapping
 from sightline.config.trainer import Trainer
 
@@ -42,7 +42,7 @@ def full_text(path: Path, params: Params) -> str:
 def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:
     """Return why a value is what it is, for those that depend on others."""
     found: dict[_Path, str] = {}
-    for name, section in (written.get("models") or {}).items():
+    for name, section in (inherit_trainer(written).get("models") or {}).items():
         found |= {
             ("models", name, "trainer", key): "from the top-level trainer" for key in written.get("trainer") or {}
         }
@@ -53,7 +53,8 @@ def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:
 
 
 def _mapping(section: BaseModel | dict[str, Any], written: Any, path: _Path, reasons: _Reasons) -> CommentedMap:
-    there = {"kind": written} if isinstance(written, str) else written if isinstance(written, dict) else {}
+    short = {"kind": written, "name": written}  # what a word stands for, as a task and as a recipe
+    there = short if isinstance(written, str) else written if isinstance(written, dict) else {}
     fields = type(section).model_fields if isinstance(section, BaseModel) else {}
     values = {name: getattr(section, name) for name in fields} if isinstance(section, BaseModel) else section
     made = CommentedMap()

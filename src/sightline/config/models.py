@@ -9,12 +9,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from sightline.config.augmentations import READY_POLICIES
 from sightline.config.base import Section
 from sightline.config.defaults import as_mapping, complete_model
+from sightline.config.ladder import Ladder
+from sightline.config.metrics import can_measure, known_metrics, unknown_metric
 from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
+from sightline.config.recipes import Recipe, as_recipe
 from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
 
 ShortTask = Annotated[Task, BeforeValidator(as_mapping, json_schema_input_type=str | Task)]
+ShortRecipe = Annotated[Recipe | None, BeforeValidator(as_recipe, json_schema_input_type=str | Recipe | None)]
 _Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 
@@ -55,6 +59,9 @@ class Model(Section):
     dataset: str = Field(description="a key of datasets")
     task: ShortTask = Field(description="what the model learns: a kind, or a mapping with kind and options")
     weights: Weights = Field("pretrained", description=MEANING)
+    recipe: ShortRecipe = Field(
+        None, description="fast, good or best: fills what this section leaves out; null: the defaults"
+    )
     input: Input = Field(Input(), description="input of the network")
     augment: str = Field(
         "light",
@@ -67,6 +74,9 @@ class Model(Section):
     schedule: Schedule = Field(Constant(name="constant"), description="how the learning rate changes over the epochs")
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the top-level seed")
     trainer: Trainer = Field(Trainer(), description="training settings that differ from the top-level trainer")
+    ladder: Ladder | None = Field(
+        None, description="a training in steps, each kept only if it is better on validation; null: one training"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +114,21 @@ class Model(Section):
             raise ValueError("task.loss: hebb is unbounded below; it needs optimizer.name: hebb")
         if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
             raise ValueError(f"optimizer.name: {self.optimizer.name} does not use a schedule; leave schedule out")
+        return self
+
+    @model_validator(mode="after")
+    def _ladder_fits(self) -> Model:
+        if self.ladder is None:
+            return self
+        kind, rungs = self.task.kind, self.ladder.rungs
+        classes = self.task.one_class_per_image and getattr(self.task, "loss", None) == "cross_entropy"
+        for rung in ("head", "distill"):
+            if rung in rungs and not classes:
+                raise ValueError(f"ladder.rungs: {rung} needs one class per image and task.loss: cross_entropy")
+        if "head" in rungs and self.weights == "random":
+            raise ValueError("ladder.rungs: head learns from trained weights, but weights is random")
+        if self.ladder.metric is not None and not can_measure(kind, self.ladder.metric):
+            raise ValueError(f"ladder.metric: {unknown_metric(self.ladder.metric, known_metrics(kind))}")
         return self
 
     def trunk(self) -> str:

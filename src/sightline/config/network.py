@@ -10,6 +10,8 @@ from sightline.config.base import NETWORK, PositiveInt, Probability, TaskSection
 
 LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 ARCHITECTURE = rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$"
+Views = Literal["one", "mirror"]
+VIEWS = "mirror: probabilities are the means of those of an image and of its mirror image, at twice the cost"
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 

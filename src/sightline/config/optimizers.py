@@ -23,6 +23,15 @@ class _Optimizer(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="factor on the learning rate from each layer to the previous one; 1: the same for all"
     )
+    input_lr: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of lr at the first layer, by equal factors up to the head: layer_decay of any depth"
+    )
+
+    @model_validator(mode="after")
+    def _one_decay(self) -> _Optimizer:
+        if self.layer_decay != 1 and self.input_lr != 1:
+            raise ValueError("layer_decay and input_lr are two units of the same; set one of them")
+        return self
 
 
 class Sgd(_Optimizer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sightline.config.base import Positive, PositiveInt, Section
 
@@ -25,6 +25,9 @@ class Trainer(Section):
     clip_norm: Positive | None = Field(None, description="largest gradient norm; null: no clipping")
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of the exponential moving average of the weights, per step; null: none"
+    )
+    ema_epochs: Positive | None = Field(
+        None, description="in place of ema_decay: epochs over which the average mostly reaches; null: none"
     )
     early_stopping: EarlyStopping | None = Field(None, description="when training stops before max_epochs; null: never")
     keep: Literal["best", "last"] = Field("best", description="best: the epoch with the lowest validation loss")
@@ -60,3 +63,9 @@ class Trainer(Section):
         None,
         description="CPU threads of torch; null: one per core. A different number changes results in the last bits",
     )
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Trainer:
+        if self.ema_decay is not None and self.ema_epochs is not None:
+            raise ValueError("ema_decay and ema_epochs are two units of the same; set one of them")
+        return self

@@ -26,7 +26,6 @@ from sightline.data.raw.formats import open_files
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
-from sightline.evaluation.evaluate import truth_of
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.tasks.metrics.by_kind import metrics_of, names_of, value_of, whole
@@ -34,6 +33,7 @@ from sightline.training.artifact.folder import ONNX, ModelCard, read_model, writ
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.batch import Batch
 from sightline.training.datamodule import PreparedData
+from sightline.training.truth import truth_of
 
 _IMAGES = 8
 _STEPS = 20

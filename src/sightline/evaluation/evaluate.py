@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import own_metrics, unknown_metric
@@ -26,6 +25,7 @@ from sightline.tasks.metrics.resampling import FLOAT64, resampled_counts
 from sightline.tasks.metrics.truth import truth_hashes
 from sightline.training.artifact.folder import read_onnx
 from sightline.training.heads.artifact import HeadCard
+from sightline.training.truth import truth_of
 
 
 def evaluate_model(
@@ -146,9 +146,3 @@ def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
             images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
             yield decoded(images, image.size, image.channels, image.resize, image.interpolation)
             advance(len(images))
-
-
-def truth_of(store: SplitStore, task: Task) -> pd.DataFrame:
-    """Return what a task's `measure` compares predictions with, a row per sample."""
-    always = ("id", "source", "height", "width")
-    return pd.DataFrame({name: store.column(name) for name in (*always, *task.targets, *task.truth_fields)})

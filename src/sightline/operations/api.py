@@ -88,7 +88,7 @@ def train(
     True
     """
     from sightline.config.models import Model
-    from sightline.training.fit import train as train_model
+    from sightline.training.ladder.climb import train_model
 
     section = _checked(Model, {"dataset": Path(prepared).name, "task": task, **options}, "train")
     return train_model(section, seed, Path(prepared), Path(to))

@@ -44,7 +44,7 @@ HARMLESS = {
     "sightline.registry.tracking": "reports to MLflow, changes no output",
     "sightline.training.progress": "says how far a training is, changes no output",
 }
-_MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing
+_MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing, unless it has steps
 Sections = Callable[[Params, str], Sequence[Any]]
 
 
@@ -57,14 +57,14 @@ class Stage:
         values: what it reads of the settings and no stage before it.
         live: other sections of settings that exist when it runs.
         idle: packages that it imports and does not run.
-        measures: whether it runs the metrics of other packages.
+        measures: whether it runs metrics, so that nothing is idle, and those of other packages count too.
     """
 
     names: Callable[[Params], Mapping[str, Any]]
     values: Sections
     live: Sections = lambda params, name: ()
     idle: tuple[str, ...] = ()
-    measures: bool = False
+    measures: Callable[[Params, str], bool] = lambda params, name: False
 
 
 def _of_model(params: Params, name: str) -> list[Any]:
@@ -100,6 +100,11 @@ def _evaluation(params: Params, name: str) -> list[Any]:
     return [params.evaluation.of(name)]
 
 
+def _climbs(params: Params, name: str) -> bool:
+    """Return whether a training compares its steps on validation."""
+    return params.model(name).ladder is not None
+
+
 def _nothing(params: Params, name: str) -> list[Any]:
     return []
 
@@ -109,7 +114,7 @@ STAGES = {
     "augment": Stage(
         lambda params: params.augmentations, lambda params, name: [params.augmentation(name), params.seed]
     ),
-    "train": Stage(lambda params: params.models, _training, _of_model, (_MEASURES,)),
+    "train": Stage(lambda params: params.models, _training, _of_model, (_MEASURES,), measures=_climbs),
     "embed": Stage(
         lambda params: params.features,
         lambda params, name: [params.features_of(name), params.seed],
@@ -120,7 +125,7 @@ STAGES = {
         lambda params: params.heads,
         lambda params, name: [params.head(name), params.features_of(params.head(name).features), params.seed],
     ),
-    "evaluate": Stage(_registered, _evaluation, _of_registered, measures=True),
+    "evaluate": Stage(_registered, _evaluation, _of_registered, measures=lambda params, name: True),
     "stylize": Stage(
         lambda params: params.styles, lambda params, name: [params.style(name), params.seed], idle=(_MEASURES,)
     ),
@@ -156,9 +161,10 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
                 raise UserError(f"{root / 'pipelines'}: has no {name}.py, the script of the stage {name}; restore it")
             start = [(script, unit) for unit in module.units]
             start += [piece for one in sections for piece in _implementation(one)]
-            if stage.measures:
+            measures = stage.measures(params, key)
+            if measures:
                 start += [_piece(metric.function) for metric in own_metrics(params.kinds()[key]).values()]
-            code = reached(library, start, sorted(live), [*HARMLESS, *stage.idle])
+            code = reached(library, start, sorted(live), [*HARMLESS, *(() if measures else stage.idle)])
             yield Path(name, f"{key}.json"), {"values": [_plain(value) for value in values], "code": code}
     library.save()
 

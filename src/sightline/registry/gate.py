@@ -14,17 +14,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import bdtrc, ndtr, stdtrit
+from scipy.special import bdtrc
 
 from sightline.config.evaluation import Gate
 from sightline.config.metrics import smaller_is_better
 from sightline.registry.grounds import WORDS, ClassLoss, Code, GuardCheck
 from sightline.tasks.metrics.by_kind import value_of
+from sightline.tasks.metrics.paired import gain_interval
 from sightline.tasks.metrics.resampling import FLOAT64, Metric, resampled_counts
 
 MetricsOf = Callable[[pd.DataFrame], Mapping[str, Metric]]
 _ROUNDING = 1e-9  # 1 of 20 samples is a drop of 0.05000000000000004
-_LEAST = 1e-12  # a difference of a metric that is only rounding
 
 
 @dataclass(frozen=True)
@@ -152,34 +152,6 @@ def _metric(metrics: Mapping[str, Metric], name: str) -> Metric:
     if name not in metrics:
         raise ValueError(f"{name} is not a metric that can be resampled; use one of {', '.join(metrics)}")
     return metrics[name]
-
-
-def gain_interval(
-    champion: Metric, challenger: Metric, count: int, resamples: int, confidence: float, seed: int = 0
-) -> tuple[float, float, float]:
-    """Return challenger minus champion on N samples, and the percentile interval of it; NaN where unmeasured.
-
-    Both models are measured on the same draws. Draws in which a metric has nothing to measure do not count.
-    """
-    gain = value_of(challenger, count) - value_of(champion, count)
-    draws = np.concatenate([challenger(own) - champion(own) for own in resampled_counts(count, resamples, seed)])
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return gain, float("nan"), float("nan")
-    tail = expanded_tail((1 - confidence) / 2, count)
-    low, high = np.quantile(np.where(np.abs(draws) < _LEAST, 0.0, draws), [tail, 1 - tail])
-    return (0.0 if abs(gain) < _LEAST else gain), float(low), float(high)
-
-
-def expanded_tail(tail: float, count: int) -> float:
-    """Return the share of draws to cut off at either end, less than `tail` where N samples are few.
-
-    Draws vary less than new samples would, by (N - 1) / N, and their quantiles are as if the variance were known
-    (T. Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.1: the expanded percentile interval).
-    """
-    if count < 2:
-        return tail
-    return float(ndtr(stdtrit(count - 1, tail) * (count / (count - 1)) ** 0.5))
 
 
 def class_changes(

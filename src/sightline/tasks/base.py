@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sightline.config.network import Views
 from sightline.data.images import Placement
 from sightline.data.structures import FLOAT32, LabelMap, Prediction
 
@@ -78,6 +79,7 @@ class Task(nn.Module, ABC):
     calibrates: ClassVar[bool] = False  # whether `calibrate` settles something on validation data
     exports: bool = True  # whether `forward` can be written as a graph
     explains: bool = False  # whether single classes can be explained by heat maps
+    views: Views = "one"  # of an image, whose mean is predicted
     head_takes_vectors: ClassVar[bool] = False  # whether `head` is one layer that one vector per image enters
 
     def __init__(
@@ -190,7 +192,7 @@ class Task(nn.Module, ABC):
             targets: of each image.
             chances: whether to return numbers in 0..1 instead of the scores before softmax or sigmoid.
         """
-        outputs = self(images)
+        outputs = self.look_inside(images)
         values = self.class_chances(outputs) if chances else self.class_scores(outputs)
         return of_classes(values, targets)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.classification import Classification as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -22,6 +23,7 @@ from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.classification import LEAST_PROBABILITY, TOP, per_class, reliability
 from sightline.tasks.metrics.counts import confusion
+from sightline.tasks.views import mean_of_classes, mirrored
 
 Loss = Literal["cross_entropy", "hinge", "perceptron", "hebb"]
 _LEAST = 1e-6  # sum of weights that are not 0
@@ -42,6 +44,7 @@ def build_classification(
         loss=task.loss,
         label_smoothing=task.label_smoothing,
         class_weights=None if train is None else _class_weights(train, len(labels), task.class_weights == "balanced"),
+        views=task.views,
     )
 
 
@@ -78,14 +81,28 @@ class Classification(Task):
         loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.criterion: Loss = loss
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
     class_weights: Tensor | None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N x H x W x C uint8 -> N x K scores; outside of training those of all views together."""
+        scores: Tensor = super().forward(images)
+        if self.views == "one" or self.training:
+            return scores
+        return mean_of_classes(scores, super().forward(mirrored(images)))
+
+    def look_inside(self, images: Tensor) -> Tensor:
+        """Run the network on the images as they are, whatever the views."""
+        scores: Tensor = super().forward(images)
+        return scores
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Mean loss of N x K scores against N class ids, or N x K shares of classes where images are mixed.

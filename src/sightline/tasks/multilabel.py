@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.multilabel import Multilabel as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -23,6 +24,7 @@ from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.multilabel import f1_of_images, presences
+from sightline.tasks.views import mean_of_presences, mirrored
 
 
 def build_multilabel(
@@ -43,6 +45,7 @@ def build_multilabel(
         labels,
         *channel_statistics(image.channels, image.mean, image.std),
         positive_weights=positive_weights,
+        views=task.views,
     )
 
 
@@ -74,14 +77,28 @@ class Multilabel(Task):
         mean: Sequence[float],
         std: Sequence[float],
         positive_weights: Sequence[float] | None = None,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         weights = None if positive_weights is None else torch.tensor(positive_weights)
         self.register_buffer("positive_weights", weights, persistent=False)
         self.register_buffer("thresholds", torch.full((len(labels),), 0.5))
 
     positive_weights: Tensor | None
     thresholds: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N x H x W x C uint8 -> N x K scores; outside of training those of all views together."""
+        scores: Tensor = super().forward(images)
+        if self.views == "one" or self.training:
+            return scores
+        return mean_of_presences(scores, super().forward(mirrored(images)))
+
+    def look_inside(self, images: Tensor) -> Tensor:
+        """Run the network on the images as they are, whatever the views."""
+        scores: Tensor = super().forward(images)
+        return scores
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Binary cross entropy of N x K logits with N x K presences 0/1, mean over both."""

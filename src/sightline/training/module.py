@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from sightline.data.vary.augmentation import key
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
 from sightline.training.optimizers import build_optimizer, learning_rate_factor
+
+Relabel = Callable[[Tensor, dict[str, Any]], dict[str, Any]]
 
 
 class Fit(LightningModule):
@@ -31,6 +33,7 @@ class Fit(LightningModule):
         batch_sizes: samples of each batch of an epoch, on all processes together.
         epochs: of the training.
         accumulate: batches whose gradients make one optimizer step; the last of an epoch may have fewer.
+        relabel: makes other targets of the images and targets of a training batch; None: they stay.
 
     Attributes:
         curves: one row per finished epoch: epoch, lr, train_loss, val_loss and the task's scores on validation data.
@@ -46,6 +49,7 @@ class Fit(LightningModule):
         batch_sizes: Sequence[int],
         epochs: int,
         accumulate: int = 1,
+        relabel: Relabel | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -54,6 +58,7 @@ class Fit(LightningModule):
         # Lightning's estimate of the steps loads data too early to resume exactly.
         self.steps = -(-len(batch_sizes) // accumulate) * epochs
         self.curves: list[dict[str, float]] = []
+        self.relabel = relabel
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
 
@@ -92,7 +97,8 @@ class Fit(LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a batch, so weighted that the gradients of an optimizer step are the mean over samples."""
-        loss = self.task.training_loss(batch.images, batch.targets)
+        targets = batch.targets if self.relabel is None else self.relabel(batch.images, batch.targets)
+        loss = self.task.training_loss(batch.images, targets)
         self._add("train_loss", loss.detach(), len(batch.images))
         share = self.shares[number]
         return loss if share == 1 else loss * share

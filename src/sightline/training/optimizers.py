@@ -42,7 +42,9 @@ def build_optimizer(config: Optimizer, network: nn.Module, head: str) -> torch.o
         case Hebb(lr=lr) | Rosenblatt(lr=lr):  # the loss is the rule; its gradient is what the rule adds
             return torch.optim.SGD(network.parameters(), lr)
         case _:
-            groups = parameter_groups(network, head, config.lr, config.weight_decay, config.layer_decay)
+            groups = parameter_groups(
+                network, head, config.lr, config.weight_decay, config.layer_decay, config.input_lr
+            )
     match config:
         case Sgd(lr=lr):
             return torch.optim.SGD(groups, lr, fused=True)
@@ -63,21 +65,24 @@ def build_optimizer(config: Optimizer, network: nn.Module, head: str) -> torch.o
 
 
 def parameter_groups(
-    network: nn.Module, head: str, lr: float, weight_decay: float, layer_decay: float
+    network: nn.Module, head: str, lr: float, weight_decay: float, layer_decay: float, input_lr: float = 1.0
 ) -> list[dict[str, Any]]:
     """Divide parameters by whether they decay and by their learning rate.
 
     Biases and the scales of normalisations do not decay (Goyal et al. 2017, section 5.3): they are one-dimensional.
-    The rate of a layer n layers below the head is lr layer_decay^n (Clark et al. 2020, section 3.1).
+    The rate of a layer n layers below the head is lr layer_decay^n (Clark et al. 2020, section 3.1),
+    where `input_lr` is given with that layer_decay which leaves lr input_lr to the lowest.
     """
     # timm's `param_groups_layer_decay` gives an `lr_scale` that torch's schedules ignore, leaves out frozen layers,
     # which could not learn later, and takes any twelve parameters of other libraries' networks for a layer.
-    depth_of = layer_groups(network, head) if layer_decay != 1 else {}
+    depth_of = layer_groups(network, head) if layer_decay != 1 or input_lr != 1 else {}
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         decays = weight_decay > 0 and parameter.ndim > 1
         groups.setdefault((depth_of.get(name, 0), decays), []).append(parameter)
     top = max((depth for depth, _ in groups), default=0)
+    if input_lr != 1:
+        layer_decay = input_lr ** (1 / max(1, top))
     return [
         {"params": members, "lr": lr * layer_decay ** (top - depth), "weight_decay": weight_decay if decays else 0.0}
         for (depth, decays), members in sorted(groups.items(), key=lambda item: item[0])

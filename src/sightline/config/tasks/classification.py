@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sightline.config.base import Probability
-from sightline.config.network import Network
+from sightline.config.network import VIEWS, Network, Views
 
 
 class Classification(Network):
@@ -22,6 +22,7 @@ class Classification(Network):
         description="hinge: a margin of 1; perceptron, hebb: for single neurons with the rule of that name",
     )
     label_smoothing: Probability = Field(0.0, description="share of each label spread over all classes")
+    views: Views = Field("one", description=VIEWS)
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: every class has the same weight, regardless of its number of samples"
     )

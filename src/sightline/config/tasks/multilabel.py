@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from sightline.config.network import Network
+from sightline.config.network import VIEWS, Network, Views
 
 
 class Multilabel(Network):
@@ -14,6 +14,7 @@ class Multilabel(Network):
 
     mixes_labels: ClassVar[bool] = True
     kind: Literal["multilabel"]
+    views: Views = Field("one", description=VIEWS)
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: the presence of a class counts as much as its absence, however rare the class is"
     )

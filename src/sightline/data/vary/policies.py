@@ -21,18 +21,17 @@ _CORNERS = ((_MOST, _MOST), (-_MOST, _MOST), (_MOST, -_MOST), (-_MOST, -_MOST), 
 def ready_policy(name: ReadyPolicy) -> list[Entry]:
     """Return the transforms of a ready-made policy.
 
-    none: as they are. mirrored: light, and half of the images mirrored. light, medium, heavy: they never mirror, so
-    digits, text and signs stay what they are; each has
-    larger moves than the one before it, medium noise, blur and holes as well, heavy also perspective, bending and
-    colours. alexnet, tencrop: as Krizhevsky et al. 2012, for photographs; both mirror.
+    none: as they are. light, medium, heavy, trivial: they never mirror, so digits, text and signs stay what they are.
+    light, medium, heavy: each has larger moves than the one before it, medium noise, blur and holes as well, heavy also perspective, bending and
+    colours. trivial: TrivialAugment, one transform of a strength drawn evenly from its whole range (Müller and Hutter
+    2021). light_mirrored, trivial_mirrored: these, and half of the images mirrored. alexnet, tencrop: as Krizhevsky et
+    al. 2012, for photographs; both mirror.
     """
     match name:
         case "none":
             return []
         case "light":
             return [_moved(0.08, 0.1, 10, 0, p=0.9), _lit(0.15)]
-        case "mirrored":
-            return [*ready_policy("light"), _mirrored()]
         case "medium":
             return [_moved(0.1, 0.2, 15, 5, p=0.9), _lit(0.25), _blurred(0.2), _noisy(0.06, 0.2), _holes(4, 0.15, 0.3)]
         case "heavy":
@@ -54,6 +53,10 @@ def ready_policy(name: ReadyPolicy) -> list[Entry]:
                 _noisy(0.1, 0.3),
                 _holes(6, 0.2, 0.5),
             ]
+        case "trivial":
+            return [_trivial()]
+        case "light_mirrored" | "trivial_mirrored":
+            return [_mirrored(), *ready_policy("light" if name == "light_mirrored" else "trivial")]
         case "alexnet":
             return [_cut((-_MOST, _MOST), (-_MOST, _MOST)), _mirrored(), {"FancyPCA": {"alpha": 0.1, "p": 1.0}}]
         case "tencrop":
@@ -129,3 +132,30 @@ def _cut(x: tuple[float, float], y: tuple[float, float]) -> Entry:
 
 def _mirrored() -> Entry:
     return {"HorizontalFlip": {"p": 0.5}}
+
+
+def _trivial() -> Entry:
+    """One of TrivialAugment's 14 transforms, with the ranges of RandAugment (Müller and Hutter 2021, table 1).
+
+    Its wide ranges turn by up to 135 degrees, which is too much for digits and text.
+    """
+    plain = {"p": 1.0}
+    colours = {name: [1.0, 1.0] for name in ("brightness", "contrast", "saturation")} | {"hue": [0.0, 0.0]}
+    moves: list[dict[str, object]] = [
+        {"rotate": [-30, 30]},
+        {"shear": {"x": [-17, 17], "y": [0, 0]}},
+        {"shear": {"x": [0, 0], "y": [-17, 17]}},
+        {"translate_percent": {"x": [-0.3, 0.3], "y": [0, 0]}},
+        {"translate_percent": {"x": [0, 0], "y": [-0.3, 0.3]}},
+    ]
+    kinds: list[Entry] = [
+        {"NoOp": plain},
+        {"AutoContrast": plain},
+        {"Equalize": plain},
+        {"Solarize": {"threshold_range": [0.0, 1.0], **plain}},
+        {"Posterize": {"num_bits": [4, 8], **plain}},
+        {"Sharpen": {"alpha": [0.0, 0.9], "lightness": [1.0, 1.0], **plain}},
+        *({"ColorJitter": {**colours, name: [0.1, 1.9], **plain}} for name in ("brightness", "contrast", "saturation")),
+        *({"Affine": {**move, "fill": PAD_VALUE, **plain}} for move in moves),
+    ]
+    return {"OneOf": {"transforms": kinds, "p": 1.0}}

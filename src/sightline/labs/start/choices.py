@@ -169,9 +169,7 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
             else "no published weights can be had here",
         ),
         "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": channels},
-        "augment": _augment(facts, mirror),
-        "optimizer": {"name": "adamw", "lr": 0.002, "weight_decay": 0.05},
-        "schedule": Chosen({"name": "one_cycle"}, "up and down again once: good in few epochs"),
+        "recipe": _recipe(facts, mirror),
         "trainer": {
             "batch_size": Chosen(_batch(facts, 64), "more gains nothing with so small networks"),
             "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
@@ -203,13 +201,9 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
         "task": task,
         "weights": "pretrained",
         "input": {"size": Chosen(size, why), "channels": 3, "resize": Chosen(*_resize(facts))},
-        "augment": _augment(facts, mirror),
-        "optimizer": {"name": "adamw", "lr": Chosen(*_rate(kind)), "weight_decay": 0.05},
-        "schedule": Chosen({"name": "one_cycle", "warmup": 0.2}, "up and down again once: good in few epochs"),
+        "recipe": _recipe(facts, mirror),
         "trainer": {
             "batch_size": Chosen(_batch(facts, batch), "steps enough in few epochs"),
-            "batch_statistics": Chosen("keep", "those of the weights; batches here are small"),
-            "ema_decay": Chosen(0.98, "the mean of the last steps is better than the last one"),
             "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
             "keep": "last",
         },
@@ -218,16 +212,9 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
     return Plan(entry, least, most, note)
 
 
-def _rate(kind: str) -> tuple[float, str]:
-    if kind in _WHOLE_IMAGE:
-        return 0.0005, "keeps what the weights know"
-    return 0.001, "new layers learn from the beginning, the body follows"
-
-
 def _task_options(facts: Facts) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if facts.task == "classification":
-        options["label_smoothing"] = Chosen(0.05, "keeps probabilities honest")
         if facts.imbalance > _UNEVEN:
             options["class_weights"] = Chosen("balanced", _uneven(facts))
     if facts.task == "semantic_segmentation":
@@ -241,13 +228,13 @@ def _uneven(facts: Facts) -> str:
     return f"{often!r} is {facts.imbalance:.0f} times as frequent as {rare!r}".replace("'", "")
 
 
-def _augment(facts: Facts, mirror: bool) -> Chosen:
-    unsafe = facts.unsafe_mirror()
+def _recipe(facts: Facts, mirror: bool) -> Any:
+    """Return what optimizer, schedule, averaging and augmentation are taken from."""
     if mirror:
-        return Chosen("mirrored", "small moves and light, half of the images mirrored")
-    if unsafe:
-        return Chosen("light", f"never mirrors: {unsafe}".replace("'", ""))
-    return Chosen("light", "never mirrors; if mirrored images are as good here: mirrored")
+        return {"name": "good", "mirror": Chosen(True, "mirrored images are as good here")}
+    unsafe = facts.unsafe_mirror()
+    why = f"never mirrors: {unsafe}".replace("'", "") if unsafe else "never mirrors; {name: good, mirror: true} does"
+    return Chosen("good", f"sound settings (sightline check --full prints them); {why}")
 
 
 def _resize(facts: Facts) -> tuple[str, str]:

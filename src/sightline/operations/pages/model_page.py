@@ -23,6 +23,7 @@ from sightline.operations.pages.drawings import (
     training_charts,
 )
 from sightline.operations.pages.explanations import Explanation, read_explanations
+from sightline.operations.pages.ladders import RUNGS, ladder_table
 from sightline.operations.pages.pictures import Picture, picture
 from sightline.operations.pages.rebuilding import Rebuilding, rebuilding
 from sightline.operations.pages.rendering import render
@@ -83,6 +84,7 @@ class Page:
     explanations: list[Explanation]
     curves: list[Chart]
     training_words: str
+    ladder: Table | None
     settings: list[tuple[str, str]]
     search: Table | None
     data: DataCard | None
@@ -105,6 +107,7 @@ def _page(sources: Sources) -> Page:
     release = sources.release()
     model = sources.optional(f"models/{sources.name}/model.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    ladder = sources.optional(f"reports/{sources.name}/training/ladder.json")
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
     judged = judged_samples(folder)
@@ -127,7 +130,8 @@ def _page(sources: Sources) -> Page:
         quality=quality_chart(*judged[1:]) if judged else None,
         explanations=read_explanations(sources.report / "explanations"),
         curves=training_charts(sources.report / "training" / "curves.csv"),
-        training_words=" ".join(filter(None, [_training_words(settings), training_time(sources)])),
+        training_words=" ".join(filter(None, [_training_words(settings, ladder), training_time(sources)])),
+        ladder=ladder_table(ladder) if ladder else None,
         settings=list(settings_rows(settings)),
         search=_search(sources),
         data=data_card(sources.prepared),
@@ -242,10 +246,12 @@ def _quality(quality: Any, place: int) -> Cell:
     return Cell(number(value), value if value == value else -1e300)  # noqa: PLR0124  # NaN
 
 
-def _training_words(settings: Mapping[str, Any]) -> str:
+def _training_words(settings: Mapping[str, Any], ladder: Mapping[str, Any] | None) -> str:
     epochs, best = settings.get("epochs_run"), settings.get("best_epoch")
     if epochs is None or best is None:
         return ""
+    if ladder:
+        return f"Trained in steps; the network of the step “{RUNGS[ladder['kept']]}” was kept."
     return f"{epochs} epochs; the weights of epoch {best + 1} were kept."
 
 

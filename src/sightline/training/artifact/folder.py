@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 ONNX = "model.onnx"
+_LATER = (("views", "one"),)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ModelCard:
         """Return the card as plain values."""
         return {
             "format_version": FORMAT_VERSION,
-            "task": self.task.model_dump(),
+            "task": _without_later(self.task.model_dump()),
             "input": self.input.model_dump(),
             "labels": self.labels.to_json(),
             "precision": self.precision,
@@ -71,6 +72,11 @@ class ModelCard:
             "weights_sha256": self.weights_sha256,
             "onnx_sha256": self.onnx_sha256,
         }
+
+
+def _without_later(task: dict[str, Any]) -> dict[str, Any]:
+    """Leave out keys that came after the first models, where they change nothing: files of equal models stay equal."""
+    return {name: value for name, value in task.items() if (name, value) not in _LATER}
 
 
 def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:

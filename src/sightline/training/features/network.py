@@ -47,6 +47,7 @@ class NetworkExtractor(Extractor):
         self, task: Task, layers: Sequence[str], pooling: Pooling, pyramid: Sequence[int], size: int, channels: int
     ) -> None:
         self.task, self.layers = task.eval().requires_grad_(False), tuple(layers)
+        self.task.views = "one"  # features are those of the image itself
         self.pooling, self.pyramid = pooling, tuple(pyramid)
         self._device = torch.device("cpu")
         modules = dict(task.network.named_modules())

@@ -1,0 +1,24 @@
+"""Several views of an image and the mean of what a network says of them, as raw outputs again."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+
+def mirrored(images: Tensor) -> Tensor:
+    """N x H x W x C -> the same, left and right exchanged."""
+    return images.flip(2)
+
+
+def mean_of_classes(first: Tensor, second: Tensor) -> Tensor:
+    """Return N x K scores whose softmax is the mean of the softmax of two N x K scores."""
+    both = F.log_softmax(first, 1).logaddexp(F.log_softmax(second, 1))
+    return both - both.logsumexp(1, keepdim=True)
+
+
+def mean_of_presences(first: Tensor, second: Tensor) -> Tensor:
+    """Return N x K logits whose sigmoid is the mean of the sigmoid of two N x K logits."""
+    present = F.logsigmoid(first).logaddexp(F.logsigmoid(second))
+    absent = F.logsigmoid(-first).logaddexp(F.logsigmoid(-second))
+    return present - absent

@@ -1,0 +1,111 @@
+"""Predictions over an image and its mirror image: the same by torch, ONNX and in evaluation, not in training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.config.evaluation import Evaluation
+from sightline.config.models import Input, Model
+from sightline.config.tasks import Classification, Multilabel
+from sightline.data.images import place
+from sightline.data.structures import LabelMap
+from sightline.evaluation.evaluate import evaluate_model
+from sightline.evaluation.predictor import load_predictor
+from sightline.tasks import build
+from sightline.tasks.base import Target
+from sightline.tasks.views import mean_of_classes, mean_of_presences
+from sightline.training.artifact.folder import ModelCard, write_model
+from sightline.training.fit import train
+
+LABELS = LabelMap(tuple("abcde"), tuple("abcde"))
+IMAGE = Input(size=16, channels=3)
+
+
+def pixels(seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (6, 16, 16, 3), np.uint8))
+
+
+def settings(kind: str, views: str) -> Any:
+    section = Classification if kind == "classification" else Multilabel
+    return section.model_validate({"kind": kind, "architecture": "mlp", "views": views})
+
+
+def test_means_are_of_probabilities() -> None:
+    """Also of scores that are far apart, where a probability is 0 in float32."""
+    first, second = torch.randn(7, 5) * 60, torch.randn(7, 5) * 60
+    torch.testing.assert_close(
+        mean_of_classes(first, second).softmax(1), (first.softmax(1) + second.softmax(1)) / 2, rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(
+        mean_of_presences(first, second).sigmoid(), (first.sigmoid() + second.sigmoid()) / 2, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel"])
+def test_both_views_count_the_same_everywhere(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = build(settings(kind, "mirror"), IMAGE, LABELS).eval()
+    with torch.inference_mode():
+        both = task.class_chances(task(pixels()))
+        each = [task.class_chances(task.look_inside(own)) for own in (pixels(), pixels().flip(2))]
+        turned = task.class_chances(task(pixels().flip(2)))
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(both, turned, rtol=1e-5, atol=1e-6)
+    assert (each[0] - each[1]).abs().max() > 1e-3
+    task.train()
+    torch.testing.assert_close(task(pixels()), task.look_inside(pixels()))
+
+    write_model(tmp_path / "model", task, ModelCard(settings(kind, "mirror"), IMAGE, LABELS, "32", False, 1, "d" * 64))
+    assert json.loads((tmp_path / "model/model.json").read_text())["task"]["views"] == "mirror"
+    placements = [place(16, 16, 16, "letterbox")] * 6
+    for engine in ("torch", "onnx"):
+        predictor = load_predictor(tmp_path / "model", engine=engine)
+        said = predictor.predict_pixels(pixels().numpy(), placements)
+        found = np.stack([one.probabilities for one in said if one.probabilities is not None])
+        np.testing.assert_allclose(found, both.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_one_view_is_not_written_down(tmp_path: Path) -> None:
+    """A model.json without the key is that of models from before there was one."""
+    task = build(settings("classification", "one"), IMAGE, LABELS)
+    write_model(
+        tmp_path / "model", task, ModelCard(settings("classification", "one"), IMAGE, LABELS, "32", False, 1, "")
+    )
+    assert "views" not in json.loads((tmp_path / "model/model.json").read_text())["task"]
+    assert load_predictor(tmp_path / "model").task.views == "one"
+
+
+def test_explanations_look_at_the_image_itself() -> None:
+    torch.manual_seed(0)
+    task = build(settings("classification", "mirror"), IMAGE, LABELS).eval()
+    targets = [Target(2, "c", 0.5)] * 6
+    with torch.inference_mode():
+        alone = task.look_inside(pixels())[:, 2]
+        torch.testing.assert_close(task.target_values(pixels(), targets, chances=False), alone)
+
+
+def test_training_is_the_same_and_evaluation_agrees(digits: Path, tmp_path: Path) -> None:
+    """Views change the choice of the epoch, so the last one is kept."""
+    weights = []
+    for views in ("one", "mirror"):
+        model = Model.model_validate(
+            {
+                "dataset": "digits",
+                "task": {"kind": "classification", "architecture": "mlp", "views": views},
+                "input": {"size": 8, "channels": 1},
+                "trainer": {"max_epochs": 1, "keep": "last", "threads": 1},
+            }
+        )
+        folder = tmp_path / views
+        folder.mkdir()
+        train(model, 1, digits, folder / "model", resume_root=folder / "resume")
+        weights.append((folder / "model/weights.safetensors").read_bytes())
+        metrics = evaluate_model(folder / "model", digits, Evaluation(resamples=100), folder)
+        assert metrics["onnx"]["agrees"]
+    assert weights[0] == weights[1]
