@@ -22,10 +22,10 @@ def ready_policy(name: ReadyPolicy) -> list[Entry]:
     """Return the transforms of a ready-made policy.
 
     none: as they are. light, medium, heavy, trivial: they never mirror, so digits, text and signs stay what they are.
-    light, medium, heavy: each has larger moves than the one before it, medium noise, blur and holes as well, heavy also perspective, bending and
-    colours. trivial: TrivialAugment, one transform of a strength drawn evenly from its whole range (Müller and Hutter
-    2021). light_mirrored, trivial_mirrored: these, and half of the images mirrored. alexnet, tencrop: as Krizhevsky et
-    al. 2012, for photographs; both mirror.
+    light, medium, heavy: each has larger moves than the one before it, medium noise, blur and holes as well, heavy also
+    perspective, bending and colours. trivial: TrivialAugment, one transform of a strength drawn evenly from its whole
+    range (Müller and Hutter 2021). light_mirrored, trivial_mirrored: these, and half of the images mirrored. alexnet,
+    tencrop: as Krizhevsky et al. 2012, for photographs; both mirror.
     """
     match name:
         case "none":

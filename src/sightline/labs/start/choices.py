@@ -214,9 +214,8 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
 
 def _task_options(facts: Facts) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if facts.task == "classification":
-        if facts.imbalance > _UNEVEN:
-            options["class_weights"] = Chosen("balanced", _uneven(facts))
+    if facts.task == "classification" and facts.imbalance > _UNEVEN:
+        options["class_weights"] = Chosen("balanced", _uneven(facts))
     if facts.task == "semantic_segmentation":
         options["loss"] = Chosen("cross_entropy_dice", "classes of few pixels count too")
     return options

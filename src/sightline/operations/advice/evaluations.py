@@ -14,10 +14,11 @@ from sightline.config.metrics import smaller_is_better
 from sightline.data.store import load_labels
 from sightline.data.structures import LabelMap
 from sightline.operations.advice.candidates import Candidate, evaluation_folder, read_metrics
-from sightline.registry.gate import expanded_tail, gain_interval, paired
+from sightline.registry.gate import paired
 from sightline.registry.power import images_needed, smallest_difference
 from sightline.registry.release import read_rows
 from sightline.tasks.metrics.by_kind import metrics_of
+from sightline.tasks.metrics.paired import expanded_tail, gain_interval
 
 POINT = 0.01  # a difference that a test split should show
 _RESAMPLES = 1000
