@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ def resume_folder(settings: dict[str, Any], root: Path = RESUME) -> Path:
     return root / hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
 
 
+@cache
 def code_hash() -> str:
-    """Return a hash of every Python file of this package."""
+    """Return a hash of every Python file of this package, as they are when it is first asked for."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
