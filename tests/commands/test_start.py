@@ -102,7 +102,7 @@ def test_photographs_begin_with_weights() -> None:
 
 def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning() -> None:
     def made(small: float, side: int) -> Any:
-        objects = Objects(5.0, small, 2 * small, 4 * small)
+        objects = Objects(5.0, small, 2 * small)
         return next(
             plans("d", facts("detection", objects=objects, height=side, width=side), [LITE], mirror=False, machine=CPU)
         )

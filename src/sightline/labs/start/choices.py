@@ -11,6 +11,7 @@ from sightline.labs.start.facts import Facts
 
 SMALL_IMAGE = 64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
 _UNEVEN = 4.0  # times as frequent as the rarest class, from which classes get weights
+_WELL_SEEN = 20.0  # pixels at the network's input from which a larger input gains little
 _LEAST_SEEN = 12.0  # pixels at the network's input below which an object leaves hardly a trace on a map of stride 8
 _LOST = 5.0  # pixels below which it leaves none on a map of stride 4 either
 _MOST_WORKERS = 8
@@ -208,7 +209,7 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
             "keep": "last",
         },
     }
-    least, most = (3, 15) if whole else (6, 60)
+    least, most = (3, 15) if whole else (10, 60)
     return Plan(entry, least, most, note)
 
 
@@ -278,10 +279,10 @@ def _wanted_size(facts: Facts) -> tuple[int, str]:
     for size in (256, 320, 384, 448, 512, 640):
         if size >= native:
             return native, f"images have {facts.width} x {facts.height} px"
-        if facts.objects.small * size >= 2 * _LEAST_SEEN:
+        if facts.objects.small * size >= _WELL_SEEN:
             break
     small, half = facts.objects.small * size, facts.objects.median * size
-    return size, f"a tenth of the objects is then smaller than {small:.0f} px, half smaller than {half:.0f}"
+    return size, f"small objects are then {small:.0f} px large, half of all more than {half:.0f}"
 
 
 def _strides(facts: Facts, size: int) -> tuple[Any, str]:
@@ -292,7 +293,7 @@ def _strides(facts: Facts, size: int) -> tuple[Any, str]:
     if small < _LOST:
         seen = facts.objects.small * facts.side
         note = (
-            f"a tenth of the objects is smaller than {small:.1f} px at {size} px ({seen:.0f} px in the images), which "
-            "no detector finds: cut the images into overlapping tiles and use these as data set, or raise input.size"
+            f"small objects are {small:.1f} px large at {size} px ({seen:.0f} px in the images), which no detector "
+            "finds: cut the images into overlapping tiles and use these as data set, or raise input.size"
         )
     return Chosen([4, 8, 16, 32], f"small objects are {small:.0f} px large at this size"), note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sightline.system.files import read_json
 
 _TURNED = re.compile(r"(^|[^a-z])(left|right|clockwise|east|west)([^a-z]|$)", re.IGNORECASE)
 _SYMBOL = re.compile(r"\w|\d+|(digit|letter|char(acter)?)[ _-]?\w+", re.IGNORECASE)
+_FEW = 10  # objects of a class below which its median says little
 _MOST_BOXES = 20_000  # images whose boxes are measured
 
 
@@ -23,14 +25,14 @@ class Objects:
 
     Attributes:
         per_image: mean number.
-        small, median, large: the 10th, 50th and 90th percentile of the square root of the area, as a share of the
-            longer side of the image.
+        small: side of small objects, the square root of the area as a share of the longer side of the image: the 10th
+            percentile of all objects, or the median of the class with the smallest ones, if that is less.
+        median: of all objects, in the same unit.
     """
 
     per_image: float
     small: float
     median: float
-    large: float
 
 
 @dataclass(frozen=True)
@@ -108,15 +110,17 @@ def gather(task: str, prepared: Path) -> Facts:
 
 def _objects(store: SplitStore) -> Objects | None:
     boxes: Sequence[list[float] | None] = store.column("boxes")[:_MOST_BOXES]
-    sides = store.column("height")[:_MOST_BOXES], store.column("width")[:_MOST_BOXES]
-    longer = np.maximum(*map(np.array, sides))
-    shares = [
-        np.sqrt(np.prod(np.maximum(0, corners[:, 2:] - corners[:, :2]), axis=1)) / side
-        for own, side in zip(boxes, longer, strict=True)
-        if own and len(corners := np.array(own, np.float64).reshape(-1, 4))
-    ]
-    if not shares:
+    labels: Sequence[list[int] | None] = store.column("box_labels")[:_MOST_BOXES]
+    longer = np.maximum(store.column("height")[:_MOST_BOXES], store.column("width")[:_MOST_BOXES])
+    sides: dict[int, list[float]] = defaultdict(list)
+    for own, classes, side in zip(boxes, labels, longer, strict=True):
+        corners = np.array(own or [], np.float64).reshape(-1, 4)
+        shares = np.sqrt(np.prod(np.maximum(0, corners[:, 2:] - corners[:, :2]), axis=1)) / side
+        for label, share in zip(classes or [], shares.tolist(), strict=True):
+            sides[label].append(share)
+    if not sides:
         return None
-    joined = np.concatenate(shares)
-    small, median, large = np.quantile(joined, [0.1, 0.5, 0.9]).tolist()
-    return Objects(len(joined) / max(1, len(boxes)), small, median, large)
+    every = [share for own in sides.values() for share in own]
+    known = [own for own in sides.values() if len(own) >= _FEW] or [every]
+    small = min(float(np.quantile(every, 0.1)), *(float(np.median(own)) for own in known))
+    return Objects(len(every) / max(1, len(boxes)), small, float(np.median(every)))
