@@ -30,7 +30,11 @@ RESULTS = Path(__file__).parent / "results" / "recipes.json"
 PER_CLASS = 25  # photographs of each kind of flower, for train and validation
 RECIPES: dict[str, dict[str, Any]] = {  # what is added to a model's section
     "none": {},
-    "head": {"ladder": {"rungs": ["head"]}},
+    "few epochs": {  # of given weights; in place of a linear probe
+        "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "input_lr": 0.1},
+        "schedule": {"name": "one_cycle", "warmup": 0.2},
+        "trainer": {"max_epochs": 4, "freeze_epochs": 1, "batch_statistics": "keep"},
+    },
     "fast": {"recipe": "fast"},
     "good": {"recipe": "good"},
     "good, mirror": {"recipe": {"name": "good", "mirror": True}},
@@ -64,7 +68,8 @@ def _rows(
     for seed in seeds:
         for recipe in recipes:
             started = time.process_time()
-            section = _section(subject) | RECIPES[recipe]
+            section, own = _section(subject), RECIPES[recipe]
+            section |= {**own, "trainer": section["trainer"] | own.get("trainer", {})}
             fitted = train_model(
                 Model.model_validate(section), seed, prepared, folder / "model", resume_root=folder / "resume"
             )

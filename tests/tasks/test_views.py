@@ -48,7 +48,7 @@ def test_means_are_of_probabilities() -> None:
 
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel"])
-def test_both_views_count_the_same_everywhere(kind: str, tmp_path: Path) -> None:
+def test_both_views_count_the_same_everywhere(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     task = build(settings(kind, "mirror"), IMAGE, LABELS).eval()
     with torch.inference_mode():
@@ -62,6 +62,7 @@ def test_both_views_count_the_same_everywhere(kind: str, tmp_path: Path) -> None
     torch.testing.assert_close(task(pixels()), task.look_inside(pixels()))
 
     write_model(tmp_path / "model", task, ModelCard(settings(kind, "mirror"), IMAGE, LABELS, "32", False, 1, "d" * 64))
+    assert "graph(" not in capfd.readouterr().out, "traced: the other exporter takes ten times as long"
     assert json.loads((tmp_path / "model/model.json").read_text())["task"]["views"] == "mirror"
     placements = [place(16, 16, 16, "letterbox")] * 6
     for engine in ("torch", "onnx"):

@@ -65,8 +65,8 @@ def train(
         to: the model directory to write.
         task: a kind, or a section `task` of a model.
         seed: of weights, order, augmentation and dropout.
-        **options: further keys of a section of `models:`: `weights`, `input`, `augment`, `optimizer`, `schedule`,
-            `trainer`. What is left out has the same defaults as there.
+        **options: further keys of a section of `models:`: `weights`, `recipe`, `input`, `augment`, `optimizer`,
+            `schedule`, `trainer`, `ladder`. What is left out has the same defaults as there.
 
     Returns:
         `curves`, a row per epoch; `best_epoch`; `card`, what `model.json` says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -13,12 +14,17 @@ def mirrored(images: Tensor) -> Tensor:
 
 def mean_of_classes(first: Tensor, second: Tensor) -> Tensor:
     """Return N x K scores whose softmax is the mean of the softmax of two N x K scores."""
-    both = F.log_softmax(first, 1).logaddexp(F.log_softmax(second, 1))
+    both = _log_sum(F.log_softmax(first, 1), F.log_softmax(second, 1))
     return both - both.logsumexp(1, keepdim=True)
 
 
 def mean_of_presences(first: Tensor, second: Tensor) -> Tensor:
     """Return N x K logits whose sigmoid is the mean of the sigmoid of two N x K logits."""
-    present = F.logsigmoid(first).logaddexp(F.logsigmoid(second))
-    absent = F.logsigmoid(-first).logaddexp(F.logsigmoid(-second))
+    present = _log_sum(F.logsigmoid(first), F.logsigmoid(second))
+    absent = _log_sum(F.logsigmoid(-first), F.logsigmoid(-second))
     return present - absent
+
+
+def _log_sum(first: Tensor, second: Tensor) -> Tensor:
+    """As `logaddexp`, which torch's tracing exporter to ONNX lacks."""
+    return torch.stack([first, second]).logsumexp(0)
