@@ -125,9 +125,9 @@ class Chooser:
             "heads": {head_name: {**head, "features": feature_name}},
         }
         params = self._params(more)
-        image = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
+        image, size = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
         written.update(more)
-        stages = timing.head_seconds(params.head(head_name), image, 1280, self.prepared, self.loading)
+        stages = timing.head_seconds(params.head(head_name), image, size, self.prepared, self.loading)
         names = {"embed": feature_name}
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 
