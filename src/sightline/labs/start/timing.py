@@ -40,8 +40,8 @@ _AROUND = {
 }
 _LIGHT = ("prepare", "release", "register")  # import no torch
 _FORWARDS = 2.5  # of each test image: evaluation, check of the ONNX file, pictures
-# Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length 1 make
-# logistic regression easy.
+# Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length
+# 1 make logistic regression easy.
 _FIT = {"linear_svm": 2e-7, "logistic": 1e-8}
 _CURVE = 9  # times the train split that the fits of a learning curve take together
 _CURVE_MOST = 12_500  # images of the train split from which on its fits take no more
