@@ -229,3 +229,14 @@ def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
     other = run("start", "shapes", "--task", "detection", "--project", "shop", cwd=tmp_path)
     assert other.returncode == 2
     assert "this teaches classification" in other.stderr
+
+
+def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "shapes", count=1)  # too few for three splits
+    done = run("start", "shapes", "--project", "shop", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "shop/data/raw/shapes").exists()
+    assert not (tmp_path / "shop/.sightline/start/shapes").exists()
+    again = run("start", "../shapes", cwd=tmp_path / "shop")
+    assert "exists already" not in again.stderr

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.config import Params
 from sightline.data.raw.preparation import prepare
 from sightline.data.raw.recognition import Candidate
 from sightline.labs.start.chooser import ROLES, Chooser, Tell, checked
 from sightline.labs.start.entries import Chosen, Entry, with_entries, write_entries
 from sightline.labs.start.facts import Facts, gather
-from sightline.labs.start.taking import Way, chosen_way, destination, take_in, track
+from sightline.labs.start.taking import Way, chosen_way, destination, give_back, take_in, track
 from sightline.pipeline.durations import write_expected
 from sightline.pipeline.refreshing import refresh
 
@@ -75,8 +76,42 @@ def start(
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
     placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
     params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
-    take_in(folder, project, target, way)
+    taken = take_in(folder, project, target, way)
+    try:
+        chosen = _chosen(name, task, params, text, entries, minutes, mirror, tell)
+        write_entries(Path("params.yaml"), with_entries(text, chosen.entries, "params.yaml"))
+    except BaseException:
+        if taken:
+            give_back(project, target)
+        raise
+    finally:
+        shutil.rmtree(WORK / name, ignore_errors=True)
     tell(track(project, target))
+    refresh(project)
+    write_expected(project, chosen.seconds)
+    models = (*chosen.entries.get("heads", {}), *chosen.entries.get("models", {}))
+    return Started(name, chosen.facts, models, chosen.seconds, chosen.notes)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    facts: Facts
+    entries: dict[str, dict[str, Entry]]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def _chosen(
+    name: str,
+    task: str,
+    params: Params,
+    text: str,
+    entries: dict[str, dict[str, Entry]],
+    minutes: float,
+    mirror: Callable[[Facts], bool],
+    tell: Tell,
+) -> _Choice:
+    """Prepare the data set in a folder of its own, look at it and choose models."""
     started = time.perf_counter()
     prepared = WORK / name / "prepared"
     prepare(name, params.datasets[name], prepared, progress=True)
@@ -85,12 +120,7 @@ def start(
     tell(_described(facts))
     chooser = Chooser(name, facts, text, entries, prepared, params.seed, minutes, mirror(facts), tell)
     written, seconds, notes = chooser.choose(preparing)
-    shutil.rmtree(WORK / name)
-    final = with_entries(text, written, "params.yaml")
-    write_entries(Path("params.yaml"), final)
-    refresh(project)
-    write_expected(project, seconds)
-    return Started(name, facts, (*written.get("heads", {}), *written.get("models", {})), seconds, tuple(notes))
+    return _Choice(facts, written, seconds, tuple(notes))
 
 
 def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:

@@ -44,25 +44,25 @@ def destination(folder: Path, project: Path, name: str, way: Way) -> Path:
     return RAW / name
 
 
-def take_in(folder: Path, project: Path, target: Path, way: Way) -> None:
-    """Copy or link a folder to where it will be, all of it or nothing.
+def take_in(folder: Path, project: Path, target: Path, way: Way) -> bool:
+    """Copy or link a folder to where it will be, all of it or nothing; return whether it was not there before.
 
     Raises:
         UserError: something else is there already.
     """
     if way == "in-place":
-        return
+        return False
     place = project / target
     if place.is_symlink() or place.exists():
         if place.resolve() == folder.resolve():
-            return
+            return False
         raise UserError(
             f"{place}: exists already; remove it, choose another name with --name, or use --data in-place with it"
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     if way == "link":
         place.symlink_to(folder.resolve(), target_is_directory=True)
-        return
+        return True
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     console = Console(stderr=True)
     with new_folder(place) as work, Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
@@ -70,6 +70,16 @@ def take_in(folder: Path, project: Path, target: Path, way: Way) -> None:
             copy = work / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)  # not its permissions: what was read-only there need not be here
+    return True
+
+
+def give_back(project: Path, target: Path) -> None:
+    """Remove what `take_in` made."""
+    place = project / target
+    if place.is_symlink():
+        place.unlink()
+    else:
+        shutil.rmtree(place)
 
 
 def track(project: Path, target: Path) -> str:
