@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
 from sightline.config.augmentations import Augmentation
 from sightline.config.features import Features
@@ -22,6 +23,7 @@ from sightline.config.models import Model
 from sightline.data.store import SplitStore, load_labels
 from sightline.labs.tuning.speed import wait_for
 from sightline.labs.tuning.subject import Subject, open_subject
+from sightline.labs.tuning.trial import autocast
 
 STEPS = 20
 _WARM_UP = 2
@@ -53,7 +55,7 @@ class StepTimes:
 
     Attributes:
         step: median seconds of a training step with its batch: decoded, augmented, forward, backward, update.
-        image: seconds to predict one image.
+        image: seconds to predict and judge one image.
         opening: seconds to decode all images once and to build the network.
         batch: images per step.
         train, val, test: images of each split.
@@ -103,11 +105,11 @@ def time_steps(
 
     step = _median(steps())
     trial.task.eval()
-    with torch.inference_mode():
-        images = first.images.to(subject.device)
-        trial.task(images)
+    images, targets = move_data_to_device((first.images, first.targets), subject.device)
+    with torch.inference_mode(), autocast(subject.device, subject.now.precision):
+        trial.task.validate(images, targets)
         started = time.perf_counter()
-        trial.task(images)
+        trial.task.validate(images, targets)
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
     return StepTimes(
