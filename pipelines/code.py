@@ -23,7 +23,9 @@ def stage(params: Params) -> None:
             f"runs; {DAG} is now updated: run the same command again"
         )
     written = write_stamps(Path(), params)
-    print(f"code or settings changed for {', '.join(written)}" if written else "code and settings are as before")
+    print(
+        f"code or settings changed for {', '.join(written)}" if written else "stamps of code and settings: up to date"
+    )
 
 
 if __name__ == "__main__":

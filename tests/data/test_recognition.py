@@ -159,7 +159,7 @@ def test_masks_of_classes_and_of_objects(tmp_path: Path) -> None:
     write_masks(tmp_path / "classes")
     found = only(tmp_path / "classes")
     assert (found.section["format"], found.tasks) == ("mask_folder", ("semantic_segmentation",))
-    assert ("names", "the values of the masks; give them their names") in found.notes
+    assert dict(found.notes)["names"].startswith("the values of the masks; give them their names")
     write_numbered(tmp_path / "objects")
     formats = {one.section["format"] for one in recognise(tmp_path / "objects")}
     assert formats == {"instance_masks", "mask_folder"}  # numbers may be either, so the user is asked

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from sightline.labs.start.starting import Started
 
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
+_NEEDS = {
+    "classification": "a class per image: folders, or a table",
+    "multilabel": "a table with several classes per image",
+    "regression": "a table with a column of numbers",
+    "localization": "boxes: COCO, VOC, YOLO",
+    "detection": "boxes: COCO, VOC, YOLO, VIA",
+    "instance_segmentation": "outlines: COCO, VIA, YOLO, or a mask with numbered objects per image",
+    "semantic_segmentation": "a mask per image",
+    "keypoints": "key points: COCO, YOLO",
+}
 _FRESH = """\
 # yaml-language-server: $schema=.sightline/params.schema.json
 # Your data sets and models. `sightline check --full` prints every value, also those that are not here, and why.
@@ -47,9 +57,14 @@ def start(
     if data not in ("auto", "copy", "link", "in-place"):
         raise UserError(f"--data {data}: not one of auto, copy, link, in-place")
     folder = folder.resolve() if not folder.is_absolute() else folder
-    name = name or _name_of(folder)
+    name = _name_of(folder) if name is None else _checked_name(name)
+    place = project.resolve()
+    if place == folder.resolve() or folder.resolve() in place.parents:
+        raise UserError(f"--project {project}: the project cannot be in the folder of the images; name another folder")
     found = recognise(folder, _settled(settings or ()))
     candidate = _chosen(folder, found)
+    if len(candidate.tasks) > 1 and task is None and sys.stdin.isatty():
+        print(f"{folder}: {candidate.seen}")
     kind = _task(folder, candidate, task)
     _enter(project)
     from sightline.labs.start.starting import start as begin
@@ -75,6 +90,14 @@ def _name_of(folder: Path) -> str:
     if not name:
         raise UserError(f"{folder}: its name gives no name for a data set; choose one with --name")
     return name[:40]
+
+
+def _checked_name(name: str) -> str:
+    from sightline.config.base import NAME_RULE
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name):
+        raise UserError(f"--name {name!r}: use at most 40 {NAME_RULE}")
+    return name
 
 
 def _settled(settings: Sequence[str]) -> dict[str, Any]:
@@ -126,7 +149,10 @@ def _task(folder: Path, candidate: Candidate, wanted: str | None) -> str:
     possible = [*candidate.tasks, *(["localization"] if "detection" in candidate.tasks else [])]
     if wanted is not None:
         if wanted not in possible:
-            raise UserError(f"--task {wanted}: {candidate.seen}: this teaches {' or '.join(candidate.tasks)}")
+            more = f"; {wanted.replace('_', ' ')} needs {_NEEDS[wanted]}" if wanted in _NEEDS else ""
+            known = "" if more else f"; kinds of task are {', '.join(sorted(_NEEDS))}"
+            teaches = " or ".join(candidate.tasks)
+            raise UserError(f"--task {wanted}: {candidate.seen}: this teaches {teaches}{more}{known} (docs/data.md)")
         return wanted
     if len(candidate.tasks) == 1:
         return candidate.tasks[0]
@@ -149,10 +175,10 @@ def _enter(project: Path) -> None:
         from sightline.commands.init import make_project
         from sightline.commands.skeleton import skeleton
 
-        if project == Path() and any(not path.name.startswith(".") for path in Path().iterdir()):
+        if project.is_dir() and any(not path.name.startswith(".") for path in project.iterdir()):
             raise UserError(
-                "this folder is not empty and no project (params.yaml is missing); name a folder for one, "
-                "e.g. --project shop, or make this folder one with `sightline init`"
+                f"{project.resolve()}: not empty and no project (params.yaml is missing); name a new folder for one, "
+                "e.g. --project shop, or make this one a project with `sightline init`"
             )
         make_project(project, skeleton())
     os.chdir(project)
@@ -194,3 +220,4 @@ def _show(done: Started, project: Path) -> None:
         print(f"note: {note}")
     where = "" if project == Path() else f"cd {project} && "
     print(f"Next: {where}dvc repro     (or sightline repro; about {total:.0f} min; reasons are in params.yaml)")
+    print(f"Then: sightline models; sightline predict {done.models[-1]}@champion IMAGE; git add -A && git commit")

@@ -27,6 +27,8 @@ from sightline.training.artifact.folder import read_onnx
 from sightline.training.heads.artifact import HeadCard
 from sightline.training.truth import truth_of
 
+_SHARES = frozenset({"accuracy", "exact_match"})  # of images that are right
+
 
 def evaluate_model(
     model: Path, prepared: Path, settings: Evaluation, folder: Path, headline: str | None = None
@@ -119,6 +121,8 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         name: [float(edge) for edge in np.nanquantile(np.concatenate(values), [tail, 1 - tail])]
         for name, values in draws.items()
     }
+    for name in _SHARES & intervals.keys():
+        intervals[name] = _never_certain(intervals[name], len(measured.rows), tail)
     own = {name: value_of(metrics[name], len(measured.rows)) for name in own_metrics(task.kind)}
     low, high = intervals[measured.headline]
     headline = {"name": measured.headline, "value": value, "low": low, "high": high}
@@ -132,6 +136,22 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         measured.headline: value,
         "interval": {name: {"low": edges[0], "high": edges[1]} for name, edges in intervals.items()},
     }
+
+
+def _never_certain(interval: list[float], count: int, tail: float) -> list[float]:
+    """Return the interval of a share of images, of which every resample is alike if all are right, or all wrong.
+
+    Then it is that of Clopper and Pearson (1934): the smallest share that lets all of `count` images be right with a
+    probability of `tail`.
+    """
+    least = tail ** (1 / count)
+    match interval:
+        case [1.0, 1.0]:
+            return [least, 1.0]
+        case [0.0, 0.0]:
+            return [0.0, 1 - least]
+        case _:
+            return interval
 
 
 def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -34,6 +35,7 @@ _PREFERRED = (
 # Those of other files, as far as their last pooled layer is called as `choices` expects.
 _FAMILIES = re.compile(r"(timm|torchvision):(tf_)?(efficientnet|mobilenet|resnet|densenet)\w*")
 _HUB_PATIENCE = 4.0  # seconds
+_NETWORKS = 2  # that are timed at most
 _INTERPRETER = 1.5  # seconds until a stage begins to import
 ROLES = {
     "classification": "classifier",
@@ -104,12 +106,17 @@ class Chooser:
         left = 60 * self.minutes - sum(seconds.values())
         plan, epochs, times = self._fitting(left)
         if epochs == 0 and head is not None:
-            notes.append(f"no network can be trained in {self.minutes:g} minutes here; the head is the model")
+            needed = sum(seconds.values()) + sum(timing.model_seconds(times, plan.least, self.loading).values())
+            notes.append(
+                f"no network can be trained in {self.minutes:g} minutes here, so the head is the model; "
+                f"--minutes {math.ceil(needed / 60)} would do for the smallest one"
+            )
         else:
             model = f"{self.name}-{ROLES[self.facts.task]}"
-            few = "" if epochs >= plan.least else "; too few for a good model, give it more minutes"
+            few = "" if epochs >= plan.least else "; too few for a good model, give it more"
+            limit = "more gain little" if epochs == plan.most else f"as many as fit into {self.minutes:g} minutes{few}"
             epochs = max(1, epochs)
-            written["models"] = {model: plan.with_epochs(epochs, f"{times.epoch:.0f} s each here{few}")}
+            written["models"] = {model: plan.with_epochs(epochs, f"{times.epoch:.0f} s each here; {limit}")}
             stages = timing.model_seconds(times, epochs, self.loading)
             seconds |= {f"{stage}@{model}": value for stage, value in stages.items()}
             notes += [plan.note] if plan.note else []
@@ -132,36 +139,43 @@ class Chooser:
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 
     def _fitting(self, left: float) -> tuple[Plan, int, Any]:
-        """Return the most promising plan that fits into the seconds that are left, its epochs and its times."""
+        """Return the most promising plan that fits into the seconds that are left, its epochs and its times.
+
+        Of each network the cheapest plan is timed first: a step takes as much longer as its input has more pixels, so
+        that only a plan that is likely to fit is timed as well.
+        """
         from sightline.labs.start import timing
 
-        best: tuple[Plan, int, Any] | None = None
-        measured: dict[Any, tuple[int, Any]] = {}  # by network: size, times
+        by_network: dict[str, list[Plan]] = {}
         for plan in plans(self.name, self.facts, self.networks, self.mirror, self.machine):
-            size, network = _size(plan), str(plan.entry["task"])
-            if network in measured:
-                known, times = measured[network]
-                share = (size / known) ** 2
-                scaled = replace(times, step=times.step * share, image=times.image * share)
-                if timing.epochs_within(scaled, left, self.loading) < plan.least:
-                    continue
-            self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {size} px")
-            times = self._timed(plan)
-            measured[network] = (size, times)
-            epochs = min(plan.most, timing.epochs_within(times, left, self.loading))
-            if epochs >= plan.least:
-                return plan, epochs, times
-            if best is None or epochs >= best[1]:
-                best = (plan, epochs, times)
-        assert best is not None  # the first plan is always timed
-        return best
+            by_network.setdefault(_network(plan), []).append(plan)
+        found: list[tuple[Plan, int, Any]] = []
+        for choices in list(by_network.values())[:_NETWORKS]:
+            cheapest = self._timed(choices[-1], left)
+            found.append(cheapest)
+            if cheapest[1] < choices[-1].least:
+                continue
+            for plan in choices[:-1]:
+                share = (_size(plan) / _size(choices[-1])) ** 2
+                scaled = replace(cheapest[2], step=cheapest[2].step * share, image=cheapest[2].image * share)
+                if timing.epochs_within(scaled, left, self.loading) >= plan.least:
+                    timed = self._timed(plan, left)
+                    if timed[1] >= plan.least:
+                        return timed
+            return cheapest
+        return max(found, key=lambda one: one[1])
 
-    def _timed(self, plan: Plan) -> Any:
+    def _timed(self, plan: Plan, left: float) -> tuple[Plan, int, Any]:
+        """Return a plan with the epochs that fit into the seconds that are left, and its times."""
         from sightline.labs.start import timing
 
         params = self._params({"models": {"timed": plan.with_epochs(1, "")}})
         model = params.models["timed"]
-        return timing.time_steps(model, self.seed, self.prepared, WEIGHTS, params.augmentations.get(model.augment))
+        self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {_size(plan)} px ...")
+        augmentation = params.augmentations.get(model.augment)
+        times = timing.time_steps(model, self.seed, self.prepared, WEIGHTS, augmentation)
+        self.tell(f"  {times.step:.2f} s each, an epoch {times.epoch:.0f} s")
+        return plan, min(plan.most, timing.epochs_within(times, left, self.loading)), times
 
     def _params(self, more: Mapping[str, Mapping[str, Entry]]) -> Params:
         """Return the params that there would be with some more entries."""

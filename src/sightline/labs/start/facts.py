@@ -49,6 +49,7 @@ class Facts:
         objects: of data sets with boxes.
         mirrored: whether key points have partners in a mirror image.
         values: names of regression targets.
+        left_out: images that cannot be used, by the reason.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Facts:
     objects: Objects | None
     mirrored: bool
     values: tuple[str, ...]
+    left_out: dict[str, int]
 
     @property
     def side(self) -> int:
@@ -105,6 +107,7 @@ def gather(task: str, prepared: Path) -> Facts:
         _objects(SplitStore(prepared / "train")) if card["objects"] else None,
         bool(labels.mirrored),
         labels.values,
+        {code: one["count"] for code, one in card["findings"].items() if one["left_out"] == "sample"},
     )
 
 

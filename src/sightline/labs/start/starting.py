@@ -17,7 +17,9 @@ from sightline.labs.start.facts import Facts, gather
 from sightline.labs.start.taking import Way, chosen_way, destination, give_back, take_in, track
 from sightline.pipeline.durations import write_expected
 from sightline.pipeline.refreshing import refresh
+from sightline.system.errors import UserError
 
+FEWEST = 12  # images
 WORK = Path(".sightline/start")
 
 
@@ -70,6 +72,11 @@ def start(
     Raises:
         UserError: names that exist, data that cannot be prepared; params.yaml stays as it was.
     """
+    if candidate.samples < FEWEST:
+        raise UserError(
+            f"{folder}: {candidate.samples} images are too few to learn from, to choose by and to test on; "
+            f"a class needs about 10, better 50 or more"
+        )
     way = chosen_way(folder, project, way)
     target = destination(folder, project, name, way)
     section = _section(candidate, folder, target)
@@ -90,7 +97,8 @@ def start(
     refresh(project)
     write_expected(project, chosen.seconds)
     models = (*chosen.entries.get("heads", {}), *chosen.entries.get("models", {}))
-    return Started(name, chosen.facts, models, chosen.seconds, chosen.notes)
+    notes = [f"{key}: {why}" for key, why in candidate.notes]
+    return Started(name, chosen.facts, models, chosen.seconds, (*notes, *chosen.notes))
 
 
 @dataclass(frozen=True)
@@ -146,4 +154,11 @@ def _described(facts: Facts) -> str:
     if facts.objects:
         half = f"half of them smaller than {facts.objects.median:.0%} of its longer side"
         about.append(f"{facts.objects.per_image:.1f} objects per image, {half}")
-    return "; ".join(about)
+    lines = ["; ".join(about)]
+    if facts.left_out:
+        reasons = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in facts.left_out.items())
+        lines.append(f"{sum(facts.left_out.values())} images are left out ({reasons})")
+    empty = [name for name in facts.classes if not facts.counts.get(name)]
+    if empty:
+        lines.append(f"no image of {', '.join(empty[:5])} is left to learn from")
+    return "\n".join(lines)

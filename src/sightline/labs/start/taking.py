@@ -54,7 +54,7 @@ def take_in(folder: Path, project: Path, target: Path, way: Way) -> bool:
         return False
     place = project / target
     if place.is_symlink() or place.exists():
-        if place.resolve() == folder.resolve():
+        if place.resolve() == folder.resolve() or _contents(place) == _contents(folder):
             return False
         raise UserError(
             f"{place}: exists already; remove it, choose another name with --name, or use --data in-place with it"
@@ -71,6 +71,11 @@ def take_in(folder: Path, project: Path, target: Path, way: Way) -> bool:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)  # not its permissions: what was read-only there need not be here
     return True
+
+
+def _contents(folder: Path) -> dict[str, int]:
+    """Return the size of each file below a folder, by its path."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
 def give_back(project: Path, target: Path) -> None:

@@ -220,7 +220,12 @@ def _named(files: Listing, values: _Values, pairs: Sequence[_Pair]) -> tuple[dic
         listed, note = list(_CAMVID), "as in SegNet's CamVid, whose folders have these names; correct them if it is not"
     else:
         numbered = {f"class_{number}": number for number in numbers}
-        return {"names": numbered}, [("names", "the values of the masks; give them their names")]
+        return {"names": numbered}, [
+            (
+                "names",
+                "the values of the masks; give them their names, and name those that mean nothing in ignore_index",
+            )
+        ]
     unlearned = [number for number, name in enumerate(listed) if name.lower() in _VOID]
     learned = {name: number for number, name in enumerate(listed) if number not in unlearned}
     ignored = unlearned[0] if len(unlearned) == 1 else unlearned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,7 +20,7 @@ from sightline.data.raw.recognition.masks import propose_masks
 from sightline.data.raw.recognition.proposal import Proposal
 from sightline.data.raw.recognition.tables import propose_folders, propose_idx, propose_tables
 from sightline.data.structures import Sample
-from sightline.system.errors import UserError, first_line
+from sightline.system.errors import UserError, nearest
 
 _EXAMPLES = 60  # samples that are looked at for what they teach
 _PROPOSERS: tuple[Callable[[Listing], Iterator[Proposal]], ...] = (
@@ -43,12 +43,14 @@ class Candidate:
         seen: the signs of it, for the user.
         tasks: kinds of task that it can teach; the first is the one that needs most of what is known, and where there
             are several, only the user knows which is meant.
+        samples: number of images.
         notes: what was decided that the files do not say, by key.
     """
 
     section: dict[str, Any]
     seen: str
     tasks: tuple[str, ...]
+    samples: int
     notes: tuple[tuple[str, str], ...] = ()
 
 
@@ -64,7 +66,12 @@ def recognise(folder: Path, wanted: Mapping[str, Any] | None = None) -> list[Can
     Raises:
         UserError: no format reads it; the message says what was tried and why it failed.
     """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: {'is a file; give the folder that it is in' if folder.exists() else 'no such folder'}"
+        )
     files, wanted = Listing(folder), dict(wanted or {})
+    _require_known(wanted)
     if not files.images and not any(propose_idx(files)):
         raise UserError(f"{folder}: no images in it; expected .jpg, .png or the like, or IDX files as MNIST's")
     failures: list[str] = []
@@ -103,12 +110,32 @@ def _tried(folder: Path, files: Listing, proposal: Proposal, wanted: Mapping[str
             source = open_files(TypeAdapter(Dataset).validate_python(section))
             tasks = _tasks(source, root)
         except ValidationError as error:
-            problem = problem or first_line(error)
+            problem = problem or _mistake(error)
         except UserError as error:
             problem = problem or error.lines[0]
         else:
-            return Candidate(section, proposal.seen, tasks, proposal.notes)
+            return Candidate(section, proposal.seen, tasks, len(source), proposal.notes)
     return f"{proposal.seen}: {problem}"
+
+
+def _require_known(wanted: Mapping[str, Any]) -> None:
+    """Check that settled keys are keys of some format.
+
+    Raises:
+        UserError: one is not.
+    """
+    known = {key for kind in get_args(get_args(Dataset)[0]) for key in kind.model_fields}
+    for key in wanted:
+        if key not in known:
+            raise UserError(
+                f"{key}: no such key of a data set{nearest(key, known)}; there are {', '.join(sorted(known))}"
+            )
+
+
+def _mistake(error: ValidationError) -> str:
+    """Return the first mistake in a section, by its key."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _tasks(source: Source, root: Path) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from sightline.data.raw.recognition.proposal import Proposal
 from sightline.system.errors import UserError
 
 _MOST_ASKED = 6  # columns of numbers of which the user is asked whether one or all are meant
+# Folders of data sets whose annotations are missing, or do not fit.
+_NO_CLASSES = {"images", "imgs", "JPEGImages", "PNGImages", "masks", "labels", "annotations", "Annotations", "annots"}
 _IDX = re.compile(r"(train|t10k|test)-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
 
 
@@ -44,7 +46,7 @@ def propose_tables(files: Listing) -> Iterator[Proposal]:
 def propose_folders(files: Listing) -> Iterator[Proposal]:
     """Yield a proposal where images are in folders."""
     folders = {PurePosixPath(path).parts[-2] for path in files.images if "/" in path}
-    if folders:
+    if folders and not folders & _NO_CLASSES:
         classes = sorted(name for name in folders if not split_called(name))
         some = ", ".join(classes[:4]) + (f" and {len(classes) - 4} more" if len(classes) > 4 else "")
         yield Proposal({"format": "image_folder"}, f"{len(files.images)} images in folders ({some})", True)
