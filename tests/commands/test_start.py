@@ -38,6 +38,7 @@ def facts(task: str = "classification", **values: Any) -> Facts:
         "objects": None,
         "mirrored": False,
         "values": (),
+        "left_out": {},
     }
     return Facts(task, **{**known, **values})
 
@@ -163,8 +164,10 @@ def test_a_folder_is_copied_linked_or_used_where_it_is(tmp_path: Path) -> None:
     assert (project / "data/raw/pets/cat/1.png").read_bytes() == b"x"
     take_in(source, project, destination(source, project, "linked", "link"), "link")
     assert (project / "data/raw/linked").is_symlink()
+    assert not take_in(source, project, Path("data/raw/pets"), "copy")  # the same images are there
+    (source / "cat" / "2.png").write_bytes(b"y")
     with pytest.raises(UserError, match=r"exists already"):
-        take_in(source, project, destination(source, project, "pets", "copy"), "copy")
+        take_in(source, project, Path("data/raw/pets"), "copy")
     inside = project / "data/raw/pets"
     assert chosen_way(inside, project, "auto") == "in-place"
     assert destination(inside, project, "pets", "in-place") == Path("data/raw/pets")
@@ -228,15 +231,46 @@ def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "params.yaml").exists()
     other = run("start", "shapes", "--task", "detection", "--project", "shop", cwd=tmp_path)
     assert other.returncode == 2
-    assert "this teaches classification" in other.stderr
+    assert "this teaches classification; detection needs boxes: COCO" in other.stderr
+
+
+def test_too_few_images_are_refused_before_anything_is_copied(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "shapes", count=2)
+    done = run("start", "shapes", "--project", "shop", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "4 images are too few" in done.stderr
+    assert not (tmp_path / "shop/data/raw/shapes").exists()
 
 
 def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
-    write_shapes(tmp_path / "shapes", count=1)  # too few for three splits
+    write_shapes(tmp_path / "shapes", count=10)
+    for path in (tmp_path / "shapes/disc").iterdir():
+        path.write_bytes(b"no image")
+    for path in sorted((tmp_path / "shapes/bar").iterdir())[2:]:
+        path.write_bytes(b"no image")
     done = run("start", "shapes", "--project", "shop", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "shop/data/raw/shapes").exists()
     assert not (tmp_path / "shop/.sightline/start/shapes").exists()
-    again = run("start", "../shapes", cwd=tmp_path / "shop")
-    assert "exists already" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--project", "shapes"], "the project cannot be in the folder of the images"),
+        (["--project", "shapes/inner"], "the project cannot be in the folder of the images"),
+        (["--name", "My Shapes"], "--name 'My Shapes': use at most 40 lower-case letters"),
+        (["--set", "foo=bar"], "foo: no such key of a data set"),
+        (["--set", "split={train: 2}"], "split.train:"),
+        (["--task", "foo"], "kinds of task are classification, detection"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], told: str) -> None:
+    write_shapes(tmp_path / "shapes", count=6)
+    done = run("start", "shapes", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shapes"]
+    assert sorted(path.name for path in (tmp_path / "shapes").iterdir()) == ["bar", "disc"]
