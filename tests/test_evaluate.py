@@ -115,6 +115,22 @@ def test_the_interval_is_the_binomial_one() -> None:
     assert metrics["headline"]["high"] == pytest.approx(p + half, abs=0.004)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_score_of_all_or_nothing_is_not_certain(right: bool) -> None:
+    labels = np.arange(40) % 5
+    given = labels if right else (labels + 1) % 5
+    probabilities = np.eye(CLASSES, dtype=np.float32)[given] * 0.9 + 0.1 / CLASSES
+    headline = with_intervals(task(), measured(labels, probabilities.astype(np.float32)), Evaluation(resamples=200))[
+        "headline"
+    ]
+    low, high = headline["low"], headline["high"]
+    assert (high - low, high if right else low) == (pytest.approx(1 - 0.025 ** (1 / 40)), float(right))
+    # A model whose true accuracy is at the edge of the interval is all right as rarely as the interval says.
+    edge = low if right else 1 - high
+    draws = np.random.default_rng(0).random((20_000, 40)) < edge
+    assert draws.all(1).mean() == pytest.approx(0.025, abs=0.004)
+
+
 @pytest.fixture(scope="module")
 def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")

@@ -76,7 +76,8 @@ def show_plan(forecast: Forecast, console: Console) -> None:
         table.add_row(part.name or "all", kinds, time_words(part.seconds))
     console.print(table)
     at_once = f", {forecast.jobs} at a time" if forecast.jobs > 1 else ""
-    print(f"{len(forecast.pending)} stages{at_once}: about {time_words(forecast.left())} in all", flush=True)
+    count = len(forecast.pending)
+    print(f"{count} stage{'' if count == 1 else 's'}{at_once}: about {time_words(forecast.left())} in all", flush=True)
     if unknown := forecast.assumed():
         print(f"nothing like {', '.join(unknown)} has run here, so its time is a first guess", flush=True)
 
