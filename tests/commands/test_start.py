@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from sightline.config import load_params
 from sightline.labs.start.choices import Machine, Published, baseline, plans
+from sightline.labs.start.chooser import busy_notes
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
 from sightline.labs.start.taking import chosen_way, destination, take_in
@@ -152,6 +153,11 @@ def test_epochs_fill_the_time_and_never_more() -> None:
     assert times.epoch == pytest.approx(5.2)
     epochs = epochs_within(times, 120, start=5.0)
     assert sum(model_seconds(times, epochs, 5.0).values()) <= 120 < sum(model_seconds(times, epochs + 1, 5.0).values())
+
+
+def test_a_busy_machine_is_said_to_be_busy() -> None:
+    assert busy_notes(0.8, 2) == []
+    assert "load 5.0 on 2 processors" in busy_notes(5.0, 2)[0]
 
 
 def test_a_folder_is_copied_linked_or_used_where_it_is(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class Chooser:
         written = {section: dict(own) for section, own in self.entries.items()}
         common = timing.common_seconds(preparing, self.loading)
         seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
-        notes: list[str] = []
+        notes = busy_notes(os.getloadavg()[0], self.machine.processors)
         if not self.networks and self.facts.side > SMALL_IMAGE:
             notes.append(
                 "no published weights: the hub does not answer, and data/weights and SIGHTLINE_WEIGHTS have none; with "
@@ -210,6 +210,18 @@ def _hub_answers() -> bool:
     except OSError:
         return False
     return True
+
+
+def busy_notes(load: float, processors: int) -> list[str]:
+    """Return a note where other programs take so much that what is timed now will not hold later.
+
+    Args:
+        load: mean number of busy processes in the last minute.
+        processors: that may be used.
+    """
+    if load <= processors / 2:
+        return []
+    return [f"other programs are busy (load {load:.1f} on {processors} processors): times may turn out different"]
 
 
 def _machine() -> Machine:
