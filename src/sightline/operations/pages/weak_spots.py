@@ -23,6 +23,8 @@ from sightline.system.errors import UserError
 
 _TABLES = ("per_class", "per_joint", "per_value")
 
+_GROUPS = {"regression": "value", "keypoints": "key point"}  # what is compared in place of classes
+
 
 @dataclass(frozen=True)
 class WeakSpots:
@@ -76,7 +78,7 @@ def weak_spots(sources: Sources, metrics: Mapping[str, Any], slices_file: Path |
         told.append(_slice_words(metrics, marked[confirmed[0][1]], confirmed))
         shown = shown or (by_slice, confirmed[0][0])
     if not told:
-        told.append(_nothing(by_class, by_slice))
+        told.append(_nothing(by_class, by_slice, str(metrics["task"])))
     return WeakSpots(
         " ".join(told),
         [by_class.names[group] for group in classes] if by_class is not None else [],
@@ -196,10 +198,12 @@ def _slice_words(
     return f"{words} The same holds for {', '.join(more)}." if more else words
 
 
-def _nothing(by_class: Units | None, by_slice: Units | None) -> str:
+def _nothing(by_class: Units | None, by_slice: Units | None, task: str) -> str:
+    if by_class is not None and len(by_class.names) < 2:  # nothing to compare it with
+        by_class = None
     if by_class is None and by_slice is None:
         return "There are no classes or slices to compare."
-    parts = [name for name, own in (("class", by_class), ("slice", by_slice)) if own is not None]
+    parts = [name for name, own in ((_GROUPS.get(task, "class"), by_class), ("slice", by_slice)) if own is not None]
     words = f"No {' and no '.join(parts)} is worse than the others beyond chance."
     if by_class is None:
         return words
