@@ -64,7 +64,7 @@ def test_nothing_changes_by_itself(params: Params, copy: Path) -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        ("sightline/training/fit.py", "import hashlib", "# bytes of weights\nimport hashlib"),
+        ("sightline/training/fit.py", "import shutil", "# removes folders\nimport shutil"),
         ("sightline/data/images.py", '"""', '"""In other words: '),
         ("sightline/operations/pages/__init__.py", '"""', "WORD = 1\n" + '"""'),
         (
