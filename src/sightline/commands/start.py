@@ -56,7 +56,7 @@ def start(
 
     if data not in ("auto", "copy", "link", "in-place"):
         raise UserError(f"--data {data}: not one of auto, copy, link, in-place")
-    folder = folder.resolve() if not folder.is_absolute() else folder
+    given, folder = folder, folder.resolve()
     name = _name_of(folder) if name is None else _checked_name(name)
     place = project.resolve()
     if place == folder.resolve() or folder.resolve() in place.parents:
@@ -64,12 +64,12 @@ def start(
     found = recognise(folder, _settled(settings or ()))
     candidate = _chosen(folder, found)
     if len(candidate.tasks) > 1 and task is None and sys.stdin.isatty():
-        print(f"{folder}: {candidate.seen}")
+        print(f"{given}: {candidate.seen}")
     kind = _task(folder, candidate, task)
     _enter(project)
     from sightline.labs.start.starting import start as begin
 
-    print(f"{folder}: {candidate.seen}: {kind.replace('_', ' ')}")
+    print(f"{given}: {candidate.seen}: {kind.replace('_', ' ')}")
     done = begin(
         folder,
         candidate,

@@ -116,7 +116,7 @@ class Chooser:
             few = "" if epochs >= plan.least else "; too few for a good model, give it more"
             limit = "more gain little" if epochs == plan.most else f"as many as fit into {self.minutes:g} minutes{few}"
             epochs = max(1, epochs)
-            written["models"] = {model: plan.with_epochs(epochs, f"{times.epoch:.0f} s each here; {limit}")}
+            written["models"] = {model: plan.with_epochs(epochs, f"{_seconds(times.epoch)} each here; {limit}")}
             stages = timing.model_seconds(times, epochs, self.loading)
             seconds |= {f"{stage}@{model}": value for stage, value in stages.items()}
             notes += [plan.note] if plan.note else []
@@ -174,7 +174,7 @@ class Chooser:
         self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {_size(plan)} px ...")
         augmentation = params.augmentations.get(model.augment)
         times = timing.time_steps(model, self.seed, self.prepared, WEIGHTS, augmentation)
-        self.tell(f"  {times.step:.2f} s each, an epoch {times.epoch:.0f} s")
+        self.tell(f"  {times.step:.2f} s each, an epoch {_seconds(times.epoch)}")
         return plan, min(plan.most, timing.epochs_within(times, left, self.loading)), times
 
     def _params(self, more: Mapping[str, Mapping[str, Entry]]) -> Params:
@@ -210,6 +210,10 @@ def _hub_answers() -> bool:
     except OSError:
         return False
     return True
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def busy_notes(load: float, processors: int) -> list[str]:
