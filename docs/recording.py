@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS, ROWS = 104, 30
 _SIZE, _LINE = 15, 20  # pixels of a letter and of a line
-_LONGEST, _SHORTEST = 1.6, 0.05  # seconds between two frames
+_LONGEST, _SHORTEST = 1.6, 0.2  # seconds between two frames; lines that follow sooner share one
+_COLOURS = 8
 _LAST = 6.0  # seconds of the last frame
 _INK, _PAPER, _PROMPT = (220, 223, 228), (24, 27, 33), (126, 200, 140)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
@@ -74,8 +75,10 @@ def animate(lines: Sequence[Line], path: Path) -> None:
     frames, pauses = [], []
     for place, line in enumerate(lines):
         following = lines[place + 1].seconds - line.seconds if place + 1 < len(lines) else _LAST
-        frames.append(draw([one.text for one in lines[: place + 1]]).quantize(16))
-        pauses.append(round(1000 * (following if following == _LAST else min(_LONGEST, max(_SHORTEST, following)))))
+        if following < _SHORTEST:
+            continue
+        frames.append(draw([one.text for one in lines[: place + 1]]).quantize(_COLOURS))
+        pauses.append(round(1000 * (following if following == _LAST else min(_LONGEST, following))))
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=pauses, loop=0, optimize=True)
 
 
