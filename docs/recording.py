@@ -20,10 +20,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS, ROWS = 104, 30
 _SIZE, _LINE = 15, 20  # pixels of a letter and of a line
-_LONGEST, _SHORTEST = 1.6, 0.2  # seconds between two frames; lines that follow sooner share one
-_COLOURS = 8
+_LONGEST, _SHORTEST = 1.6, 0.4  # seconds between two frames; lines that follow sooner share one
+_COLOURS = 4
 _LAST = 6.0  # seconds of the last frame
-_INK, _PAPER, _PROMPT = (220, 223, 228), (24, 27, 33), (126, 200, 140)
+_INK, _PAPER, _PROMPT = 222, 28, 160  # grey
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
 
 
@@ -63,7 +63,7 @@ def draw(lines: Sequence[str]) -> Image.Image:
     """Return the last lines as a picture."""
     font = ImageFont.truetype(str(Path(get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"), _SIZE)
     width = int(font.getlength("m" * COLUMNS)) + 2 * _LINE
-    image = Image.new("RGB", (width, (ROWS + 2) * _LINE), _PAPER)
+    image = Image.new("L", (width, (ROWS + 2) * _LINE), _PAPER)
     pen = ImageDraw.Draw(image)
     for row, line in enumerate(lines[-ROWS:]):
         pen.text((_LINE, _LINE * (row + 1)), line[:COLUMNS], _PROMPT if line.startswith("$ ") else _INK, font)

@@ -59,7 +59,7 @@ def start(
     given, folder = folder, folder.resolve()
     name = _name_of(folder) if name is None else _checked_name(name)
     place = project.resolve()
-    if place == folder.resolve() or folder.resolve() in place.parents:
+    if place.is_relative_to(folder):
         raise UserError(f"--project {project}: the project cannot be in the folder of the images; name another folder")
     found = recognise(folder, _settled(settings or ()))
     candidate = _chosen(folder, found)
@@ -208,10 +208,9 @@ def _show(done: Started, project: Path) -> None:
     from rich.table import Table
 
     table = Table("model", "expected minutes", title=f"Written into params.yaml for {done.name}")
-    names = {stage.partition("@")[2] for stage in done.seconds}
     for model in done.models:
         own = [value for stage, value in done.seconds.items() if stage.endswith(f"@{model}")]
-        own += [done.seconds.get(f"embed@{done.name}-features", 0.0)] if model.endswith("-head") and names else []
+        own += [done.seconds.get(f"embed@{done.name}-features", 0.0)] if model.endswith("-head") else []
         table.add_row(model, f"{sum(own) / 60:.1f}")
     total = sum(done.seconds.values()) / 60
     table.add_row("everything", f"{total:.1f}", style="bold")

@@ -122,7 +122,7 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         for name, values in draws.items()
     }
     for name in _SHARES & intervals.keys():
-        intervals[name] = _never_certain(intervals[name], len(measured.rows), tail)
+        intervals[name] = _never_certain(intervals[name], len(measured.rows), settings.confidence)
     own = {name: value_of(metrics[name], len(measured.rows)) for name in own_metrics(task.kind)}
     low, high = intervals[measured.headline]
     headline = {"name": measured.headline, "value": value, "low": low, "high": high}
@@ -138,20 +138,17 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     }
 
 
-def _never_certain(interval: list[float], count: int, tail: float) -> list[float]:
+def _never_certain(interval: list[float], count: int, confidence: float) -> list[float]:
     """Return the interval of a share of images, of which every resample is alike if all are right, or all wrong.
 
-    Then it is that of Clopper and Pearson (1934): the smallest share that lets all of `count` images be right with a
-    probability of `tail`.
+    Then it is the exact one of Clopper and Pearson (1934).
     """
-    least = tail ** (1 / count)
-    match interval:
-        case [1.0, 1.0]:
-            return [least, 1.0]
-        case [0.0, 0.0]:
-            return [0.0, 1 - least]
-        case _:
-            return interval
+    if interval not in ([0.0, 0.0], [1.0, 1.0]):
+        return interval
+    from scipy.stats import binomtest
+
+    exact = binomtest(round(interval[0] * count), count).proportion_ci(confidence, method="exact")
+    return [float(exact.low), float(exact.high)]
 
 
 def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:
