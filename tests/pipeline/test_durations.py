@@ -24,7 +24,7 @@ from sightline.pipeline.durations import (
     time_words,
     write_expected,
 )
-from sightline.pipeline.forecast import Forecast
+from sightline.pipeline.forecast import AROUND, Forecast
 from sightline.pipeline.notes import DURATIONS, PROGRESS, note_duration, read_duration
 from sightline.pipeline.reproduction import reproduce
 from sightline.system.files import write_json
@@ -198,7 +198,7 @@ note_duration(Path(), os.environ["DVC_STAGE"], None)
 """
 
 
-def test_a_real_run_takes_as_long_as_was_foretold(tmp_path: Path) -> None:
+def test_a_second_run_is_foretold_from_the_first(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(SLEEPER)
     (tmp_path / "settings.txt").write_text("one")
     sleeps = {"first": 0.2, "left": 0.6, "right": 0.3, "last": 0.2}
@@ -213,18 +213,17 @@ def test_a_real_run_takes_as_long_as_was_foretold(tmp_path: Path) -> None:
     YAML().dump({"stages": stages}, tmp_path / "dvc.yaml")
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
 
-    def follow() -> tuple[list[tuple[str, str, float]], float]:
+    def follow() -> list[tuple[str, str, float]]:
         told: list[tuple[str, str, float]] = []
 
         def say(forecast: Forecast, stage: str) -> None:
             told.append((stage, forecast.words(), forecast.left()))
 
-        began = time.monotonic()
         results = reproduce(tmp_path, 2, lambda *_: None, Forecast(tmp_path, 2, say))
         assert {result.outcome for result in results} == {"ran"}
-        return told, time.monotonic() - began
+        return told
 
-    told, _ = follow()
+    told = follow()
     assert {stage for stage, _, _ in told} == {"", *DIAMOND}
     assert told[0][1].startswith("0 of 4 stages, about ")
     assert told[-1][1:] == ("4 of 4 stages, done", 0.0)
@@ -233,8 +232,10 @@ def test_a_real_run_takes_as_long_as_was_foretold(tmp_path: Path) -> None:
     assert noted["left"] > noted["last"]
 
     (tmp_path / "settings.txt").write_text("two")
-    told, wall = follow()
-    assert 0.3 * wall < told[0][2] < 2.0 * wall
+    told = follow()
+    # What was noted, on the longest way; how far it is from the wall clock depends on what else the machine does.
+    longest = noted["first"] + max(noted["left"], noted["right"]) + noted["last"]
+    assert told[0][2] == pytest.approx(longest + 3 * AROUND, abs=0.1)
     assert told[0][2] > told[-3][2] > told[-1][2], "the time left falls"
 
 
