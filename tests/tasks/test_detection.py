@@ -185,7 +185,7 @@ def test_anchors_know_their_strides() -> None:
     assert first is second
     assert first.dtype == torch.float32
     assert first.shape == (2 * (13**2 + 7**2), 4)
-    assert first[2 * 12].tolist() == [96 - 23, -11, 96 + 23, 11], "the last point of the first row"
+    assert first[2 * 12].tolist() == [100 - 23, 4 - 11, 100 + 23, 4 + 11], "the last point of the first row"
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,9 @@ def test_numerics_follow_a_rule() -> None:
     from torchvision.models import mobilenet_v2
 
     native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    dense = choose_numerics(timm.create_model("resnet10t"), "cpu", "auto", "auto", 2)
-    assert dense.precision == ("bf16" if native else "32")
-    assert dense.channels_last
-    depthwise = choose_numerics(mobilenet_v2(), "cpu", "auto", "auto", 2)
-    assert (depthwise.precision, depthwise.channels_last) == ("32", True)
+    for network in (timm.create_model("resnet10t"), mobilenet_v2()):  # dense convolutions, and depthwise ones
+        large = choose_numerics(network, "cpu", "auto", "auto", 2)
+        assert (large.precision, large.channels_last) == ("bf16" if native else "32", True)
     plain = choose_numerics(torch.nn.Linear(2, 2), "cpu", "auto", "auto", 1)
     assert (plain.precision, plain.channels_last, plain.threads) == ("32", False, 1)
 

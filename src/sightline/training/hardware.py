@@ -45,33 +45,26 @@ def choose_numerics(
 ) -> Numerics:
     """Settle what `auto` leaves open.
 
-    Dense convolutions gain from bf16 where the processor multiplies it natively and from channels-last; depthwise ones
-    gain from channels-last only; networks without convolutions, and small ones whose time is overhead, from neither.
+    Convolutions, dense and depthwise, gain from bf16 where the processor multiplies it natively, and from
+    channels-last; networks without convolutions, and small ones whose time is overhead, from neither.
 
     Raises:
         UserError: half precision (16) on a CPU.
     """
     if precision == "16" and device == "cpu":
         raise UserError("trainer.precision: 16 needs a GPU; use bf16, 32 or auto on the CPU")
-    dense, depthwise = _convolutions(network)
     large = sum(p.numel() for p in network.parameters()) >= 1_000_000
+    gains = large and any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     chosen: Precision
     if precision == "auto":
-        gains = device != "cpu" or (large and dense > 4 * depthwise)
-        chosen = "bf16" if gains and _has_native_bf16(device) else "32"
+        chosen = "bf16" if (gains or device != "cpu") and _has_native_bf16(device) else "32"
     else:
         chosen = precision  # type: ignore[assignment]
     if layout == "auto":
-        channels_last = device in ("cpu", "cuda") and large and dense + depthwise > 0
+        channels_last = device in ("cpu", "cuda") and gains
     else:
         channels_last = layout == "channels_last"
     return Numerics(chosen, channels_last, threads or usable_processors())
-
-
-def _convolutions(network: nn.Module) -> tuple[int, int]:
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    depthwise = sum(layer.groups == layer.in_channels and layer.groups > 1 for layer in layers)
-    return len(layers) - depthwise, depthwise
 
 
 def _has_native_bf16(device: str) -> bool:

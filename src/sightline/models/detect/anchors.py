@@ -1,4 +1,4 @@
-"""Anchors of a pyramid: boxes of some sizes around points one stride apart."""
+"""Anchors of a pyramid: boxes of some sizes around points one stride apart, in the middle of what they stand for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 
 class StrideAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no annotations
-    """torchvision's generator with given strides, in float32.
+    """torchvision's generator with given strides and centred points, in float32.
 
-    Its own takes the image's side over the map's, rounded down, which is wrong for odd sides.
+    Its own takes the image's side over the map's, rounded down, which is wrong for odd sides, and puts the points in
+    the upper left corners of their squares, so that a mirrored image has other points.
 
     Args:
         strides: input pixels per pixel of each map.
@@ -32,5 +33,6 @@ class StrideAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has n
         device = feature_maps[0].device
         self.set_cell_anchors(torch.float32, device)
         strides = [[torch.tensor(stride, device=device)] * 2 for stride in self.strides]
-        anchors = torch.cat(self.grid_anchors([one.shape[-2:] for one in feature_maps], strides))
+        of_maps = self.grid_anchors([one.shape[-2:] for one in feature_maps], strides)
+        anchors = torch.cat([own + stride / 2 for own, stride in zip(of_maps, self.strides, strict=True)])
         return [anchors] * len(image_list.image_sizes)
