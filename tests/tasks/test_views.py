@@ -72,6 +72,83 @@ def test_both_views_count_the_same_everywhere(kind: str, tmp_path: Path, capfd: 
         np.testing.assert_allclose(found, both.numpy(), rtol=1e-4, atol=1e-5)
 
 
+SIDE = 64
+NAMES = ("nose", "left_hand", "right_hand")
+KINDS: dict[str, dict[str, Any]] = {
+    "detection": {"backbone": "timm:test_resnet", "strides": [8, 16], "score_threshold": 0.0, "max_objects": 5},
+    "retinanet": {"kind": "detection", "architecture": "retinanet", "backbone": "timm:test_resnet", "strides": [8, 16]},
+    "keypoints": {"backbone": "timm:test_resnet", "width": 32},
+    "semantic_segmentation": {"architecture": "unet", "depth": 2},
+    "localization": {"architecture": "mlp"},
+    "regression": {"architecture": "mlp"},
+    "autoencoder": {"depth": 2},
+}
+
+
+def _task_of(name: str, views: str) -> Any:
+    labels = LabelMap(("a", "b"), ("a", "b"), values=("x",), keypoints=NAMES, mirrored=(0, 2, 1))
+    section = Model.model_validate(
+        {
+            "dataset": "d",
+            "task": {"kind": name, **KINDS[name], "views": views},
+            "weights": "random",
+            "input": {"size": SIDE, "channels": 3},
+        }
+    )
+    torch.manual_seed(0)
+    task = build(section.task, section.input, labels).eval()
+    for layer in task.modules():  # the heads of new detectors find nothing anywhere
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.normal_(layer.weight, std=0.2)
+    return task
+
+
+def _turned(said: Any) -> Any:
+    """What is said of a mirrored image, in the image: by the pixels of predictions, not of raw outputs."""
+    if said.boxes is not None:
+        said.boxes = SIDE - said.boxes[:, [2, 1, 0, 3]] * [1, -1, 1, -1] - [0, SIDE, 0, SIDE]
+    if said.keypoints is not None:
+        said.keypoints = said.keypoints[:, [0, 2, 1]] * [-1, 1, 1] + [SIDE, 0, 0]
+    for name in ("semantic", "image"):
+        if getattr(said, name) is not None:
+            setattr(said, name, getattr(said, name)[:, ::-1])
+    return said
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_of_every_kind_the_mirror_image_is_told_the_mirrored_answer(name: str) -> None:
+    images = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8))
+    placements = [place(SIDE, SIDE, SIDE, "letterbox")] * 2
+    differ = []
+    for views in ("mirror", "one"):
+        task = _task_of(name, views)
+        with torch.inference_mode():
+            plain, mirror = (task.predictions(task(own), placements) for own in (images, images.flip(2)))
+        turned = [_turned(said) for said in mirror]
+        fields = ("boxes", "box_scores", "keypoints", "semantic", "image", "values")
+        gaps = [
+            np.abs(np.asarray(getattr(a, field), float) - np.asarray(getattr(b, field), float)).max()
+            for a, b in zip(plain, turned, strict=True)
+            for field in fields
+            if getattr(a, field) is not None
+        ]
+        assert gaps
+        differ.append(max(gaps))
+    assert differ[0] < 0.05, "rounding, and where a peak lies between two cells"
+    assert differ[1] > 2 * differ[0]
+
+
+def test_views_that_have_no_mean_are_refused() -> None:
+    with pytest.raises(ValueError, match="faster_rcnn proposes other boxes in each view"):
+        Model.model_validate(
+            {"dataset": "d", "task": {"kind": "detection", "architecture": "faster_rcnn", "views": "mirror"}}
+        )
+    with pytest.raises(ValueError, match="that 32, the coarsest stride, divides, got 300; use 288"):
+        Model.model_validate(
+            {"dataset": "d", "task": {"kind": "detection", "views": "mirror"}, "input": {"size": 300, "channels": 3}}
+        )
+
+
 def test_one_view_is_not_written_down(tmp_path: Path) -> None:
     """A model.json without the key is that of models from before there was one."""
     task = build(settings("classification", "one"), IMAGE, LABELS)

@@ -24,7 +24,12 @@ class TaskSection(Section):
     default_size: ClassVar[tuple[int, str]] = (224, "what most networks were published for")  # of the input; and why
     takes_published_size: ClassVar[bool] = False  # the default size is that of the weights, where they are published
     default_augment: ClassVar[tuple[str, str]] = ("light", "small moves and light; never mirrors")
+    mirrored_by_recipe: ClassVar[bool] = False  # a recipe adds the view of the mirror image, which was measured to help
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
+
+    def coarsest_stride(self) -> int:
+        """Return what must divide the sides of the input, so that the points of a mirrored map are points again."""
+        return 1
 
     @classmethod
     def missing(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

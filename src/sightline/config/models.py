@@ -98,6 +98,17 @@ class Model(Section):
         return self
 
     @model_validator(mode="after")
+    def _views_fit(self) -> Model:
+        views, stride, size = getattr(self.task, "views", "one"), self.task.coarsest_stride(), self.input.size
+        if views == "mirror" and size % stride:
+            nearest = stride * max(1, round(size / stride))
+            raise ValueError(
+                f"task.views: mirror needs an input.size that {stride}, the coarsest stride, divides, got {size}; "
+                f"use {nearest}, or views: one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _training_fits(self) -> Model:
         trainer, task = self.trainer, self.task
         if trainer.freeze_epochs >= trainer.max_epochs:

@@ -11,7 +11,7 @@ from sightline.config.base import NETWORK, PositiveInt, Probability, TaskSection
 LECTURE_NETWORKS = ("neuron", "perceptron", "mlp", "lenet5", "alexnet", "alexnet_small", "mnist_cnn", "lcn_cnn")
 ARCHITECTURE = rf"^({'|'.join(LECTURE_NETWORKS)}|torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$"
 Views = Literal["one", "mirror"]
-VIEWS = "mirror: probabilities are the means of those of an image and of its mirror image, at twice the cost"
+VIEWS = "mirror: predicts the mean of what is said of an image and of its mirror image, at twice the cost"
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -93,7 +93,7 @@ def _good(known: Known, mirror: bool) -> list[Filled]:
     classes = _learns_classes(known)
     if classes:
         values.append((("task", "label_smoothing"), 0.1, "less sure of itself (Szegedy et al. 2016)"))
-    if mirror and "views" in known.kind.model_fields:
+    if mirror and known.kind.mirrored_by_recipe:
         values.append((("task", "views"), "mirror", "an image and its mirror image, which shows the same"))
     trivial = classes and not known.random and epochs > _FEW
     return [*values, *_varied("trivial" if trivial else "light", mirror)]

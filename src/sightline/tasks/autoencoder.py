@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.autoencoder import Autoencoder as Config
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
@@ -32,7 +33,7 @@ def build_autoencoder(
     """Build an autoencoder and its loss from configuration."""
     network = autoencoder_network(task.architecture, image.channels, image.size, weights=weights, **task.options())
     statistics = channel_statistics(image.channels, image.mean, image.std)
-    return Autoencoder(network, "decoder", labels, *statistics, loss=task.loss, noise=task.noise)
+    return Autoencoder(network, "decoder", labels, *statistics, loss=task.loss, noise=task.noise, views=task.views)
 
 
 class Autoencoder(Task):
@@ -51,10 +52,16 @@ class Autoencoder(Task):
         std: Sequence[float],
         loss: Loss = "mse",
         noise: float = 0.0,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.criterion: Loss = loss
         self.noise = noise
+
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean of both images."""
+        return (outputs + mirrored.flip(3)) / 2
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Mean over N x C x S x S pixels in 0..1 of their error from `image`, N x S x S x C uint8."""

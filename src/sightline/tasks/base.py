@@ -66,6 +66,7 @@ class Target:
 class Task(nn.Module, ABC):
     """A network with its loss, its predictions and its metrics.
 
+    Where `views` says so, what it predicts is a mean over an image and its mirror image; `mean_of_views` says how.
     Images enter as N x H x W x C uint8 and are normalised on the device. `head` names the part of the network
     that is new when the rest comes pretrained.
 
@@ -97,11 +98,18 @@ class Task(nn.Module, ABC):
     std: Tensor
 
     def forward(self, images: Tensor) -> Any:
-        """N x H x W x C uint8 -> the network's raw outputs: a tensor, or tensors by name.
+        """N x H x W x C uint8 -> raw outputs: a tensor, or tensors by name; outside of training of all views together.
 
         Their number and order of dimensions are fixed, N first, so that the whole can be exported as a graph; whatever
         depends on the content, such as suppression of overlapping boxes, belongs to `predictions`.
         """
+        outputs = self.of_one_view(images)
+        if self.views == "one" or self.training:
+            return outputs
+        return self.mean_of_views(outputs, self.of_one_view(images.flip(2)))
+
+    def of_one_view(self, images: Tensor) -> Any:
+        """N x H x W x C uint8 -> raw outputs for the images as they are, whatever the views."""
         pixels = images.permute(0, 3, 1, 2)  # NHWC in memory is what torch calls channels-last
         if not self.channels_last:
             pixels = pixels.contiguous()
@@ -112,6 +120,10 @@ class Task(nn.Module, ABC):
         self.channels_last = channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
+
+    def mean_of_views(self, outputs: Any, mirrored: Any) -> Any:
+        """Return the mean of raw outputs and those of the mirrored images, as raw outputs of the images."""
+        raise NotImplementedError
 
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Any]) -> Tensor:
@@ -163,8 +175,11 @@ class Task(nn.Module, ABC):
         return None
 
     def look_inside(self, images: Tensor) -> Any:
-        """Run `inner_network` on N x S x S x C images, uint8 or float in 0..255, or on N windows of such pixels."""
-        return self(images)
+        """Run `inner_network` on N x S x S x C images, uint8 or float in 0..255, or on N windows of such pixels.
+
+        Explanations look at the images as they are, whatever the views.
+        """
+        return self.of_one_view(images)
 
     def class_scores(self, inside: Any) -> Tensor:
         """Outputs of `look_inside` -> N x K scores; of tasks with places the largest, of maps the mean."""

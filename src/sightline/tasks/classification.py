@@ -23,7 +23,7 @@ from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.classification import LEAST_PROBABILITY, TOP, per_class, reliability
 from sightline.tasks.metrics.counts import confusion
-from sightline.tasks.views import mean_of_classes, mirrored
+from sightline.tasks.views import mean_of_classes
 
 Loss = Literal["cross_entropy", "hinge", "perceptron", "hebb"]
 _LEAST = 1e-6  # sum of weights that are not 0
@@ -92,17 +92,9 @@ class Classification(Task):
 
     class_weights: Tensor | None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """N x H x W x C uint8 -> N x K scores; outside of training those of all views together."""
-        scores: Tensor = super().forward(images)
-        if self.views == "one" or self.training:
-            return scores
-        return mean_of_classes(scores, super().forward(mirrored(images)))
-
-    def look_inside(self, images: Tensor) -> Tensor:
-        """Run the network on the images as they are, whatever the views."""
-        scores: Tensor = super().forward(images)
-        return scores
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return scores of the mean of both probabilities."""
+        return mean_of_classes(outputs, mirrored)
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Mean loss of N x K scores against N class ids, or N x K shares of classes where images are mixed.

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
 from sightline.models.classify.hub import Weights
-from sightline.models.detect.dense_detector import DenseDetector
+from sightline.models.detect.dense_detector import BOX_CODES, DenseDetector
 from sightline.models.detect.detections import into_original, share_found
 from sightline.models.detect.fcos import build_fcos
 from sightline.models.detect.retinanet import build_retinanet
@@ -23,6 +24,7 @@ from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcn
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes, surest
 from sightline.tasks.metrics import detection as metrics
+from sightline.tasks.views import mean_of_presences
 
 Detector = DenseDetector | TwoStageDetector
 _RETINANET_SCALE, _FASTER_RCNN_SCALE = 4.0, 8.0
@@ -39,7 +41,7 @@ def build_detection(
             "choose another task.kind or data set"
         )
     statistics = channel_statistics(image.channels, image.mean, image.std)
-    return Detection(_network(task, image, len(labels), weights), labels, *statistics)
+    return Detection(_network(task, image, len(labels), weights), labels, *statistics, views=task.views)
 
 
 def _network(task: Config, image: Input, classes: int, weights: Weights) -> Detector:
@@ -65,10 +67,29 @@ class Detection(Task):
     truth_fields: ClassVar[tuple[str, ...]] = ("iscrowd", "difficult", "area")
     network: Detector
 
-    def __init__(self, network: Detector, labels: LabelMap, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        network: Detector,
+        labels: LabelMap,
+        mean: Sequence[float],
+        std: Sequence[float],
+        views: Views = "one",
+    ) -> None:
         super().__init__(network, "head", labels, mean, std)
+        self.views = views
         self.exports = isinstance(network, DenseDetector)
         self.explains = self.exports  # a detector in two stages has no scores before its boxes
+
+    def mean_of_views(self, outputs: dict[str, Tensor], mirrored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return logits of the mean of both chances at each anchor, and the mean box."""
+        assert isinstance(self.network, DenseDetector)
+        turned = self.network.turned(mirrored)
+        return {
+            name: (values.float() + turned[name].float()) / 2
+            if name == BOX_CODES
+            else mean_of_presences(values.float(), turned[name].float())
+            for name, values in outputs.items()
+        }
 
     def loss(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> Tensor:
         """Sum of the detector's losses of classes and boxes, each a mean over objects or samples of them."""
@@ -108,7 +129,7 @@ class Detection(Task):
         """Logits, or their sigmoids, of the targets' classes at their anchors."""
         rows = torch.arange(len(targets), device=images.device)
         places = torch.tensor([target.place for target in targets], device=images.device)
-        logits: Tensor = self(images)["cls_logits"][rows, places]
+        logits: Tensor = self.of_one_view(images)["cls_logits"][rows, places]
         return of_classes(logits.sigmoid() if chances else logits, targets)
 
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.keypoints import Keypoints as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -61,6 +62,7 @@ def build_keypoints(
         *channel_statistics(image.channels, image.mean, image.std),
         stride=task.stride,
         sigma=task.sigma,
+        views=task.views,
     )
 
 
@@ -84,14 +86,21 @@ class Keypoints(Task):
         std: Sequence[float],
         stride: int = 4,
         sigma: float = 2.0,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.stride, self.sigma = stride, sigma
 
-    def forward(self, images: Tensor) -> Tensor:
+    def of_one_view(self, images: Tensor) -> Tensor:
         """N x S x S x C uint8 -> N x K x H x H heat maps, near 1 at a key point; H = S / stride rounded up."""
-        maps: Tensor = super().forward(images)
+        maps: Tensor = super().of_one_view(images)
         return maps.float()
+
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean of both heat maps, that of a left hand from the mirror image's right one."""
+        turned = mirrored.flip(3)
+        return (outputs + (turned[:, list(self.labels.mirrored)] if self.labels.mirrored else turned)) / 2
 
     def loss(self, outputs: Tensor, targets: dict[str, Any]) -> Tensor:
         """Mean squared error of the heat maps of labelled points (Xiao et al. 2018, section 2); 0 without any."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from torchvision.ops import box_convert, box_iou, generalized_box_iou_loss
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.localization import Localization as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -24,6 +25,7 @@ from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.boxes import largest_object, overlap_curve, paired_overlaps
+from sightline.tasks.views import mean_of_classes
 
 _NUMBERS = 4  # x, y of the centre, width, height
 _BETA = 0.05  # share of the input's side below which a distance counts quadratically
@@ -49,6 +51,7 @@ def build_localization(
         *channel_statistics(image.channels, image.mean, image.std),
         size=image.size,
         weights=(task.class_weight, task.l1_weight, task.giou_weight),
+        views=task.views,
     )
 
 
@@ -74,15 +77,25 @@ class Localization(Task):
         std: Sequence[float],
         size: int,
         weights: tuple[float, float, float] = (1.0, 5.0, 2.0),
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.size = size
         self.class_weight, self.l1_weight, self.giou_weight = weights
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def of_one_view(self, images: Tensor) -> dict[str, Tensor]:
         """N x S x S x C uint8 -> `classes` N x K logits, `boxes` N x 4 in 0..1: x, y of the centre, width, height."""
-        outputs = super().forward(images).float()
+        outputs = super().of_one_view(images).float()
         return {"classes": outputs[:, :-_NUMBERS], "boxes": outputs[:, -_NUMBERS:].sigmoid()}
+
+    def mean_of_views(self, outputs: dict[str, Tensor], mirrored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return scores of the mean of both probabilities, and the mean box."""
+        x, rest = mirrored["boxes"][:, :1], mirrored["boxes"][:, 1:]
+        return {
+            "classes": mean_of_classes(outputs["classes"], mirrored["classes"]),
+            "boxes": (outputs["boxes"] + torch.cat([1 - x, rest], 1)) / 2,
+        }
 
     def loss(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> Tensor:
         """Weighted sum of cross entropy, smooth L1 (Girshick 2015) and 1 - GIoU (Rezatofighi et al. 2019).

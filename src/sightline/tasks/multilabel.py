@@ -24,7 +24,7 @@ from sightline.models.processes import joint_mean
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.multilabel import f1_of_images, presences
-from sightline.tasks.views import mean_of_presences, mirrored
+from sightline.tasks.views import mean_of_presences
 
 
 def build_multilabel(
@@ -88,17 +88,9 @@ class Multilabel(Task):
     positive_weights: Tensor | None
     thresholds: Tensor
 
-    def forward(self, images: Tensor) -> Tensor:
-        """N x H x W x C uint8 -> N x K scores; outside of training those of all views together."""
-        scores: Tensor = super().forward(images)
-        if self.views == "one" or self.training:
-            return scores
-        return mean_of_presences(scores, super().forward(mirrored(images)))
-
-    def look_inside(self, images: Tensor) -> Tensor:
-        """Run the network on the images as they are, whatever the views."""
-        scores: Tensor = super().forward(images)
-        return scores
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return logits of the mean of both probabilities."""
+        return mean_of_presences(outputs, mirrored)
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Binary cross entropy of N x K logits with N x K presences 0/1, mean over both."""

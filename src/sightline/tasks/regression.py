@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.regression import Regression as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -46,6 +47,7 @@ def build_regression(
         *channel_statistics(image.channels, image.mean, image.std),
         loss=task.loss,
         delta=task.delta,
+        views=task.views,
     )
     if train is not None:
         values = np.array(train.column("values"), np.float64)
@@ -70,8 +72,10 @@ class Regression(Task):
         std: Sequence[float],
         loss: Loss = "mse",
         delta: float = 1.0,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.criterion: Loss = loss
         self.delta = delta
         self.register_buffer("value_mean", torch.zeros(len(labels.values)))
@@ -84,6 +88,10 @@ class Regression(Task):
         """Set the K means and deviations of the training values."""
         self.value_mean.copy_(torch.from_numpy(mean))
         self.value_std.copy_(torch.from_numpy(std))
+
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean of both."""
+        return (outputs + mirrored) / 2
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Mean over N x K outputs of the squared, absolute or Huber (1964) loss of their deviations."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation as Config
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
@@ -24,6 +25,7 @@ from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Target, Task, channel_statistics, numbers, of_classes
 from sightline.tasks.metrics.counts import precision, recall
 from sightline.tasks.metrics.segmentation import Overlap, confusion, overlap_of, stacked
+from sightline.tasks.views import mean_of_classes
 
 Loss = Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"]
 FOCUS = 2.0  # gamma of the focal loss, the paper's best
@@ -45,6 +47,7 @@ def build_semantic_segmentation(
         *channel_statistics(image.channels, image.mean, image.std),
         loss=task.loss,
         class_weights=None if train is None else _class_weights(train, classes, task.class_weights == "balanced"),
+        views=task.views,
     )
 
 
@@ -85,13 +88,19 @@ class SemanticSegmentation(Task):
         std: Sequence[float],
         loss: Loss = "cross_entropy",
         class_weights: Sequence[float] | None = None,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
+        self.views = views
         self.criterion: Loss = loss
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
     class_weights: Tensor | None
+
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return scores of the mean of both probabilities, pixel by pixel."""
+        return mean_of_classes(outputs, mirrored.flip(3))
 
     def loss(self, outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Mean loss of N x K x H x W scores against N x H x W class ids, without the pixels of id 255."""
@@ -152,7 +161,7 @@ class SemanticSegmentation(Task):
 
     def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
         """Mean score, or mean softmax, of the targets' classes over their pixels."""
-        scores: Tensor = self(images)
+        scores: Tensor = self.of_one_view(images)
         own = of_classes(scores.softmax(1) if chances else scores, targets)
         regions = torch.from_numpy(np.stack([_region(target) for target in targets])).to(own)
         return (own * regions).sum((1, 2)) / regions.sum((1, 2)).clamp_min(1)

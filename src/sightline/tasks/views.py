@@ -7,19 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 
-def mirrored(images: Tensor) -> Tensor:
-    """N x H x W x C -> the same, left and right exchanged."""
-    return images.flip(2)
-
-
 def mean_of_classes(first: Tensor, second: Tensor) -> Tensor:
-    """Return N x K scores whose softmax is the mean of the softmax of two N x K scores."""
+    """Return N x K x ... scores whose softmax over K is the mean of the softmax of two such scores."""
     both = _log_sum(F.log_softmax(first, 1), F.log_softmax(second, 1))
     return both - both.logsumexp(1, keepdim=True)
 
 
 def mean_of_presences(first: Tensor, second: Tensor) -> Tensor:
-    """Return N x K logits whose sigmoid is the mean of the sigmoid of two N x K logits."""
+    """Return logits whose sigmoid is the mean of the sigmoid of two tensors of logits."""
     present = _log_sum(F.logsigmoid(first), F.logsigmoid(second))
     absent = _log_sum(F.logsigmoid(-first), F.logsigmoid(-second))
     return present - absent

@@ -60,10 +60,7 @@ def choose_numerics(
         chosen = "bf16" if (gains or device != "cpu") and _has_native_bf16(device) else "32"
     else:
         chosen = precision  # type: ignore[assignment]
-    if layout == "auto":
-        channels_last = device in ("cpu", "cuda") and gains
-    else:
-        channels_last = layout == "channels_last"
+    channels_last = gains and device in ("cpu", "cuda") if layout == "auto" else layout == "channels_last"
     return Numerics(chosen, channels_last, threads or usable_processors())
 
 

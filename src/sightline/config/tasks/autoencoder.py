@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sightline.config.base import PositiveInt, TaskSection
+from sightline.config.network import VIEWS, Views
 
 
 class Autoencoder(TaskSection):
@@ -15,6 +16,7 @@ class Autoencoder(TaskSection):
     default_size: ClassVar[tuple[int, str]] = (64, "enough for a short code")
     default_augment: ClassVar[tuple[str, str]] = ("none", "it learns the image as it is")
     kind: Literal["autoencoder"]
+    views: Views = Field("one", description=VIEWS)
     architecture: Literal["conv_autoencoder", "dense_autoencoder"] = Field(
         "conv_autoencoder", description="convolutional or fully connected"
     )

@@ -15,6 +15,7 @@ class Classification(Network):
 
     one_class_per_image: ClassVar[bool] = True
     mixes_labels: ClassVar[bool] = True
+    mirrored_by_recipe: ClassVar[bool] = True
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     kind: Literal["classification"]
     loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(

@@ -8,12 +8,14 @@ from pydantic import Field, model_validator
 
 from sightline.config.base import Positive, PositiveInt
 from sightline.config.detector import Detector
+from sightline.config.network import VIEWS, Views
 
 
 class Detection(Detector):
     """Any number of boxes per image, each with a class."""
 
     kind: Literal["detection"]
+    views: Views = Field("one", description=VIEWS)
     architecture: Literal["fcos", "retinanet", "faster_rcnn"] = Field(
         "fcos", description="fcos, retinanet: one stage; faster_rcnn: two stages, proposals and their classification"
     )
@@ -28,4 +30,13 @@ class Detection(Detector):
             raise ValueError("anchor_scale is for retinanet and faster_rcnn, but architecture is fcos")
         if self.proposals is not None and self.architecture != "faster_rcnn":
             raise ValueError(f"proposals is for faster_rcnn, but architecture is {self.architecture}")
+        if self.views != "one" and self.architecture == "faster_rcnn":
+            raise ValueError(
+                f"views: {self.views}: faster_rcnn proposes other boxes in each view, which have no mean; "
+                "use fcos or retinanet, or views: one"
+            )
         return self
+
+    def coarsest_stride(self) -> int:
+        """Return that of the pyramid's last map."""
+        return self.strides[-1]

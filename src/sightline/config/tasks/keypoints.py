@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from sightline.config.base import NETWORK, Positive, PositiveInt, TaskSection
+from sightline.config.network import VIEWS, Views
 
 
 class Keypoints(TaskSection):
@@ -14,6 +15,7 @@ class Keypoints(TaskSection):
 
     spatial: ClassVar[bool] = True
     kind: Literal["keypoints"]
+    views: Views = Field("one", description=VIEWS)
     backbone: str = Field(
         NETWORK, pattern=r"^(torchvision:[a-z0-9_]+|timm:[A-Za-z0-9_.]+)$", description="the name of a network"
     )
@@ -23,3 +25,7 @@ class Keypoints(TaskSection):
     width: PositiveInt = Field(256, description="channels of the upsampling layers")
     stride: Literal[2, 4, 8] = Field(4, description="pixels of the input per cell of the heat maps")
     sigma: Positive = Field(2.0, description="standard deviation of the Gaussian at a point, in cells of the heat maps")
+
+    def coarsest_stride(self) -> int:
+        """Return that of the backbone's map."""
+        return self.backbone_stride

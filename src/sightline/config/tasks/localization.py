@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.network import Network
+from sightline.config.network import VIEWS, Network, Views
 
 _Weight = Annotated[float, Field(ge=0)]
 
@@ -17,6 +17,7 @@ class Localization(Network):
     spatial: ClassVar[bool] = True
     takes_published_size: ClassVar[bool] = False
     kind: Literal["localization"]
+    views: Views = Field("one", description=VIEWS)
     class_weight: _Weight = Field(1.0, description="weight of the class's cross entropy in the loss")
     l1_weight: _Weight = Field(5.0, description="weight of the smooth L1 distance of x, y, width and height, in 0..1")
     giou_weight: _Weight = Field(2.0, description="weight of 1 - GIoU (generalised IoU)")

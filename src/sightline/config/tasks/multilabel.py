@@ -13,6 +13,7 @@ class Multilabel(Network):
     """Any number of classes per image, each by a separate logistic unit."""
 
     mixes_labels: ClassVar[bool] = True
+    mirrored_by_recipe: ClassVar[bool] = True
     kind: Literal["multilabel"]
     views: Views = Field("one", description=VIEWS)
     class_weights: Literal["none", "balanced"] = Field(

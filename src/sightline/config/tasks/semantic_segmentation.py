@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from sightline.config.base import NETWORK, WHY_NETWORK, PositiveInt, TaskSection
 from sightline.config.detector import Strides
+from sightline.config.network import VIEWS, Views
 
 _NETWORKS = ("full_resolution", "fcn", "segnet", "unet")
 _PYRAMID = "semantic_fpn"
@@ -24,6 +25,7 @@ class SemanticSegmentation(TaskSection):
     default_size: ClassVar[tuple[int, str]] = (256, "regions need more pixels than whole images")
     mixes_objects: ClassVar[bool] = True
     kind: Literal["semantic_segmentation"]
+    views: Views = Field("one", description=VIEWS)
     architecture: str = Field(
         "unet",
         pattern=rf"^({'|'.join(_NETWORKS)}|{_PYRAMID}|smp:[A-Za-z0-9]+)$",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from sightline.models.detect.feature_pyramid import Body
+
+BOX_CODES = "bbox_regression"  # the one of torchvision's outputs that is no logit
 
 
 class DenseDetector(nn.Module, ABC):
@@ -33,8 +36,8 @@ class DenseDetector(nn.Module, ABC):
             maps = list(top.backbone(body(images)).values())
             [anchors] = top.anchor_generator(ImageList(images, [(size, size)]), maps)
         body.train()
-        [per_point] = set(top.anchor_generator.num_anchors_per_location())
-        self.per_map = [one.shape[2] * one.shape[3] * per_point for one in maps]
+        [self.per_point] = set(top.anchor_generator.num_anchors_per_location())
+        self.per_map = [one.shape[2] * one.shape[3] * self.per_point for one in maps]
         self.register_buffer("anchors", anchors, persistent=False)
 
     anchors: Tensor
@@ -60,6 +63,24 @@ class DenseDetector(nn.Module, ABC):
     @abstractmethod
     def _losses(self, targets: list[Any], outputs: dict[str, Tensor], anchors: list[Tensor]) -> list[Tensor]:
         """Return the single losses."""
+
+    def turned(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the heads said of mirrored images as if they had said it of the images.
+
+        The sides of the maps must divide that of the input, so that mirrored points are points again.
+        """
+        found: dict[str, Tensor] = {}
+        for name, values in outputs.items():
+            maps = []
+            for own in torch.split(values, self.per_map, 1):
+                side = math.isqrt(own.shape[1] // self.per_point)
+                maps.append(own.unflatten(1, (side, side, self.per_point)).flip(2).flatten(1, 3))
+            found[name] = torch.cat(maps, 1)
+        return found | {BOX_CODES: self._turned_codes(found[BOX_CODES])}
+
+    @abstractmethod
+    def _turned_codes(self, codes: Tensor) -> Tensor:
+        """N x A x 4 codes of boxes -> those of the mirrored boxes."""
 
     def detections(self, outputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         """Decode boxes, and suppress those that overlap a more confident one of their class.

@@ -35,6 +35,10 @@ class Fcos(DenseDetector):
     and below and above on the finest and the coarsest map.
     """
 
+    def _turned_codes(self, codes: Tensor) -> Tensor:
+        left, top, right, bottom = codes.unbind(2)
+        return torch.stack([right, top, left, bottom], 2)
+
     def _losses(self, targets: list[Any], outputs: dict[str, Tensor], anchors: list[Tensor]) -> list[Tensor]:
         return list(self.head.compute_loss(targets, outputs, anchors, self.per_map).values())
 

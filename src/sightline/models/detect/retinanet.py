@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.retinanet import RetinaNet, RetinaNetHead
 
@@ -21,6 +22,10 @@ _RATIOS = (0.5, 1.0, 2.0)
 
 class DenseRetinaNet(DenseDetector):
     """RetinaNet (Lin et al. 2017, Focal Loss for Dense Object Detection) of torchvision, with group normalisation."""
+
+    def _turned_codes(self, codes: Tensor) -> Tensor:
+        x, y, width, height = codes.unbind(2)
+        return torch.stack([-x, y, width, height], 2)
 
     def _losses(self, targets: list[Any], outputs: dict[str, Tensor], anchors: list[Tensor]) -> list[Tensor]:
         losses = self.head.compute_loss(targets, outputs, anchors)  # means over images
