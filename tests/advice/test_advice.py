@@ -203,6 +203,20 @@ def test_without_anything_measured_the_command_says_what_to_do(
     assert told in capsys.readouterr().err
 
 
+def test_nothing_more_to_say_of_an_evaluated_model_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, {"det": DETECTOR}, {}, {})
+    headline = {"name": "mAP50", "value": 0.5, "low": 0.4, "high": 0.6}
+    folder = tmp_path / "reports/det/evaluation"
+    folder.mkdir(parents=True)
+    write_json(folder / "metrics.json", {"task": "detection", "headline": headline, "samples": 20, "confidence": 0.95})
+    assert run(tmp_path, monkeypatch, "scenes") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "it needs one class per image, and detection has none" in shown
+    assert "add a second model of this data set" in shown
+
+
 def test_too_few_images_are_told_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from sightline.config import load_params
 from sightline.config.full import full_text
 from sightline.config.models import Model
+from sightline.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 KINDS = [
@@ -51,6 +52,20 @@ def test_a_rule_brings_its_optimizer() -> None:
 @pytest.mark.parametrize(
     "path", [ROOT / "params.yaml", *sorted((ROOT / "examples").glob("*.yaml"))], ids=lambda p: p.stem
 )
+def test_the_full_text_of_one_entry(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    entry = "{dataset: pets, task: classification}"
+    path.write_text(
+        f"datasets:\n  pets: {{format: image_folder, root: pets}}\nmodels:\n  cats: {entry}\n  dogs: {entry}\n"
+    )
+    text = full_text(path, load_params(path), "dogs")
+    assert text.startswith("models:\n  dogs:\n")
+    assert "cats" not in text
+    assert text.removeprefix("models:\n") in full_text(path, load_params(path))
+    with pytest.raises(UserError, match=r"--only dog: .* has no such entry; it has cats, dogs, pets"):
+        full_text(path, load_params(path), "dog")
+
+
 def test_the_full_text_says_the_same(path: Path, tmp_path: Path) -> None:
     params = load_params(path, policies=False)
     text = full_text(path, params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from test_pages import FAST, KINDS, Parsed, page_of, some_project
 
 from sightline.config import Params, load_params
 from sightline.evaluation.report import read_table
+from sightline.operations.advice import Candidate
 from sightline.operations.pages import make_pages, short_verdicts
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.sources import model_sources
-from sightline.operations.pages.verdict import Verdict
+from sightline.operations.pages.verdict import Verdict, verdicts
 from sightline.operations.pages.weak_spots import WeakSpots, of_100
 from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Ledger
@@ -121,6 +123,25 @@ def test_names_are_escaped_and_the_page_has_it_all(root: Path) -> None:
     assert (root / "reports/index.html").read_text(encoding="utf-8") == before
 
 
+def test_a_head_that_is_as_good_is_named(root: Path) -> None:
+    """Both models of the project are networks; one of them is taken for a head over fixed features here."""
+    answer(root, "one", {3: (8, 3)})
+    answer(root, "two", {5: (6, 2)})
+    peers = (Candidate("one", "head"), Candidate("two", "network"))
+    found = [
+        replace(model_sources(name, "digits", f"release@{name}", root, [], Ledger(root / "ledger.jsonl")), peers=peers)
+        for name in ("one", "two")
+    ]
+    [verdict] = verdicts(found, None)
+    assert verdict.model == "two"
+    assert verdict.chosen() == (
+        ", the best of 2; one, a head that is fitted in a fraction of the time, is as good within chance"
+    )
+    answer(root, "one", {3: (8, 30), 4: (8, 30), 7: (8, 30)})
+    [verdict] = verdicts(found, None)
+    assert verdict.chosen() == ", the best of 2"
+
+
 def steps(root: Path, weak: WeakSpots, **metrics: Any) -> list[str]:
     sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"))
     headline = {"name": "accuracy", "value": 0.9, "low": 0.89, "high": 0.92}
@@ -132,12 +153,13 @@ def test_what_to_do_next_in_its_order(root: Path) -> None:
     known = read_json(card)
     card.unlink()
     known["counts"]["train"]["3"] = 20
-    write_json(card, {**known, "quarantined": 900})
+    write_json(card, {**known, "quarantined": 900, "findings": {"near_duplicate": {"count": 7}}})
     write_json(training, {"trainer.sampling": "shuffled", "input.size": 4})
     sizes = {"mAP_small": 0.2, "mAP_medium": 0.5, "mAP_large": 0.4}
     wide = {"name": "accuracy", "value": 0.9, "low": 0.85, "high": 0.95}
     found = steps(root, WeakSpots("", ["3"], [("photograph", "china")]), **sizes, headline=wide)
     assert [words.split()[0:2] for words in found] == [
+        ["Look", "at"],
         ["Look", "at"],
         ["Train", "with"],
         ["Check", "the"],
@@ -145,7 +167,8 @@ def test_what_to_do_next_in_its_order(root: Path) -> None:
         ["Add", "training"],
         ["Add", "test"],
     ]
-    assert "“3” is rare (20 training images" in found[1]
+    assert found[0].startswith("Look at the 7 images of val or test that are nearly the same as one that is learned")
+    assert "“3” is rare (20 training images" in found[2]
     assert "about 400 would narrow that to 5" in found[-1]  # twice as narrow with four times as many
     assert not any("should gain" in words for words in found)
 

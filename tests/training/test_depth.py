@@ -7,7 +7,9 @@ from torch import nn
 from torchvision.models import squeezenet1_1
 
 from sightline.config.optimizers import AdamW, Sgd
-from sightline.training.depth import layer_groups
+from sightline.models.detect.feature_pyramid import build_body
+from sightline.models.heatmaps import HeatmapNetwork
+from sightline.training.depth import keep_batch_statistics, layer_groups
 from sightline.training.optimizers import build_optimizer, parameter_groups
 
 
@@ -28,6 +30,20 @@ def test_layers_are_counted_from_the_input() -> None:
         "6.weight": 2,
         "6.bias": 2,
     }
+
+
+def test_a_new_head_learns_its_statistics_where_given_ones_are_kept() -> None:
+    """With those that it begins with, key points were nowhere after any number of epochs."""
+    network = HeatmapNetwork(build_body("timm:test_resnet", 3, 64, [32], "random"), 2, 32, 4).train()
+    before = {name: values.clone() for name, values in network.body.named_buffers()}
+    keep_batch_statistics(network, "head")
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    assert {name for name, layer in layers.items() if layer.training} == {"head.1", "head.4", "head.7"}
+    assert len(layers) > 3
+    network(torch.rand(4, 3, 64, 64))
+    assert layers["head.7"].running_var is not None
+    assert float((layers["head.7"].running_var - 1).abs().max()) > 0.01
+    assert all(torch.equal(values, before[name]) for name, values in network.body.named_buffers())
 
 
 @pytest.mark.parametrize(

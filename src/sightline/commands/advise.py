@@ -19,6 +19,7 @@ def advise(
 
     from sightline.config import load_params
     from sightline.operations.advice import advise as advice_on
+    from sightline.operations.advice.candidates import candidates, read_metrics
     from sightline.operations.advice.missing import what_is_missing
     from sightline.operations.advice.words import sentences
     from sightline.system.errors import UserError
@@ -29,7 +30,8 @@ def advise(
     names = [name] if name else sorted({one.dataset for one in settings.registered().values()})
     every = [advice_on(root, settings, one) for one in names]
     missing = [what_is_missing(root, settings, one) for one in every]
-    if all(one.is_empty for one in every):
+    models = [one for advice in every for one in candidates(settings, advice.dataset)]
+    if all(one.is_empty for one in every) and all(read_metrics(root, one.name) is None for one in models):
         raise UserError(list(dict.fromkeys(line for lines in missing for line in lines)))
     for one, lines in zip(every, missing, strict=True):
         console.print(f"[bold]{one.model or one.dataset}[/bold]")

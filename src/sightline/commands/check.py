@@ -13,6 +13,9 @@ from sightline.system.errors import UserError
 def check(
     params: Annotated[Path, typer.Argument(help="the params file")] = Path("params.yaml"),
     full: Annotated[bool, typer.Option("--full", help="print every value that will be used, and why")] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="NAME", help="with --full: of this data set, model or head alone")
+    ] = None,
     contract: Annotated[
         bool, typer.Option("--contract", help="test the tasks, formats and metrics of installed packages instead")
     ] = False,
@@ -29,10 +32,12 @@ def check(
     require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
     if params.name == "params.yaml" and (params.parent / DAG).is_file() and write_dag(params.parent, checked):
         print(f"{params.parent / DAG}: brought up to date")
+    if only is not None and not full:
+        raise UserError("--only is for --full: sightline check --full --only NAME")
     if full:
         from sightline.config.full import full_text
 
-        print(full_text(params, checked), end="")
+        print(full_text(params, checked, only), end="")
         return
     heads = f", {len(checked.heads)} heads" if checked.heads else ""
     print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")

@@ -16,27 +16,50 @@ from sightline.config.errors import described
 from sightline.config.params import Params, inherit_trainer
 from sightline.config.reader import read_mapping
 from sightline.config.trainer import Trainer
+from sightline.system.errors import UserError
 
 _WIDTH = 110
+_NAMED = ("datasets", "models", "features", "heads", "augmentations", "styles")  # sections of named entries
 _Path = tuple[str, ...]
 _Reasons = Mapping[_Path, str]
 
 
-def full_text(path: Path, params: Params) -> str:
+def full_text(path: Path, params: Params, only: str | None = None) -> str:
     """Return a params file with all defaults as YAML, each with a comment.
 
     Args:
         path: the file.
         params: what it says, checked.
+        only: name of a data set, model or other entry; the others are left out then.
+
+    Raises:
+        UserError: no entry of that name.
     """
     written = read_mapping(path)
     document = _mapping(params, written, (), _reasons(written))
+    if only is not None:
+        document = _only(document, only, path)
     yaml = YAML()
     yaml.width = _WIDTH
     yaml.representer.add_representer(type(None), lambda one, _: one.represent_scalar("tag:yaml.org,2002:null", "null"))
     out = io.StringIO()
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def _only(document: CommentedMap, name: str, path: Path) -> CommentedMap:
+    """Return the entries of a name, in their sections."""
+    sections = {key: value for key, value in document.items() if isinstance(value, CommentedMap)}
+    for key in list(document):
+        if name not in sections.get(key, ()):
+            del document[key]
+    for section in document.values():
+        for other in [one for one in section if one != name]:
+            del section[other]
+    if not document:
+        known = sorted({one for key, value in sections.items() if key in _NAMED for one in value})
+        raise UserError(f"--only {name}: {path} has no such entry; it has {', '.join(known)}")
+    return document
 
 
 def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:

@@ -40,7 +40,9 @@ class Trainer(Section):
         "shuffled", description="balanced: every class is equally frequent in each batch; samples of rare ones repeat"
     )
     batch_statistics: Literal["learn", "keep"] = Field(
-        "learn", description="keep: batch normalisation uses the statistics of the given weights, not of each batch"
+        "learn",
+        description="keep: batch normalisation uses the statistics of the given weights, not of each batch; a new "
+        "head, which has none, learns its own",
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         "auto", description="auto: bf16 where it is faster on this device, by a fixed rule; 16: GPU only"

@@ -9,11 +9,10 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar, WeightAveraging
 from rich.console import Console
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightline.config.trainer import Trainer as TrainerConfig
-from sightline.training.depth import layer_groups
+from sightline.training.depth import keep_batch_statistics, layer_groups
 from sightline.training.module import Fit
 
 
@@ -47,13 +46,12 @@ class Freeze(Callback):
 
 
 class KeepBatchStatistics(Callback):
-    """Leave batch normalisation in evaluation mode: its statistics stay, its scale and shift learn."""
+    """Leave batch normalisation below the head in evaluation mode: its statistics stay, its scale and shift learn."""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Runs after `Freeze`, which sets the mode of all layers."""
-        for layer in pl_module.modules():
-            if isinstance(layer, _BatchNorm):
-                layer.eval()
+        assert isinstance(pl_module, Fit)
+        keep_batch_statistics(pl_module.task.network, pl_module.task.head)
 
 
 class EpochLines(Callback):

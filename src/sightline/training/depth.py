@@ -1,10 +1,11 @@
-"""The depth of each parameter of a network, for learning rates and unfreezing by layer."""
+"""Which layers are low, high and new: for learning rates, unfreezing by layer and statistics that are kept."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def layer_groups(network: nn.Module, head: str) -> dict[str, int]:
@@ -29,6 +30,16 @@ def layer_groups(network: nn.Module, head: str) -> dict[str, int]:
             depth |= dict.fromkeys(own, at)
     body = {layer: place for place, layer in enumerate(sorted({depth[n] for n in depth if not _within(n, head)}))}
     return {name: len(body) if _within(name, head) or name not in depth else body[depth[name]] for name in names}
+
+
+def keep_batch_statistics(network: nn.Module, head: str) -> None:
+    """Put batch normalisation into evaluation mode where its statistics were given, in all but the head.
+
+    A new head has none yet: with mean 0 and deviation 1 its layers would pass on next to nothing.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, _BatchNorm) and not _within(name, head):
+            layer.eval()
 
 
 def _within(name: str, module: str) -> bool:

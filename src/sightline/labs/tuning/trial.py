@@ -10,11 +10,11 @@ from typing import assert_never
 import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.config.optimizers import Optimizer
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
+from sightline.training.depth import keep_batch_statistics
 from sightline.training.hardware import Precision
 from sightline.training.optimizers import build_optimizer
 
@@ -43,9 +43,7 @@ class Trial:
         self.task = copy.deepcopy(task).to(device).train()
         self.task.use_layout(channels_last)
         if keep_statistics:
-            for layer in self.task.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.eval()
+            keep_batch_statistics(self.task.network, self.task.head)
         self.device, self.clip_norm = device, clip_norm
         self.optimizer = build_optimizer(optimizer, self.task.network, self.task.head)
         self._shares = [group["lr"] / optimizer.lr for group in self.optimizer.param_groups]

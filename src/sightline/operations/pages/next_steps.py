@@ -17,7 +17,7 @@ from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
 
-_ORDER = ("quarantine", "balance", "labels", "input", "slice", "test images")
+_ORDER = ("copies", "quarantine", "balance", "labels", "input", "slice", "test images")
 _MUCH = 0.05  # of the images in quarantine
 _WIDE = 0.05  # interval of a score between 0 and 1
 _RARE = 0.5  # of the median class
@@ -56,6 +56,7 @@ def next_steps(
     steps = [
         *_learning(sources, settings, good),
         *_more_images([sources, *others]),
+        *_copies(sources, card),
         *_quarantine(sources, card),
         *_weak_class(weak, card, settings),
         *_small_objects(metrics, card, settings),
@@ -124,6 +125,18 @@ def _gain(values: Mapping[str, Any]) -> tuple[float, float, float] | None:
 def _points(gain: tuple[float, float, float]) -> str:
     value, low, high = (100 * one for one in gain)
     return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
+def _copies(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield images that are nearly the same in two splits: a model that knows one by heart is right on the other."""
+    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
+    if count:
+        yield Step(
+            "copies",
+            f"Look at the {count:,} images of val or test that are nearly the same as one that is learned from: the "
+            f"score may be too good. data/prepared/{sources.dataset}/report.md names them; give both one group, or "
+            "move one.",
+        )
 
 
 def _quarantine(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sightline.config.metrics import OF_ONE, smaller_is_better
 from sightline.evaluation.report import read_table
+from sightline.operations.advice.evaluations import evaluated, head_against_network
 from sightline.operations.pages.baselines import constant_answer
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
@@ -31,6 +32,7 @@ class Verdict:
         task: kind of task, in words.
         model: its name.
         among: how many models were compared with it.
+        as_good: a head over fixed features that is as good as this network within chance, "" if there is none.
         works: what works; `good` is false where it is no better than a constant answer.
         good: whether there is something that works.
         fails: what does not, and `weak` whether there is something.
@@ -42,6 +44,7 @@ class Verdict:
     task: str
     model: str
     among: int
+    as_good: str
     works: str
     good: bool
     fails: str
@@ -59,8 +62,9 @@ class Verdict:
         ]
 
     def chosen(self) -> str:
-        """Say among how many it is the best."""
-        return f", the best of {self.among}" if self.among > 1 else ""
+        """Say among how many it is the best, and which cheaper one is as good."""
+        cheaper = f"; {self.as_good}, a head that is fitted in a fraction of the time, is as good within chance"
+        return f", the best of {self.among}{cheaper if self.as_good else ''}" if self.among > 1 else ""
 
 
 def verdicts(models: Sequence[Sources], slices_file: Path | None) -> list[Verdict]:
@@ -98,6 +102,7 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
         task_words(metrics["task"]),
         sources.name,
         among,
+        _as_good(sources),
         works,
         good,
         weak.words,
@@ -105,6 +110,11 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
         weak.pictures,
         steps[:_MOST_STEPS] or ["Nothing in its files asks for attention."],
     )
+
+
+def _as_good(sources: Sources) -> str:
+    pair = head_against_network(sources.root, sources.dataset, evaluated(sources.root, sources.peers))
+    return "" if pair is None or pair.better or pair.network != sources.name else pair.head
 
 
 def _works(sources: Sources, metrics: Mapping[str, Any]) -> tuple[str, bool]:
