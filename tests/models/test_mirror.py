@@ -247,3 +247,32 @@ def test_what_there_is_can_be_copied_from_the_error(
     with pytest.raises(UserError, match="no such file") as caught:
         build_classifier(NETWORK, 3, 64, 5, weights=folder / "mine.pth")
     assert caught.value.lines[1:] == there
+
+
+def test_a_hub_that_is_away_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client looks into its cache alone then, and asks again the next time."""
+    import socket
+
+    from huggingface_hub import constants
+
+    from sightline.models.classify.hub import from_hub, hub_answers
+
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert hub_answers()
+    assert not hub_answers()
+    before, seen = constants.HF_HUB_OFFLINE, []
+
+    def load() -> None:
+        seen.append(constants.HF_HUB_OFFLINE)
+        raise OSError("not in the cache")
+
+    with pytest.raises(UserError, match=r"cannot be fetched from the hub \(not in the cache\); go online, or put"):
+        from_hub("timm:resnet18", load)
+    assert seen == [True]
+    assert constants.HF_HUB_OFFLINE is before
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert hub_answers(), "perhaps, through the proxy"

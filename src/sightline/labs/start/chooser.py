@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sightline.config import Params, load_params
 from sightline.config.published import published_input
@@ -20,6 +18,7 @@ from sightline.config.weights import MIRROR, available_networks
 from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
 from sightline.labs.start.entries import Chosen, Entry, with_entries
 from sightline.labs.start.facts import Facts
+from sightline.models.classify.hub import hub_answers
 from sightline.models.mirror import mirrored_weights
 
 Tell = Callable[[str], None]
@@ -34,7 +33,6 @@ _PREFERRED = (
 )
 # Those of other files, as far as their last pooled layer is called as `choices` expects.
 _FAMILIES = re.compile(r"(timm|torchvision):(tf_)?(efficientnet|mobilenet|resnet|densenet)\w*")
-_HUB_PATIENCE = 4.0  # seconds
 _NETWORKS = 2  # that are timed at most
 _INTERPRETER = 1.5  # seconds until a stage begins to import
 ROLES = {
@@ -197,19 +195,7 @@ def published(folder: Path) -> list[Published]:
         if known and _FAMILIES.fullmatch(name) and (name in elsewhere or mirrored_weights(name)):
             here[name] = Published(name, known.size, True)
     first = _PREFERRED[1]
-    return list(here.values()) or ([Published(first, 224, False)] if _hub_answers() else [])
-
-
-def _hub_answers() -> bool:
-    """Return whether the hub can be reached; its own client tries for most of a minute."""
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-        return False
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
-    except OSError:
-        return False
-    return True
+    return list(here.values()) or ([Published(first, 224, False)] if hub_answers() else [])
 
 
 def _seconds(value: float) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import nn
@@ -16,7 +21,35 @@ from sightline.system.errors import UserError, first_line
 Weights = Literal["random", "pretrained"] | Path
 HUB_CLASSES = 1000  # of ImageNet, for which libraries publish weights
 _WEIGHTS = Path("data/weights")  # of the project that is worked on
+_PATIENCE = 4.0  # seconds
 T = TypeVar("T")
+
+
+def hub_answers() -> bool:
+    """Return whether the hub can be reached, or may be through a proxy; its own client tries for most of a minute."""
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return False
+    if getproxies():
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((host.hostname, host.port or 443), timeout=_PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _cached_only(wanted: bool) -> Iterator[None]:
+    """Let the hub's client look into its cache alone."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or wanted
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def from_hub(what: str, load: Callable[[], T]) -> T:
@@ -26,7 +59,8 @@ def from_hub(what: str, load: Callable[[], T]) -> T:
         UserError: it cannot be fetched.
     """
     try:
-        return load()
+        with _cached_only(not hub_answers()):
+            return load()
     except UserError:
         raise
     except Exception as error:
