@@ -88,7 +88,7 @@ def test_fcos_finds_the_boxes_that_its_loss_asks_for(size: int) -> None:
     boxes, labels = torch.tensor([[4.0, 6, 30, 28], [33, 20, 60, 62]]), torch.tensor([0, 2])
     anchors = own.network.anchors
     centres, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2] - anchors[:, 0]
-    assert set(((centres / sides[:, None]) % 1).ravel().tolist()) == {0}, "points lie one stride apart, from 0 on"
+    assert set(((centres / sides[:, None]) % 1).ravel().tolist()) == {0.5}, "points lie in the middles of squares"
     distances = torch.cat([centres[:, None] - boxes[None, :, :2], boxes[None, :, 2:] - centres[:, None]], -1)
     inside = distances.min(-1).values > 0
     first = inside.float().argmax(1)
