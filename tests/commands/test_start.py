@@ -14,10 +14,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from sightline.config import load_params
-from sightline.labs.start.choices import Machine, Published, baseline, plans
+from sightline.labs.start.choices import Machine, Plan, Published, baseline, plans
 from sightline.labs.start.chooser import busy_notes
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
+from sightline.labs.start.fitting import largest_that_fits
 from sightline.labs.start.taking import chosen_way, destination, take_in
 from sightline.labs.start.timing import StepTimes, epochs_within, model_seconds
 from sightline.system.errors import UserError
@@ -156,8 +157,38 @@ def test_epochs_fill_the_time_and_never_more() -> None:
 
 
 def test_a_busy_machine_is_said_to_be_busy() -> None:
-    assert busy_notes(0.8, 2) == []
-    assert "load 5.0 on 2 processors" in busy_notes(5.0, 2)[0]
+    assert busy_notes(0.4, 2) == []
+    assert "other programs keep 1.5 of 2 processors busy" in busy_notes(1.5, 2)[0]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "minutes", "size", "most_timed"),
+    [
+        (0.96, 19, 448, 4),  # most of a small input's step is the same for all sizes
+        (0.0, 19, 448, 2),  # in proportion to the pixels
+        (0.0, 9, 384, 3),
+        (0.96, 3, 192, 1),  # not even the smallest
+    ],
+)
+def test_the_largest_input_that_fits_is_found_with_few_timings(
+    fixed: float, minutes: float, size: int, most_timed: int
+) -> None:
+    samples = {"train": 205, "val": 87, "test": 72}
+    cells = facts("detection", samples=samples, height=480, width=640, objects=Objects(14, 0.06, 0.16))
+    choices = list(plans("cells", cells, [LITE], True, CPU))
+    assert [plan.size for plan in choices] == [448, 384, 320, 256, 192]
+    asked: list[int] = []
+
+    def timed(plan: Plan) -> StepTimes:
+        asked.append(plan.size)
+        return StepTimes(fixed + 8e-6 * plan.size**2, 1e-6 * plan.size**2, 2.0, 8, 205, 87, 72)
+
+    found = largest_that_fits(choices, timed, lambda times: epochs_within(times, 60 * minutes, 5.0))
+    assert found.plan.size == size
+    assert len(asked) <= most_timed
+    larger = [plan for plan in choices if plan.size > size]
+    assert all(epochs_within(timed(plan), 60 * minutes, 5.0) < plan.least for plan in larger)
+    assert found.enough == (minutes > 3)
 
 
 def test_a_folder_is_copied_linked_or_used_where_it_is(tmp_path: Path) -> None:

@@ -52,20 +52,6 @@ def test_a_rule_brings_its_optimizer() -> None:
 @pytest.mark.parametrize(
     "path", [ROOT / "params.yaml", *sorted((ROOT / "examples").glob("*.yaml"))], ids=lambda p: p.stem
 )
-def test_the_full_text_of_one_entry(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    entry = "{dataset: pets, task: classification}"
-    path.write_text(
-        f"datasets:\n  pets: {{format: image_folder, root: pets}}\nmodels:\n  cats: {entry}\n  dogs: {entry}\n"
-    )
-    text = full_text(path, load_params(path), "dogs")
-    assert text.startswith("models:\n  dogs:\n")
-    assert "cats" not in text
-    assert text.removeprefix("models:\n") in full_text(path, load_params(path))
-    with pytest.raises(UserError, match=r"--only dog: .* has no such entry; it has cats, dogs, pets"):
-        full_text(path, load_params(path), "dog")
-
-
 def test_the_full_text_says_the_same(path: Path, tmp_path: Path) -> None:
     params = load_params(path, policies=False)
     text = full_text(path, params)
@@ -85,3 +71,17 @@ def test_each_default_says_why(tmp_path: Path) -> None:
     assert any("weights: pretrained" in line and "published for this network" in line for line in lines)
     assert any("max_epochs: 3" in line and "from the top-level trainer" in line for line in lines)
     assert not any(line.strip() == "dataset: own  # default" for line in lines)
+
+
+def test_the_full_text_of_one_entry(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    entry = "{dataset: pets, task: classification}"
+    path.write_text(
+        f"datasets:\n  pets: {{format: image_folder, root: pets}}\nmodels:\n  cats: {entry}\n  dogs: {entry}\n"
+    )
+    text = full_text(path, load_params(path), "dogs")
+    assert text.startswith("models:\n  dogs:\n")
+    assert "cats" not in text
+    assert text.removeprefix("models:\n") in full_text(path, load_params(path))
+    with pytest.raises(UserError, match=r"--only dog: .* has no such entry; it has cats, dogs, pets"):
+        full_text(path, load_params(path), "dog")

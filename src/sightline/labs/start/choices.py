@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.labs.start.entries import Chosen, Entry
+from sightline.labs.start.entries import Chosen, Entry, plain
 from sightline.labs.start.facts import Facts
 
 SMALL_IMAGE = 64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
@@ -61,6 +61,17 @@ class Plan:
     least: int
     most: int
     note: str = ""
+
+    @property
+    def network(self) -> str:
+        """Name of the network."""
+        task = plain(self.entry)["task"]
+        return str(task.get("backbone", task.get("architecture")))
+
+    @property
+    def size(self) -> int:
+        """Side of the input, pixels."""
+        return int(plain(self.entry)["input"]["size"])
 
     def with_epochs(self, epochs: int, why: str) -> Entry:
         """Return the entry with the number of epochs."""

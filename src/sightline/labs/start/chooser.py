@@ -8,18 +8,21 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightline.config import Params, load_params
 from sightline.config.published import published_input
 from sightline.config.weights import MIRROR, available_networks
 from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
-from sightline.labs.start.entries import Chosen, Entry, with_entries
+from sightline.labs.start.entries import Entry, with_entries
 from sightline.labs.start.facts import Facts
 from sightline.models.classify.hub import hub_answers
 from sightline.models.mirror import mirrored_weights
+
+if TYPE_CHECKING:
+    from sightline.labs.start.fitting import Fit
+    from sightline.labs.start.timing import StepTimes
 
 Tell = Callable[[str], None]
 WEIGHTS = Path("data/weights")
@@ -78,6 +81,7 @@ class Chooser:
         self.prepared, self.seed, self.minutes, self.mirror, self.tell = prepared, seed, minutes, mirror, tell
         self.networks = published(WEIGHTS)
         self.machine = _machine()
+        self.busy = busy_processors()
 
     def choose(self, preparing: float) -> tuple[dict[str, dict[str, Entry]], dict[str, float], list[str]]:
         """Return the entries, the expected seconds of each stage, and notes.
@@ -92,7 +96,7 @@ class Chooser:
         written = {section: dict(own) for section, own in self.entries.items()}
         common = timing.common_seconds(preparing, self.loading)
         seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
-        notes = busy_notes(os.getloadavg()[0], self.machine.processors)
+        notes = busy_notes(self.busy, self.machine.processors)
         if not self.networks and self.facts.side > SMALL_IMAGE:
             notes.append(
                 "no published weights: the hub does not answer, and data/weights and SIGHTLINE_WEIGHTS have none; with "
@@ -102,7 +106,8 @@ class Chooser:
         if head is not None:
             seconds |= self._with_head(written, *head)
         left = 60 * self.minutes - sum(seconds.values())
-        plan, epochs, times = self._fitting(left)
+        fit = self._fitting(left)
+        plan, epochs, times = fit.plan, fit.epochs, fit.times
         if epochs == 0 and head is not None:
             needed = sum(seconds.values()) + sum(timing.model_seconds(times, plan.least, self.loading).values())
             notes.append(
@@ -136,44 +141,33 @@ class Chooser:
         names = {"embed": feature_name}
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 
-    def _fitting(self, left: float) -> tuple[Plan, int, Any]:
-        """Return the most promising plan that fits into the seconds that are left, its epochs and its times.
-
-        Of each network the cheapest plan is timed first: a step takes as much longer as its input has more pixels, so
-        that only a plan that is likely to fit is timed as well.
-        """
+    def _fitting(self, left: float) -> Fit:
+        """Return the most promising plan that fits into the seconds that are left; else that with most epochs."""
         from sightline.labs.start import timing
+        from sightline.labs.start.fitting import largest_that_fits
 
         by_network: dict[str, list[Plan]] = {}
         for plan in plans(self.name, self.facts, self.networks, self.mirror, self.machine):
-            by_network.setdefault(_network(plan), []).append(plan)
-        found: list[tuple[Plan, int, Any]] = []
+            by_network.setdefault(plan.network, []).append(plan)
+        found: list[Fit] = []
         for choices in list(by_network.values())[:_NETWORKS]:
-            cheapest = self._timed(choices[-1], left)
-            found.append(cheapest)
-            if cheapest[1] < choices[-1].least:
-                continue
-            for plan in choices[:-1]:
-                share = (_size(plan) / _size(choices[-1])) ** 2
-                scaled = replace(cheapest[2], step=cheapest[2].step * share, image=cheapest[2].image * share)
-                if timing.epochs_within(scaled, left, self.loading) >= plan.least:
-                    timed = self._timed(plan, left)
-                    if timed[1] >= plan.least:
-                        return timed
-            return cheapest
-        return max(found, key=lambda one: one[1])
+            fit = largest_that_fits(choices, self._timed, lambda times: timing.epochs_within(times, left, self.loading))
+            if fit.enough:
+                return fit
+            found.append(fit)
+        return max(found, key=lambda one: one.epochs)
 
-    def _timed(self, plan: Plan, left: float) -> tuple[Plan, int, Any]:
-        """Return a plan with the epochs that fit into the seconds that are left, and its times."""
+    def _timed(self, plan: Plan) -> StepTimes:
+        """Return the times of a plan."""
         from sightline.labs.start import timing
 
         params = self._params({"models": {"timed": plan.with_epochs(1, "")}})
         model = params.models["timed"]
-        self.tell(f"timing {timing.STEPS} steps of {_network(plan)} at {_size(plan)} px ...")
+        self.tell(f"timing {timing.STEPS} steps of {plan.network} at {plan.size} px ...")
         augmentation = params.augmentations.get(model.augment)
         times = timing.time_steps(model, self.seed, self.prepared, WEIGHTS, augmentation)
         self.tell(f"  {times.step:.2f} s each, an epoch {_seconds(times.epoch)}")
-        return plan, min(plan.most, timing.epochs_within(times, left, self.loading)), times
+        return times
 
     def _params(self, more: Mapping[str, Mapping[str, Entry]]) -> Params:
         """Return the params that there would be with some more entries."""
@@ -202,16 +196,25 @@ def _seconds(value: float) -> str:
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
-def busy_notes(load: float, processors: int) -> list[str]:
+def busy_processors(seconds: float = 1.0) -> float:
+    """Return how many processors other programs keep busy, while this one waits for some seconds."""
+    import psutil
+
+    share: float = psutil.cpu_percent(interval=seconds)
+    return share / 100 * (psutil.cpu_count() or 1)
+
+
+def busy_notes(busy: float, processors: int) -> list[str]:
     """Return a note where other programs take so much that what is timed now will not hold later.
 
     Args:
-        load: mean number of busy processes in the last minute.
+        busy: processors that they keep busy.
         processors: that may be used.
     """
-    if load <= processors / 2:
+    if busy <= processors / 4:
         return []
-    return [f"other programs are busy (load {load:.1f} on {processors} processors): times may turn out different"]
+    told = f"other programs keep {busy:.1f} of {processors} processors busy"
+    return [f"{told}: times may turn out different"]
 
 
 def _machine() -> Machine:
@@ -220,17 +223,6 @@ def _machine() -> Machine:
     from sightline.system.processors import usable_processors
 
     return Machine(usable_processors(), torch.cuda.is_available())
-
-
-def _network(plan: Plan) -> str:
-    task = plan.entry["task"]
-    name = task.get("backbone", task.get("architecture"))
-    return str(name.value if isinstance(name, Chosen) else name)
-
-
-def _size(plan: Plan) -> int:
-    size = plan.entry["input"]["size"]
-    return int(size.value if isinstance(size, Chosen) else size)
 
 
 def checked(text: str) -> Params:
