@@ -74,7 +74,8 @@ class DenseDetector(nn.Module, ABC):
             maps = []
             for own in torch.split(values, self.per_map, 1):
                 side = math.isqrt(own.shape[1] // self.per_point)
-                maps.append(own.unflatten(1, (side, side, self.per_point)).flip(2).flatten(1, 3))
+                grid = own.reshape(len(own), side, side, self.per_point, -1)
+                maps.append(grid.flip(2).flatten(1, 3))
             found[name] = torch.cat(maps, 1)
         return found | {BOX_CODES: self._turned_codes(found[BOX_CODES])}
 
