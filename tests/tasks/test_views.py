@@ -85,9 +85,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def _task_of(name: str, views: str) -> Any:
-    labels = LabelMap(("a", "b"), ("a", "b"), values=("x",), keypoints=NAMES, mirrored=(0, 2, 1))
-    section = Model.model_validate(
+def _section(name: str, views: str) -> Model:
+    return Model.model_validate(
         {
             "dataset": "d",
             "task": {"kind": name, **KINDS[name], "views": views},
@@ -95,6 +94,11 @@ def _task_of(name: str, views: str) -> Any:
             "input": {"size": SIDE, "channels": 3},
         }
     )
+
+
+def _task_of(name: str, views: str) -> Any:
+    labels = LabelMap(("a", "b"), ("a", "b"), values=("x",), keypoints=NAMES, mirrored=(0, 2, 1))
+    section = _section(name, views)
     torch.manual_seed(0)
     task = build(section.task, section.input, labels).eval()
     for layer in task.modules():  # the heads of new detectors find nothing anywhere
@@ -136,6 +140,24 @@ def test_of_every_kind_the_mirror_image_is_told_the_mirrored_answer(name: str) -
         differ.append(max(gaps))
     assert differ[0] < 0.05, "rounding, and where a peak lies between two cells"
     assert differ[1] > 2 * differ[0]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_of_every_kind_the_exported_network_sees_both_views(name: str, tmp_path: Path) -> None:
+    """Of another number of images than it was traced with."""
+    task = _task_of(name, "mirror")
+    card = ModelCard(_section(name, "mirror").task, Input(size=SIDE, channels=3), task.labels, "32", False, 1, "d" * 64)
+    write_model(tmp_path / "model", task, card)
+    onnx = load_predictor(tmp_path / "model", engine="onnx").onnx
+    assert onnx is not None
+    for count in (1, 3):
+        images = np.random.default_rng(count).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+        with torch.inference_mode():
+            wanted = task(torch.from_numpy(images))
+        said = onnx(images)
+        pairs = [(said[key], wanted[key]) for key in wanted] if isinstance(wanted, dict) else [(said, wanted)]
+        for ours, theirs in pairs:
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_views_that_have_no_mean_are_refused() -> None:

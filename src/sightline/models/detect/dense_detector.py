@@ -74,7 +74,9 @@ class DenseDetector(nn.Module, ABC):
             maps = []
             for own in torch.split(values, self.per_map, 1):
                 side = math.isqrt(own.shape[1] // self.per_point)
-                grid = own.reshape(len(own), side, side, self.per_point, -1)
+                grid = own.reshape(
+                    -1, side, side, self.per_point, own.shape[2]
+                )  # any number of images, also as a graph
                 maps.append(grid.flip(2).flatten(1, 3))
             found[name] = torch.cat(maps, 1)
         return found | {BOX_CODES: self._turned_codes(found[BOX_CODES])}
