@@ -200,8 +200,8 @@ def busy_processors(seconds: float = 1.0) -> float:
     """Return how many processors other programs keep busy, while this one waits for some seconds."""
     import psutil
 
-    share: float = psutil.cpu_percent(interval=seconds)
-    return share / 100 * (psutil.cpu_count() or 1)
+    each: list[float] = psutil.cpu_percent(interval=seconds, percpu=True)
+    return sum(each) / 100
 
 
 def busy_notes(busy: float, processors: int) -> list[str]:
