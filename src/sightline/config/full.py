@@ -19,7 +19,7 @@ from sightline.config.trainer import Trainer
 from sightline.system.errors import UserError
 
 _WIDTH = 110
-_NAMED = ("datasets", "models", "features", "heads", "augmentations", "styles")  # sections of named entries
+_NAMED = ("datasets", "augmentations", "models", "features", "heads", "styles", "explanations", "monitor")
 _Path = tuple[str, ...]
 _Reasons = Mapping[_Path, str]
 
@@ -49,7 +49,7 @@ def full_text(path: Path, params: Params, only: str | None = None) -> str:
 
 def _only(document: CommentedMap, name: str, path: Path) -> CommentedMap:
     """Return the entries of a name, in their sections."""
-    sections = {key: value for key, value in document.items() if isinstance(value, CommentedMap)}
+    sections = {key: document[key] for key in _NAMED if isinstance(document.get(key), CommentedMap)}
     for key in list(document):
         if name not in sections.get(key, ()):
             del document[key]
@@ -57,7 +57,7 @@ def _only(document: CommentedMap, name: str, path: Path) -> CommentedMap:
         for other in [one for one in section if one != name]:
             del section[other]
     if not document:
-        known = sorted({one for key, value in sections.items() if key in _NAMED for one in value})
+        known = sorted({one for section in sections.values() for one in section})
         raise UserError(f"--only {name}: {path} has no such entry; it has {', '.join(known)}")
     return document
 
