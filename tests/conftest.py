@@ -21,8 +21,8 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # a core each, for the prog
 
 # What takes longest, of all tests together, in this order: begun last, one would leave the other cores idle.
 LONG = (
-    *("test_showcase-images", "test_showcase-objects", "test_coco128.py", "test_mnist-cnn", "test_flowers"),
-    *("test_mnist-smaller", "test_showcase-from-nothing", "test_mnist_heads", "test_heads_pipeline.py"),
+    *("test_showcase-images", "test_showcase-objects", "test_coco128.py", "test_flowers"),
+    *("test_mnist", "test_showcase-from-nothing", "test_mnist_heads", "test_heads_pipeline.py"),
     *("test_pipeline.py", "test_caltech25", "test_schedule.py", "test_pointing.py", "test_poisoned.py"),
     *("test_every_draw_of_a_shift_is_flagged_and_hardly_one_without", "test_team.py", "test_label_ids.py"),
     *("test_reproducible.py", "test_retrain.py", "test_publish.py", "test_reproduction.py", "test_ddp.py"),

@@ -1,6 +1,7 @@
 """The examples on real data, where it is at hand, reach what they promise."""
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ def on_real_data(test: Any) -> Any:
     return pytest.mark.real(absent(test))
 
 
-def run(example: str, root: Path, links: dict[str, str], models: Collection[str]) -> dict[str, Any]:
-    """Run an example with some of its models; return the headline metric of each on the test split."""
+def run(
+    example: str, root: Path, links: dict[str, str], models: Collection[str], share: float = 1.0
+) -> dict[str, Any]:
+    """Run an example with some of its models, for a share of their epochs; return the headline metrics on test."""
     params = YAML(typ="safe").load(ROOT / "examples" / example)
     params["models"] = {name: params["models"][name] for name in models}
+    for model in params["models"].values() if share < 1 else ():
+        model["trainer"]["max_epochs"] = math.ceil(share * model["trainer"]["max_epochs"])
     used = {model["dataset"] for model in params["models"].values()}
     used |= {own["dataset"] for own in params.get("augmentations", {}).values()}
     params["datasets"] = {name: params["datasets"][name] for name in params["datasets"] if name in used}
@@ -46,28 +51,27 @@ def run(example: str, root: Path, links: dict[str, str], models: Collection[str]
 def test_showcase(tmp_path: Path, least: dict[str, float]) -> None:
     """The tasks that no other test trains for minutes, and the classifier and the detector that they start from.
 
-    The bounds leave room for other processors and numbers of threads below what docs/tasks.md tells.
+    Half of their epochs cost little of what docs/tasks.md tells; the bounds leave room for other processors besides.
     """
-    score = run("showcase.yaml", tmp_path, {}, least)
+    score = run("showcase.yaml", tmp_path, {}, least, share=0.5)
     assert set(score) == set(least)
     assert {name: value for name, value in score.items() if value < least[name]} == {}
 
 
 @on_real_data
-@pytest.mark.parametrize(
-    "least", [{"mnist-cnn-1": 0.986}, {"mnist-mlp": 0.97, "mnist-lenet5": 0.975}], ids=["cnn", "smaller"]
-)
-def test_mnist(tmp_path: Path, least: dict[str, float]) -> None:
-    """With one of three seeds, and without the network that takes as long as all others; docs/networks.md has them."""
+def test_mnist(tmp_path: Path) -> None:
+    """Without the convolutional networks, which take as long as all others; docs/networks.md has them."""
+    least = {"mnist-mlp": 0.97, "mnist-lenet5": 0.975}
     accuracy = run("mnist.yaml", tmp_path, {"data/raw/mnist": "mnist"}, least)
     assert {name: value for name, value in accuracy.items() if value < least[name]} == {}
 
 
 @on_real_data
 def test_flowers(tmp_path: Path) -> None:
+    """One seed on 240 images: a standard error of 0.01, and other processors round otherwise."""
     weights = "weights/mobilenet_v2_tf2_ptq_deq.pth"
     links = {"data/raw/flowers12": "flowers12", "data/weights/mobilenet_v2.pth": weights}
-    assert run("flowers.yaml", tmp_path, links, ["flower-net"])["flower-net"] >= 0.96
+    assert run("flowers.yaml", tmp_path, links, ["flower-net"])["flower-net"] >= 0.94
 
 
 def made(

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from sightline.config import load_params
 from sightline.labs.start.choices import Machine, Plan, Published, baseline, plans
-from sightline.labs.start.chooser import busy_notes
+from sightline.labs.start.chooser import busy_notes, guarded
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
 from sightline.labs.start.fitting import largest_that_fits
@@ -154,6 +154,20 @@ def test_epochs_fill_the_time_and_never_more() -> None:
     assert times.epoch == pytest.approx(5.2)
     epochs = epochs_within(times, 120, start=5.0)
     assert sum(model_seconds(times, epochs, 5.0).values()) <= 120 < sum(model_seconds(times, epochs + 1, 5.0).values())
+
+
+def test_a_regression_is_guarded_against_being_worse_than_the_mean(tmp_path: Path) -> None:
+    text = "datasets:\n  cells: {format: csv, root: data/raw/cells, values: [count]}\n"
+    model = {"cells-regressor": {"dataset": "cells", "task": "regression"}}
+    entries, notes = guarded(text, "cells-regressor")
+    assert not notes
+    written = with_entries(text, {"models": model, **entries}, "params.yaml")
+    assert "r2: 0 # below it the mean" in written
+    (tmp_path / "params.yaml").write_text(written)
+    assert load_params(tmp_path / "params.yaml").gate.guards_of("cells-regressor") == {"r2": 0}
+    entries, notes = guarded(written, "other-regressor")
+    assert not entries
+    assert "other-regressor" in notes[0]
 
 
 def test_a_busy_machine_is_said_to_be_busy() -> None:

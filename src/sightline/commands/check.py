@@ -59,4 +59,4 @@ def _try_contract() -> None:
     if broken:
         raise UserError([*broken, "after a broken promise, the remaining checks of that subject were skipped"])
     if not promises:
-        print("no installed package provides a task, format or metric (docs/plugins.md)")
+        print("no installed package provides a task, format or metric")

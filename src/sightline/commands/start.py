@@ -152,7 +152,7 @@ def _task(folder: Path, candidate: Candidate, wanted: str | None) -> str:
             more = f"; {wanted.replace('_', ' ')} needs {_NEEDS[wanted]}" if wanted in _NEEDS else ""
             known = "" if more else f"; kinds of task are {', '.join(sorted(_NEEDS))}"
             teaches = " or ".join(candidate.tasks)
-            raise UserError(f"--task {wanted}: {candidate.seen}: this teaches {teaches}{more}{known} (docs/data.md)")
+            raise UserError(f"--task {wanted}: {candidate.seen}: this teaches {teaches}{more}{known}")
         return wanted
     if len(candidate.tasks) == 1:
         return candidate.tasks[0]
@@ -193,6 +193,9 @@ def _text() -> str:
 
 
 def _asker(mirror: bool | None) -> Callable[[Facts], bool]:
+    if mirror is None and sys.stdin.isatty():
+        print("after a look at the images there may be one question, or say --mirror or --no-mirror now", flush=True)
+
     def answer(facts: Facts) -> bool:
         if mirror is not None:
             return mirror

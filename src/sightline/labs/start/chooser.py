@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ruamel.yaml import YAML
+
 from sightline.config import Params, load_params
 from sightline.config.published import published_input
 from sightline.config.weights import MIRROR, available_networks
 from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
-from sightline.labs.start.entries import Entry, with_entries
+from sightline.labs.start.entries import Chosen, Entry, with_entries
 from sightline.labs.start.facts import Facts
 from sightline.models.classify.hub import hub_answers
 from sightline.models.mirror import mirrored_weights
@@ -123,6 +125,10 @@ class Chooser:
             stages = timing.model_seconds(times, epochs, self.loading)
             seconds |= {f"{stage}@{model}": value for stage, value in stages.items()}
             notes += [plan.note] if plan.note else []
+            if self.facts.task == "regression":
+                guards, note = guarded(self.text, model)
+                written |= guards
+                notes += note
         return written, seconds, notes
 
     def _with_head(self, written: dict[str, dict[str, Entry]], features: Entry, head: Entry) -> dict[str, float]:
@@ -194,6 +200,21 @@ def published(folder: Path) -> list[Published]:
 
 def _seconds(value: float) -> str:
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def guarded(text: str, model: str) -> tuple[dict[str, dict[str, Entry]], list[str]]:
+    """Return the guard of a regression, as entries or, where there are guards, as a note of what to add.
+
+    A first model has no champion to beat, and an error in the target's unit does not show that it learned nothing.
+
+    Args:
+        text: of params.yaml.
+        model: its name.
+    """
+    if "guards" in ((YAML(typ="safe", pure=True).load(text) or {}).get("gate") or {}):
+        return {}, [f"add {model}: {{r2: 0}} to gate.guards, so that no model worse than the mean becomes champion"]
+    bound = Chosen(0, "below it the mean of the target would be the better answer")
+    return {"gate": {"guards": {model: {"r2": bound}}}}, []
 
 
 def busy_processors(seconds: float = 1.0) -> float:

@@ -61,7 +61,7 @@ def start(root: Path, port: int, report: Report) -> None:
     """
     root = root.resolve()
     if not (root / "prefect.yaml").is_file():
-        raise UserError(f"{root / 'prefect.yaml'}: no such file; it defines the schedule, see docs/schedule.md")
+        raise UserError(f"{root / 'prefect.yaml'}: no such file; it defines the schedule; `sightline init` writes one")
     schedule, api = schedule_of(root), f"http://{HOST}:{port}/api"
     environment = _environment(root, api)
     if schedule.server.pid() is None:

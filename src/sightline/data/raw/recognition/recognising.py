@@ -192,6 +192,6 @@ def _refusal(folder: Path, files: Listing, failures: Sequence[str], wanted: Mapp
     if not failures:
         return [
             f"{folder}: {len(files.images)} images, but nothing that says what they show{settled}; put the images of "
-            "each class into a folder of its name, or add annotations (docs/data.md)"
+            "each class into a folder of its name, or add annotations: a table, COCO, VOC, YOLO, VIA, mask pictures"
         ]
     return [f"{folder}: no format reads it{settled}:", *(f"  {failure}" for failure in failures)]
