@@ -35,7 +35,8 @@ def _no_curve(root: Path, params: Params, dataset: str, every: tuple[Candidate, 
         return f"{dataset}: no learning curve: it needs one class per image, and {told} has none"
     features = [name for name, entry in params.features.items() if entry.dataset == dataset]
     entry = f"{dataset}-head: {{dataset: {dataset}, features: {features[0] if features else 'NAME'}, kind: logistic}}"
-    made = f"features: {dataset}-features: {{dataset: {dataset}, network: timm:tf_efficientnet_lite0, weights: pretrained}}"
+    network = "network: timm:tf_efficientnet_lite0, weights: pretrained"
+    made = f"features: {dataset}-features: {{dataset: {dataset}, {network}}}"
     first = "" if features else f" and the features that it needs, {made}"
     return f"{dataset}: no learning curve: add a head to params.yaml, heads: {entry}{first}; then run `dvc repro`"
 
