@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightline.data.structures import LabelMap, Prediction
+from sightline.data.structures import Crop, LabelMap, Prediction
 from sightline.evaluation.parity import is_same
 from sightline.operations.prediction_files.words import told
 
@@ -27,6 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"keypoints": np.array([[[90, 90, 0.9]]], np.float32)},
     ),
     "semantic": ({"semantic": MAP}, {"semantic": MAP + 1}),
+    "crop": ({"crop": Crop((0, 0, 9, 9))}, {"crop": Crop((0, 0, 9, 20))}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
 }
 BESIDE = {"probabilities", "box_scores", "instances"}  # sureness may differ, and masks are compared by their boxes

@@ -29,7 +29,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, folder: Path) -> None:
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert set(contents(tmp_path / "one")) == {
         *(f"{split}/00.arrow" for split in SPLITS),
-        *("labels.json", "card.json", "division.json", "quarantine.csv", "report.md", "samples.png"),
+        *("labels.json", "card.json", "division.json", "quarantine.csv", "report.md", "samples.png", "averages.png"),
     }
 
 

@@ -32,12 +32,13 @@ def written(folder: Path, values: dict[str, Any]) -> Path:
 def test_every_dependency_that_settings_decide(tmp_path: Path) -> None:
     trained = dag(load_params(written(tmp_path, SHORT)), tmp_path)["train"]
     stamp = ".sightline/code/train/flowers.json"
-    assert trained["flowers"] == {"dataset": "flowers", "augmented": stamp, "weights": stamp}
+    assert trained["flowers"] == {"dataset": "flowers", "augmented": stamp, "weights": stamp, "crop_by": stamp}
     assert trained["finer"]["weights"] == "models/flowers/weights.safetensors"
     assert trained["own"] == {
         "dataset": "flowers",
         "augmented": "data/augmented/bold",
         "weights": "data/weights/own.pth",
+        "crop_by": ".sightline/code/train/own.json",
     }
 
 

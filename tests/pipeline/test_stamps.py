@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 import sightline
 from sightline.config import Params, load_params
+from sightline.config.crop_by import CropBy
 from sightline.config.ladder import Ladder
 from sightline.pipeline.stamps import HARMLESS, STAGES, STAMPS, archived_stamp, stamps, write_stamps
 
@@ -139,6 +140,27 @@ def test_steps_of_a_training_reach_those_who_take_them(params: Params, copy: Pat
     assert reached(params, copy, *back) == set()
 
 
+def test_code_of_chains_reaches_chains_alone(params: Params, copy: Path) -> None:
+    """Cropping is part of no model that sees whole images, and the detector of a chain is a part of the chain."""
+    edits = [
+        ("sightline/data/crops/geometry.py", "(1 + 2 * margin)", "(1 + 3 * margin)"),
+        ("sightline/training/chains.py", 'for split in ("train", "val"):', 'for split in ("val", "train"):'),
+        ("sightline/training/artifact/detector.py", 'DETECTOR = "detector"', 'DETECTOR = "finder"'),
+        ("sightline/data/crops/store.py", "_BATCH = 32", "_BATCH = 33"),
+    ]
+    name, crop = "digit-mlp", CropBy(model="scene-detector")
+    chained = params.models[name].model_copy(update={"crop_by": crop})
+    both = params.model_copy(update={"models": {**params.models, name: chained}})
+    assert reached(both, copy, edits[0]) == {f"train@{name}", f"evaluate@{name}"}
+    assert reached(both, copy, edits[1]) == {f"train@{name}"}
+    assert reached(both, copy, edits[2]) == {f"train@{name}", f"evaluate@{name}"}
+    assert reached(both, copy, edits[3]) == {f"train@{name}"}
+    back = [(path, new, old) for path, old, new in edits]
+    assert reached(params, copy, *back) == set()
+    loss = ("sightline/tasks/detection.py", "return self.network.loss(", "return 2 * self.network.loss(")
+    assert {f"train@{name}", f"evaluate@{name}"} <= reached(both, copy, loss)
+
+
 def test_an_extractor_reaches_its_features_alone(params: Params, copy: Path) -> None:
     edit = (
         "sightline/training/features/handmade.py",
@@ -228,6 +250,14 @@ SMALL: dict[str, Any] = {
             "input": {"size": 64},
             "optimizer": {"name": "adamw"},
         },
+        "namer": {
+            "dataset": "scenes",
+            "task": {"kind": "classification", "architecture": "mlp", "hidden": [8]},
+            "weights": "random",
+            "augment": "none",
+            "input": {"size": 8},
+            "crop_by": {"model": "finder", "least_score": 0.0},
+        },
         "climber": {
             "dataset": "digits",
             "task": {"kind": "classification", "architecture": "mlp", "hidden": [8], "views": "mirror"},
@@ -253,7 +283,7 @@ SMALL: dict[str, Any] = {
         "svm": {"dataset": "digits", "features": "hog", "kind": "linear_svm"},
         "near": {"dataset": "digits", "features": "deep", "kind": "nearest_centroid"},
     },
-    "explanations": {"net": {"dataset": "digits"}},
+    "explanations": {"net": {"dataset": "digits"}, "namer": {"dataset": "scenes", "methods": ["occlusion"]}},
 }
 
 

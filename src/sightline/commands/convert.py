@@ -18,6 +18,7 @@ def convert(
     from sightline.registry.resolving import resolve_model
     from sightline.system.errors import UserError
     from sightline.system.files import new_file
+    from sightline.training.artifact.detector import DETECTOR
     from sightline.training.artifact.folder import ONNX, read_model
     from sightline.training.artifact.onnx import write_onnx, write_torch_export
     from sightline.training.heads.artifact import holds_head
@@ -36,4 +37,6 @@ def convert(
             write_onnx(task, card.input.size, card.input.channels, out)
         case "torch-export":
             write_torch_export(task, card.input.size, card.input.channels, out)
+    if card.crop_by is not None:
+        print(f"{model}: the network sees crops; the detector that finds them is a model too: {folder / DETECTOR}")
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -23,6 +23,7 @@ def tune(
 
     from sightline.config import load_params
     from sightline.labs.tuning import findings_table, probe, write_changes
+    from sightline.training.chains import data_to_learn
 
     file = Path("params.yaml")
     params = load_params(file)
@@ -31,7 +32,8 @@ def tune(
     prepared = Path("data/prepared", model.dataset)
     augmentation = params.augmentations.get(model.augment)
     seed = params.seed_of(name)
-    found = probe(model, seed, prepared, reports, augmentation=augmentation, seconds=seconds, fastest_batch=batch_size)
+    with data_to_learn(model, prepared) as data:
+        found = probe(model, seed, data, reports, augmentation=augmentation, seconds=seconds, fastest_batch=batch_size)
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(findings_table(found))
     changes = {finding.setting: finding.suggested for finding in found if finding.changed}
     if not changes:

@@ -18,6 +18,8 @@ class TaskSection(Section):
     """`models.*.task:` of any kind, and what other sections ask of a kind."""
 
     one_class_per_image: ClassVar[bool] = False  # every sample has exactly one class
+    takes_crops: ClassVar[bool] = False  # it can look at what a detector cut out of an image
+    finds_boxes: ClassVar[bool] = False  # its predictions have boxes, to which images can be cropped
     spatial: ClassVar[bool] = False  # the truth has places, which move with the image
     mixes_labels: ClassVar[bool] = False  # two images may be mixed, and their classes with them
     mixes_objects: ClassVar[bool] = False  # four images may be put together, and what they show with them

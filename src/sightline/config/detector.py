@@ -24,6 +24,7 @@ class Detector(TaskSection):
     """A backbone with a feature pyramid."""
 
     spatial: ClassVar[bool] = True
+    finds_boxes: ClassVar[bool] = True
     default_size: ClassVar[tuple[int, str]] = (320, "objects need more pixels than whole images")
     mixes_objects: ClassVar[bool] = True
     backbone: str = Field(

@@ -76,7 +76,7 @@ def _reasons(written: Mapping[str, Any]) -> dict[_Path, str]:
 
 
 def _mapping(section: BaseModel | dict[str, Any], written: Any, path: _Path, reasons: _Reasons) -> CommentedMap:
-    short = {"kind": written, "name": written}  # what a word stands for, as a task and as a recipe
+    short = {"kind": written, "name": written, "model": written}  # what a word stands for: task, recipe, detector
     there = short if isinstance(written, str) else written if isinstance(written, dict) else {}
     fields = type(section).model_fields if isinstance(section, BaseModel) else {}
     values = {name: getattr(section, name) for name in fields} if isinstance(section, BaseModel) else section

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sightline.config.augmentations import READY_POLICIES
 from sightline.config.base import Section
+from sightline.config.crop_by import MaybeCropBy
 from sightline.config.defaults import as_mapping, complete_model
 from sightline.config.ladder import Ladder
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
@@ -72,6 +73,9 @@ class Model(Section):
         AdamW(name="adamw", lr=5e-4, weight_decay=0.05), description="how weights are updated from gradients"
     )
     schedule: Schedule = Field(Constant(name="constant"), description="how the learning rate changes over the epochs")
+    crop_by: MaybeCropBy = Field(
+        None, description="a detector of this file to whose most confident box images are cropped; null: whole images"
+    )
     seed: Annotated[int, Field(ge=0)] | None = Field(None, description="null: the top-level seed")
     trainer: Trainer = Field(Trainer(), description="training settings that differ from the top-level trainer")
     ladder: Ladder | None = Field(

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sightline.config.augmentations import Augmentation
 from sightline.config.base import Name, Section
+from sightline.config.crop_by import find_crop_mistakes
 from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes
 from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
@@ -185,6 +186,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
         f"{path}: {line}"
         for line in find_transfer_mistakes(params.datasets, params.models, params.features, params.heads, params.styles)
     ]
+    unknown += [f"{path}: {line}" for line in find_crop_mistakes(params.models, params.features, params.augmentations)]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
     learners = {name: learner.dataset for name, learner in params.registered().items()}
     unknown += [f"{path}: {line}" for line in find_metric_mistakes(params.kinds(), params.evaluation, params.gate)]

@@ -43,7 +43,7 @@ def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for label in range(shown):
         left, top = _GAP + label // height * block, _GAP + label % height * (cell + _GAP)
-        name = _shortened(labels.classes[label], font, margin - 2 * _GAP)
+        name = shortened(labels.classes[label], font, margin - 2 * _GAP)
         draw.text((left + _GAP, top + cell / 2), name, _INK, font, anchor="lm")
         draw.line((left, top + cell + _GAP // 2, left + block - 3 * _GAP, top + cell + _GAP // 2), _LINE)
         for place, index in enumerate(rows[label][:per_class]):
@@ -98,7 +98,7 @@ def _grid(store: SplitStore, labels: LabelMap, cell: int) -> Image.Image:
         left, top = _GAP + place % columns * (cell + _GAP), _GAP + place // columns * high
         sheet.paste(_picture(store, place, cell, labels), (left, top))
         for row, (name, value) in enumerate(zip(labels.values, store.sample(place).values, strict=True)):
-            text = _shortened(f"{name} {value:.3g}", font, cell)
+            text = shortened(f"{name} {value:.3g}", font, cell)
             draw.text((left, top + cell + 2 + 16 * row), text, _INK, font)
     return sheet
 
@@ -116,7 +116,8 @@ def _drawn(sample: Sample, cell: int, labels: LabelMap) -> Image.Image:
     return square
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Return a text, or as much of its beginning as is at most `width` pixels wide."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

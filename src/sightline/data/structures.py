@@ -142,6 +142,30 @@ class Sample:
                 raise ValueError(f"{self.source}: {len(values)} {name}, but {count} box labels")
 
 
+@dataclass(frozen=True)
+class Crop:
+    """The part of an image that a model looked at, because a detector found something there.
+
+    Attributes:
+        region: xyxy, whole pixels of the original; a square, which may reach beyond the image.
+        box: xyxy of what the detector found, None if it found nothing; the region is the whole image then.
+        label: name of its class.
+        score: of the detector, 0..1.
+        refused: whether nothing was found and the model is not to answer then.
+    """
+
+    region: tuple[int, int, int, int]
+    box: tuple[float, float, float, float] | None = None
+    label: str = ""
+    score: float = 0.0
+    refused: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the crop as plain values."""
+        found = {"label": self.label, "confidence": self.score} if self.box is not None else {}
+        return {"box": None if self.box is None else list(self.box), "region": list(self.region), **found}
+
+
 @dataclass
 class Prediction:
     """What a model says of one image; a task fills the fields it knows.
@@ -160,6 +184,7 @@ class Prediction:
         keypoints: N x K x 3 float32 x, y, score in 0..1, in the order of `boxes` where there are some.
         semantic: H x W uint8 class ids of the original's size.
         image: H x W x C uint8, a picture that the model made, of the original's size.
+        crop: the part of the image that the model saw, where another one chose it.
     """
 
     label: int = -1
@@ -173,6 +198,7 @@ class Prediction:
     keypoints: FLOAT32 | None = None
     semantic: UINT8 | None = None
     image: UINT8 | None = None
+    crop: Crop | None = None
 
     def __post_init__(self) -> None:
         count = None if self.boxes is None else len(self.boxes)
@@ -203,7 +229,15 @@ class Prediction:
         if self.semantic is not None:
             counts = np.bincount(self.semantic.ravel(), minlength=len(labels.map_classes))
             told["pixels"] = {name: int(counts[label]) for label, name in enumerate(labels.map_classes)}
+        if self.crop is not None:
+            told["crop"] = self.crop.to_json()
+            if self.crop.refused:
+                told["refused"] = "no box to crop to"
         return told
+
+    def as_answer(self) -> Prediction:
+        """Return the prediction as it is given to others: nothing but the crop, where the model is not to answer."""
+        return Prediction(crop=self.crop) if self.crop is not None and self.crop.refused else self
 
     def _objects(self, labels: LabelMap) -> list[dict[str, Any]] | None:
         """Return what is known of each single object."""

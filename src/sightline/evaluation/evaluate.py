@@ -11,9 +11,9 @@ import numpy as np
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import own_metrics, unknown_metric
-from sightline.data.cache import counted, decoded
+from sightline.data.cache import counted
 from sightline.data.store import SplitStore, load_labels
-from sightline.data.structures import Prediction
+from sightline.data.structures import Crop, Prediction
 from sightline.evaluation.parity import Batch, compare_engines, headline_value
 from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.system.device import chosen_device
@@ -59,9 +59,12 @@ def evaluate_model(
         raise UserError(f"evaluation.headline.{model.name}: {unknown_metric(headline, known)}")
     store = SplitStore(prepared / "test")
     truth, bins = truth_of(store, predictor.task), settings.calibration_bins
-    measured = predictor.task.measure(_predict(predictor, store, settings.batch_size), truth, bins)
+    crops: list[Crop] = []
+    measured = predictor.task.measure(_predict(predictor, store, settings.batch_size, crops), truth, bins)
     measured = replace(measured, headline=headline or measured.headline)
     metrics = with_intervals(predictor.task, measured, settings)
+    if crops:
+        metrics["crop"] = {"images": len(crops), "without_box": sum(crop.box is None for crop in crops)}
     onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
     if onnx is not None:
         batches = _batches(predictor, store, settings.batch_size)
@@ -151,15 +154,17 @@ def _never_certain(interval: list[float], count: int, confidence: float) -> list
     return [float(exact.low), float(exact.high)]
 
 
-def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Prediction]:
+def _predict(predictor: Predictor, store: SplitStore, batch_size: int, crops: list[Crop]) -> Iterator[Prediction]:
+    """Yield a prediction for each sample; what they were cropped to, if they were, is added to `crops`."""
     for pixels, placements in _batches(predictor, store, batch_size):
-        yield from predictor.predict_pixels(pixels, placements)
+        predictions = predictor.predict_pixels(pixels, placements)
+        crops += [prediction.crop for prediction in predictions if prediction.crop is not None]
+        yield from predictions
 
 
 def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Batch]:
-    image = predictor.card.input
     with counted(len(store), "predicting") as advance:
         for start in range(0, len(store), batch_size):
             images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
-            yield decoded(images, image.size, image.channels, image.resize, image.interpolation)
+            yield predictor.seen(images)
             advance(len(images))

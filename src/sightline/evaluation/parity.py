@@ -118,6 +118,8 @@ def is_same(one: Prediction, other: Prediction) -> bool:
     """Return whether two predictions for an image are the same, as this module's first lines define it."""
     if one.label != other.label or set(one.labels or []) != set(other.labels or []):
         return False
+    if not _same_crop(one, other):
+        return False
     if one.values is not None and not np.allclose(one.values, other.values, rtol=1e-3, atol=1e-3):  # type: ignore[arg-type]
         return False
     if one.semantic is not None and np.mean(one.semantic == other.semantic) < _SAME_PIXELS:
@@ -127,6 +129,13 @@ def is_same(one: Prediction, other: Prediction) -> bool:
     if one.boxes is not None:
         return _has_counterparts(one, other) and _has_counterparts(other, one)
     return one.keypoints is None or _same_points(one.keypoints, other.keypoints)
+
+
+def _same_crop(one: Prediction, other: Prediction) -> bool:
+    """Return whether two predictions were made from the same part of the image, but for a pixel."""
+    if one.crop is None or other.crop is None:
+        return one.crop is other.crop
+    return bool(np.abs(np.subtract(one.crop.region, other.crop.region)).max() <= 1)
 
 
 def _has_counterparts(one: Prediction, other: Prediction) -> bool:

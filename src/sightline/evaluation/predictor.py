@@ -6,20 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import torch
 
+from sightline.config.crop_by import CropBy
 from sightline.data.cache import decoded
-from sightline.data.images import Placement
+from sightline.data.images import Placement, decode, fit, place
 from sightline.data.structures import UINT8, Prediction
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
+from sightline.training.artifact.detector import cropper_by, require_detector
 from sightline.training.artifact.folder import ModelCard, read_model, read_onnx
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.heads.artifact import HeadCard, holds_head
 
+if TYPE_CHECKING:  # a name of its own, as the code of crops is no part of models without (docs/stamps.md)
+    from sightline.data.crops.cropper import Cropper
+
+    MaybeCropper = Cropper | None
+
 Engine = Literal["auto", "torch", "onnx"]
+Seen = tuple[UINT8, list[Placement]]  # N x S x S x C of the network's input, and the position of each original in it
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,14 @@ class Predictor:
         card: of the model directory.
         device: where it runs.
         onnx: the exported network, if that one computes the raw outputs; otherwise the task's network does.
+        cropper: cuts out what the network sees; None if it sees whole images.
     """
 
     task: Task
     card: ModelCard | HeadCard
     device: torch.device
     onnx: OnnxNetwork | None = None
+    cropper: MaybeCropper = None
 
     def predict(self, images: Sequence[bytes | memoryview]) -> list[dict[str, Any]]:
         """Return, for each encoded image (JPEG, PNG, ...), its prediction as plain values with class names.
@@ -44,7 +54,7 @@ class Predictor:
         Raises:
             ValueError: an image is not readable.
         """
-        return [prediction.to_json(self.card.labels) for prediction in self.predictions(images)]
+        return [prediction.as_answer().to_json(self.card.labels) for prediction in self.predictions(images)]
 
     def predictions(self, images: Sequence[bytes | memoryview]) -> list[Prediction]:
         """Return a prediction for each encoded image (JPEG, PNG, ...), in the pixels of the upright original.
@@ -52,13 +62,37 @@ class Predictor:
         Raises:
             ValueError: an image is not readable.
         """
+        return self.predict_pixels(*self.seen(images))
+
+    def seen(self, images: Sequence[bytes | memoryview]) -> Seen:
+        """Return what the network sees of encoded images: each as a whole, or what its detector finds in it.
+
+        Raises:
+            ValueError: an image is not readable.
+        """
         image = self.card.input
-        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize, image.interpolation))
+        look = decoded if self.cropper is None else self.cropper.decoded
+        return look(images, image.size, image.channels, image.resize, image.interpolation)
+
+    def seen_alone(self, encoded: bytes | memoryview) -> tuple[UINT8, Placement]:
+        """Return what `seen` does of a single image, without the threads that several are worth.
+
+        Raises:
+            ValueError: the image is not readable.
+        """
+        image = self.card.input
+        if self.cropper is not None:
+            [pixels], [placement] = self.seen([encoded])
+            return pixels, placement
+        whole = decode(encoded, image.channels)
+        placement = place(whole.shape[0], whole.shape[1], image.size, image.resize)
+        return fit(whole, image.size, image.resize, image.interpolation), placement
 
     def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images, with the given placements."""
+        """Return a prediction for each of N x size x size x channels images, with the placements that `seen` gives."""
         with torch.inference_mode():
-            return self.task.predictions(self.outputs(pixels), placements)
+            said = self.task.predictions(self.outputs(pixels), placements)
+        return said if self.cropper is None else self.cropper.told(said, placements)
 
     def outputs(self, pixels: UINT8) -> Any:
         """Return the raw outputs for N x size x size x channels images: a tensor, or tensors by name."""
@@ -81,27 +115,54 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
     Raises:
         UserError: no model there, or damaged; or it has no ONNX where that was asked for.
     """
+    if not holds_head(folder):
+        return load_network(folder, device, engine, threads)
+    from sightline.training.heads.task import read_head  # scikit-learn takes seconds to import
+
+    _prepare(device)
+    head, card = read_head(folder)
+    head.features.extractor.to(device)
+    if engine == "onnx":
+        raise _no_graph(folder)
+    return Predictor(head.to(device), card, torch.device(device))
+
+
+def load_network(folder: Path, device: str = "cpu", engine: Engine = "auto", threads: int | None = None) -> Predictor:
+    """Load the model directory of a network, and of the detector in it; the arguments are those of `load_predictor`.
+
+    Raises:
+        UserError: no network there, or damaged; or it has no ONNX where that was asked for.
+    """
+    _prepare(device)
+    task, card = read_model(folder)
+    onnx = read_onnx(folder, card, threads) if _wants_onnx(device, engine) else None
+    if engine == "onnx" and onnx is None:
+        raise _no_graph(folder)
+    cropper = _cropper(folder, card, device, engine, threads)
+    return Predictor(task.to(device), card, torch.device(device), onnx, cropper)
+
+
+def _prepare(device: str) -> None:
     if torch.device(device).type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # predictions do not depend on the device, but for rounding
-    task: Task
-    card: ModelCard | HeadCard
-    onnx: OnnxNetwork | None = None
-    if holds_head(folder):
-        from sightline.training.heads.task import read_head  # scikit-learn takes seconds to import
 
-        head, card = read_head(folder)
-        head.features.extractor.to(device)
-        task = head
-    else:
-        task, card = read_model(folder)
-        if _wants_onnx(device, engine):
-            onnx = read_onnx(folder, card, threads)
-    if engine == "onnx" and onnx is None:
-        raise UserError(
-            f"{folder}: engine onnx: this model has no model.onnx, because its kind of task is not exported; "
-            f"use engine torch"
-        )
-    return Predictor(task.to(device), card, torch.device(device), onnx)
+
+def _no_graph(folder: Path) -> UserError:
+    return UserError(
+        f"{folder}: engine onnx: this model has no model.onnx, because its kind of task is not exported; "
+        f"use engine torch"
+    )
+
+
+def _cropper(folder: Path, card: ModelCard, device: str, engine: Engine, threads: int | None) -> MaybeCropper:
+    """Load the detector in a model directory, if there is one."""
+    match card.crop_by:
+        case CropBy() as crop:
+            inner = require_detector(folder, card)
+            detector = load_network(inner, device, engine, threads)
+            return cropper_by(detector.predictions, detector.card.labels, crop, inner)
+        case _:
+            return None
 
 
 def _wants_onnx(device: str, engine: Engine) -> bool:

@@ -66,7 +66,8 @@ def train(
         task: a kind, or a section `task` of a model.
         seed: of weights, order, augmentation and dropout.
         **options: further keys of a section of `models:`: `weights`, `recipe`, `input`, `augment`, `optimizer`,
-            `schedule`, `trainer`, `ladder`. What is left out has the same defaults as there.
+            `schedule`, `trainer`, `ladder`, `crop_by` (a model of the folder `models`). What is left out has the same
+            defaults as there.
 
     Returns:
         `curves`, a row per epoch; `best_epoch`; `card`, what `model.json` says.

@@ -46,6 +46,7 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
                 "dataset": one.dataset,
                 "augmented": copies(name, one.augment),
                 "weights": begun_with("train", name, one.weights, one.trunk()),
+                "crop_by": _stamp("train", name) if one.crop_by is None else f"models/{one.crop_by.model}",
             }
             for name, one in params.models.items()
         },

@@ -68,7 +68,10 @@ class Stage:
 
 
 def _of_model(params: Params, name: str) -> list[Any]:
-    return [params.model(name)]
+    """Return a model, and of the detector to whose boxes it crops what predicts."""
+    model = params.model(name)
+    detector = None if model.crop_by is None else params.models[model.crop_by.model]
+    return [model, *([] if detector is None else [detector.task, detector.input])]
 
 
 def _of_features(params: Params, name: str) -> list[Any]:
@@ -81,7 +84,7 @@ def _of_features(params: Params, name: str) -> list[Any]:
 def _of_registered(params: Params, name: str) -> list[Any]:
     """Return a model, or a head and its features."""
     if name in params.models:
-        return [params.models[name]]
+        return _of_model(params, name)
     head = params.head(name)
     return [head, *_of_features(params, head.features)]
 

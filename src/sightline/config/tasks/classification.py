@@ -17,6 +17,7 @@ class Classification(Network):
     mixes_labels: ClassVar[bool] = True
     mirrored_by_recipe: ClassVar[bool] = True
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    takes_crops: ClassVar[bool] = True
     kind: Literal["classification"]
     loss: Literal["cross_entropy", "hinge", "perceptron", "hebb"] = Field(
         "cross_entropy",

@@ -13,6 +13,7 @@ from sightline.config.network import VIEWS, Views
 class Keypoints(TaskSection):
     """The key points of one object per image, as peaks of heat maps; of several objects the largest is learned."""
 
+    takes_crops: ClassVar[bool] = True
     spatial: ClassVar[bool] = True
     kind: Literal["keypoints"]
     views: Views = Field("one", description=VIEWS)

@@ -15,6 +15,7 @@ class Localization(Network):
     """One class and one box per image, from K + 4 outputs; of several objects the largest is learned."""
 
     spatial: ClassVar[bool] = True
+    finds_boxes: ClassVar[bool] = True
     takes_published_size: ClassVar[bool] = False
     kind: Literal["localization"]
     views: Views = Field("one", description=VIEWS)

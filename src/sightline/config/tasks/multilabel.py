@@ -14,6 +14,7 @@ class Multilabel(Network):
 
     mixes_labels: ClassVar[bool] = True
     mirrored_by_recipe: ClassVar[bool] = True
+    takes_crops: ClassVar[bool] = True
     kind: Literal["multilabel"]
     views: Views = Field("one", description=VIEWS)
     class_weights: Literal["none", "balanced"] = Field(

@@ -16,6 +16,7 @@ class SlidingWindow(Network):
     """Any number of square boxes per image: a classifier of K classes and background looks at each window."""
 
     spatial: ClassVar[bool] = True
+    finds_boxes: ClassVar[bool] = True
     takes_published_size: ClassVar[bool] = False
     kind: Literal["sliding_window"]
     architecture: str = Field(

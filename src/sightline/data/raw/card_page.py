@@ -34,6 +34,8 @@ def render_page(card: Card) -> str:
         *_batch_lines(card),
         "![Some training images](samples.png)",
         "",
+        "![The mean images of each split](averages.png)",
+        "",
         "## Findings",
         "",
         *(_finding_lines(card) or ["None."]),

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from sightline.config.datasets import Dataset, Drawn, MaskFolder
 from sightline.data.contact_sheet import draw_contact_sheet
+from sightline.data.raw.averages import draw_averages
 from sightline.data.raw.card import Card, count_classes, find_scarce_classes, make_card
 from sightline.data.raw.card_page import render_page
 from sightline.data.raw.checks import Record, find_other_ranges, inspect_all
@@ -159,6 +160,7 @@ def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findi
         left_out = [found for found in findings if found.fate != "kept"]
         table.writerows([found.source, found.fate, found.code, found.reason] for found in left_out)
     draw_contact_sheet(stores["train"], source.labels).save(work / "samples.png")
+    draw_averages(stores, source.labels).save(work / "averages.png")
     return card
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.config.explanations import ExplainMethod, Explanation
-from sightline.data.cache import counted, decoded
+from sightline.data.cache import counted
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import UINT8
 from sightline.evaluation.explain.activations import activations_picture
@@ -27,10 +27,10 @@ from sightline.evaluation.explain.randomisation import with_random_weights
 from sightline.evaluation.explain.responses import responses
 from sightline.evaluation.explain.targets import require_targets, surest_targets
 from sightline.evaluation.explain.visualisation import visualisation_picture
+from sightline.evaluation.predictor import load_network
 from sightline.system.device import chosen_device
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
-from sightline.training.artifact.folder import read_model
 
 HEAT_METHODS: tuple[HeatMethod, ...] = get_args(HeatMethod)
 _DEEPEST = 2  # layers whose single channels are shown
@@ -57,15 +57,14 @@ def explain_model(model: Path, prepared: Path, settings: Explanation, seed: int,
     Raises:
         UserError: no network there, other classes, or a method or layer that it does not have.
     """
-    task, card = read_model(model)
-    task.to(chosen_device())
-    if card.labels.sha256 != load_labels(prepared).sha256:
+    predictor = load_network(model, chosen_device(), "torch")
+    task = predictor.task
+    if predictor.card.labels.sha256 != load_labels(prepared).sha256:
         raise UserError(f"{model}: its classes are not those of {prepared}; train again with dvc repro")
     store = SplitStore(prepared / "test")
     order = by_class(store.labels)
     chosen = order[: max(settings.images, settings.samples)]
-    image = card.input
-    pixels, _ = decoded([store.image(n) for n in chosen], image.size, image.channels, image.resize, image.interpolation)
+    pixels, _ = predictor.seen([store.image(n) for n in chosen])
     images = _Images(pixels, store.labels[chosen])
     pictures = list(_all_pictures(task, model.name, images, settings, seed))
     write_pictures(pictures, folder)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.data.cache import counted, decoded
+from sightline.data.cache import counted
 from sightline.data.image_formats import require_whole
+from sightline.data.images import decode
 from sightline.evaluation.explain.heat_pictures import Subject, heat_pictures
 from sightline.evaluation.explain.layers import map_layers
 from sightline.evaluation.explain.making import HEAT_METHODS, chosen_methods
 from sightline.evaluation.explain.picture import Picture, write_pictures
 from sightline.evaluation.explain.targets import require_targets
+from sightline.evaluation.predictor import load_network
 from sightline.system.device import chosen_device
 from sightline.system.errors import UserError
 from sightline.system.files import new_folder
-from sightline.training.artifact.folder import read_model
 from sightline.training.heads.artifact import holds_head
 
 MOST = 64  # images on a sheet
@@ -39,18 +40,17 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
         raise UserError(f"--out: {out}: is not empty; give a new folder")
     if holds_head(model):
         raise UserError(f"{model}: is a head over features, and only networks can be explained; give a network")
-    task, card = read_model(model)
-    task.to(chosen_device())
+    predictor = load_network(model, chosen_device(), "torch")
+    task = predictor.task
     require_targets(task)
     encoded = [_read(file) for file in files]
-    image = card.input
     for file, content in zip(files, encoded, strict=True):
         try:
             require_whole(content)
-            decoded([content], image.size, image.channels, image.resize, image.interpolation)
+            decode(content, predictor.card.input.channels)
         except ValueError as error:
             raise UserError(f"{file}: {error}; give JPEG or PNG files") from None
-    pixels, _ = decoded(encoded, image.size, image.channels, image.resize, image.interpolation)
+    pixels, _ = predictor.seen(encoded)
     methods = chosen_methods(task, map_layers(task, pixels), None)
     heat = [method for method in HEAT_METHODS if method in methods]
     with counted(len(heat), f"explaining {model.name}") as advance:

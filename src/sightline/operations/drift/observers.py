@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sightline.config.models import Input
-from sightline.data.images import Placement
+from sightline.data.images import Placement, decode, fit, place
 from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.system.errors import UserError
 
@@ -31,6 +31,18 @@ class Observer(ABC):
     title: str
     input: Input
     classes: Sequence[str] = ()
+
+    def open(self, encoded: bytes | memoryview, colours: UINT8) -> tuple[UINT8, Placement]:
+        """Return S x S x C of an image, and the position of the image in it.
+
+        Args:
+            encoded: the image.
+            colours: the same decoded, H x W x 3.
+        """
+        own = self.input
+        image = colours if own.channels == 3 else decode(encoded, own.channels)
+        pixels = fit(image, own.size, own.resize, own.interpolation)
+        return pixels, place(image.shape[0], image.shape[1], own.size, own.resize)
 
     @abstractmethod
     def __call__(self, pixels: UINT8, placements: Sequence[Placement]) -> tuple[FLOAT32, list[Prediction]]:
@@ -96,6 +108,12 @@ class ModelObserver(Observer):
         self._predictor = load_predictor(folder, chosen_device(), engine="torch")
         self.title, self.input = title, self._predictor.card.input
         self.classes = self._predictor.card.labels.classes
+
+    def open(self, encoded: bytes | memoryview, colours: UINT8) -> tuple[UINT8, Placement]:
+        """Return what the network sees, which may be a part of the image."""
+        if self._predictor.cropper is None:
+            return super().open(encoded, colours)
+        return self._predictor.seen_alone(encoded)
 
     def __call__(self, pixels: UINT8, placements: Sequence[Placement]) -> tuple[FLOAT32, list[Prediction]]:
         """N x S x S x C -> N x D, and N predictions."""

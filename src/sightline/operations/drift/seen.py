@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.cache import counted
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement, decode, fit
 from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.operations.drift.images import Images
 from sightline.operations.drift.observers import Observer
@@ -101,18 +101,18 @@ def _look_at(images: Images, numbers: range, observer: Observer, unreadable: lis
     pixels: list[UINT8] = []
     thumbnails: list[UINT8] = []
     placements: list[Placement] = []
-    own = observer.input
     for number in numbers:
         try:
-            image = decode(images.read(number), 3)
+            encoded = images.read(number)
+            image = decode(encoded, 3)
+            own, placement = observer.open(encoded, image)
         except (ValueError, OSError, cv2.error):
             unreadable.append(images.names[number])
             continue
-        seen = image if own.channels == 3 else decode(images.read(number), 1)
         names.append(images.names[number])
         statistics.append(image_statistics(image))
-        pixels.append(fit(seen, own.size, own.resize, own.interpolation))
-        placements.append(place(seen.shape[0], seen.shape[1], own.size, own.resize))
+        pixels.append(own)
+        placements.append(placement)
         thumbnails.append(fit(image, _THUMBNAIL, "letterbox"))
     if not names:
         return None

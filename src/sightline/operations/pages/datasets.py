@@ -38,6 +38,7 @@ class DataCard:
     findings: list[Found]
     quarantine: Table | None
     samples: Picture | None
+    averages: Picture | None
 
 
 _FATES = {"sample": "left out", "annotation": "annotations rejected, their images are kept", "kept": "kept"}
@@ -56,7 +57,7 @@ def data_card(prepared: Path) -> DataCard | None:
         for code, own in card["findings"].items()
         if code in kinds
     ]
-    shown = prepared / "samples.png"
+    shown, averages = prepared / "samples.png", prepared / "averages.png"
     alt = f"A sheet of training images of {card['name']} with what is annotated on them"
     return DataCard(
         card["name"],
@@ -65,6 +66,9 @@ def data_card(prepared: Path) -> DataCard | None:
         findings,
         _quarantine(prepared / "quarantine.csv"),
         picture(shown, alt, 900) if shown.is_file() else None,
+        picture(averages, "The mean image of each class, or of all images, in each split", 900)
+        if averages.is_file()
+        else None,
     )
 
 

@@ -89,6 +89,7 @@ class Page:
     search: Table | None
     data: DataCard | None
     onnx: list[tuple[str, str]]
+    crop: str
     history: Table | None
     rebuilding: Rebuilding | None
     advice: AdviceSection | None
@@ -136,6 +137,7 @@ def _page(sources: Sources) -> Page:
         search=_search(sources),
         data=data_card(sources.prepared),
         onnx=_onnx(metrics.get("onnx")),
+        crop=_crop_words(model, metrics.get("crop")),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
         advice=advice_section(sources),
@@ -258,6 +260,14 @@ def _training_words(settings: Mapping[str, Any], ladder: Mapping[str, Any] | Non
 def _search(sources: Sources) -> Table | None:
     path = sources.report / "training" / "cross_validation.csv"
     return names_table(pd.read_csv(path), "Settings tried by cross-validation on train") if path.is_file() else None
+
+
+def _crop_words(model: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
+    """Return what the model sees of an image, where that is a crop."""
+    if not found or "crop_by" not in model:
+        return ""
+    none = f"{found['without_box']:,} of {found['images']:,} test images have no such box and are seen as a whole"
+    return f"It sees each image cropped to the most confident box of {model['crop_by']['model']}; {none}."
 
 
 def _onnx(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:

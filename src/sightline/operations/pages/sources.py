@@ -116,7 +116,7 @@ class Sources:
 
 def data_files(prepared: Path) -> list[Path]:
     """Return the files of a data set that pages show."""
-    return [prepared / name for name in ("card.json", "quarantine.csv", "samples.png")]
+    return [prepared / name for name in ("card.json", "quarantine.csv", "samples.png", "averages.png")]
 
 
 def model_sources(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sightline.operations.pages.words import VERDICTS, column_title, interval, metric_title, metric_words, number
 
-_APART = ("headline", "interval", "confidence", "samples", "task", "onnx")
+_APART = ("headline", "interval", "confidence", "samples", "task", "onnx", "crop")
 _COUNTS = ("samples", "objects", "images", "pixels", "points", "rank")
 MOST_NAMES = 25  # classes of a matrix
 

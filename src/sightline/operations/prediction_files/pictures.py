@@ -15,6 +15,7 @@ from sightline.operations.prediction_files.words import counted, told
 _LEAST_SIDE, _MOST_SIDE = 384, 2048  # pixels of a picture's longer side: words need room, and disks are finite
 _BAR = 24  # pixels of the line of words below
 _TOP, _RADIUS = 3, 4
+_CROP = (255, 255, 255)  # RGB, of the part that the model looked at
 _FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 
@@ -41,6 +42,10 @@ def draw_prediction(encoded: bytes, prediction: Prediction, labels: LabelMap, le
         shown = prediction.keypoints if prediction.boxes is None else prediction.keypoints[places]
         for points in shown:
             _draw_points(picture, points * [scale, scale, 1], labels.mirrored, least)
+    if prediction.crop is not None and prediction.crop.box is not None:
+        left, top, right, bottom = (round(edge * scale) for edge in prediction.crop.region)
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), _CROP, 1)
+        _write_words(picture, f"{prediction.crop.label} {prediction.crop.score:.2f}", left, top, _CROP)
     return _with_line(picture, told(prediction, labels, least, _TOP))
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sightline.data.image_formats import OtherFormat, require_whole
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement
 from sightline.data.structures import UINT8
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.system.processors import usable_processors
 
 if TYPE_CHECKING:
-    from sightline.config.models import Input
     from sightline.evaluation.predictor import Predictor
     from sightline.operations.prediction_files.writers import Writer
 
@@ -63,12 +62,11 @@ def predict_files(
         advance: called after each batch with its number of files.
     """
     finished = Finished()
-    image = predictor.card.input
     with ThreadPoolExecutor(usable_processors()) as pool:
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
             good: list[tuple[ImageFile, _Read]] = []
-            for file, read in zip(batch, pool.map(lambda own: _read(own, image), batch), strict=True):
+            for file, read in zip(batch, pool.map(lambda own: _read(own, predictor), batch), strict=True):
                 if isinstance(read, str):
                     finished.bad.append((file.name, read))
                 else:
@@ -77,20 +75,21 @@ def predict_files(
                 pixels = np.stack([read.pixels for _, read in good])
                 predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good])
                 for (file, read), prediction in zip(good, predictions, strict=True):
-                    writer.add(file, read.encoded, (read.placement.height, read.placement.width), prediction)
+                    size = (read.placement.height, read.placement.width)
+                    writer.add(file, read.encoded, size, prediction.as_answer())
                 finished.good += len(good)
             advance(len(batch))
     return finished
 
 
-def _read(file: ImageFile, image: Input) -> _Read | str:
+def _read(file: ImageFile, predictor: Predictor) -> _Read | str:
     """Return an image as the network takes it, or why it cannot be read, as in `prepare`."""
     try:
         encoded = file.path.read_bytes()
         if not encoded:
             return "empty file; copy it again"
         require_whole(encoded)
-        pixels = decode(encoded, image.channels)
+        pixels, placement = predictor.seen_alone(encoded)
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
@@ -99,5 +98,4 @@ def _read(file: ImageFile, image: Input) -> _Read | str:
         return f"{error}; convert it to PNG or JPEG"
     except (ValueError, MemoryError) as error:
         return str(error) or "needs too much memory"
-    placement = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-    return _Read(encoded, fit(pixels, image.size, image.resize, image.interpolation), placement)
+    return _Read(encoded, pixels, placement)

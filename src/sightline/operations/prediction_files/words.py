@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,11 @@ def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> st
         least: score from which an object counts.
         top: number of classes that are named, the likeliest first.
     """
+    if prediction.crop is not None:
+        if prediction.crop.refused:
+            return "refused: no box to crop to"
+        where = "the whole image" if prediction.crop.box is None else "{} {} {} {}".format(*prediction.crop.region)
+        return f"{told(replace(prediction, crop=None), labels, least, top)}; in {where}"
     if prediction.labels is not None:
         return ", ".join(labels.classes[label] for label in prediction.labels) or "nothing"
     if prediction.label >= 0 and prediction.probabilities is not None:

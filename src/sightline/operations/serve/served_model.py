@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement
 from sightline.data.overlay import class_colour, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
@@ -66,19 +66,16 @@ class ServedModel:
         Raises:
             Refusal: the image is not whole.
         """
-        image = self.predictor.card.input
         check_whole(upload)
         try:
-            pixels = decode(upload.encoded, image.channels)
+            return self.predictor.seen_alone(upload.encoded)
         except ValueError as error:
             raise unreadable(upload.name, str(error)) from None
-        placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-        return fit(pixels, image.size, image.resize, image.interpolation), placed
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
         pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
-        return self.predictor.predict_pixels(pixels, placements)
+        return [prediction.as_answer() for prediction in self.predictor.predict_pixels(pixels, placements)]
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
@@ -142,7 +139,7 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
     image = model.predictor.card.input
     blank = np.zeros((image.size, image.size, image.channels), np.uint8)
-    model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
+    model.predictor.predict([encode_png(blank[..., 0] if image.channels == 1 else blank)])
     return model
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sightline.config.crop_by import MaybeCropBy
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.structures import LabelMap
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 1
+WITH_CROPS = 2  # the format of a model that sees crops: who does not know of them would show it whole images
 ONNX = "model.onnx"
 _LATER = (("views", "one"),)
 
@@ -46,6 +48,8 @@ class ModelCard:
         data_sha256: of the training and validation samples and the label map.
         weights_sha256: of `weights.safetensors`; set by `write_model`.
         onnx_sha256: of `model.onnx`; empty where the network has no such file; set by `write_model`.
+        crop_by: the section `crop_by`, None if the model sees whole images.
+        detector_sha256: of `model.json` of the detector in the same directory, if there is one.
     """
 
     task: TaskConfig
@@ -57,11 +61,16 @@ class ModelCard:
     data_sha256: str
     weights_sha256: str = ""
     onnx_sha256: str = ""
+    crop_by: MaybeCropBy = None
+    detector_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
-        return {
-            "format_version": FORMAT_VERSION,
+        crops: dict[str, Any] = {}
+        if self.crop_by is not None:
+            crops = {"crop_by": self.crop_by.model_dump(), "detector_sha256": self.detector_sha256}
+        return crops | {
+            "format_version": WITH_CROPS if crops else FORMAT_VERSION,
             "task": _without_later(self.task.model_dump()),
             "input": self.input.model_dump(),
             "labels": self.labels.to_json(),
@@ -117,10 +126,8 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / "model.json"
     try:
         values = read_json(path)
-        if values["format_version"] != FORMAT_VERSION:
-            raise UserError(
-                f"{path}: format {values['format_version']}, this version reads {FORMAT_VERSION}; train again"
-            )
+        if values["format_version"] not in (FORMAT_VERSION, WITH_CROPS):
+            raise UserError(f"{path}: format {values['format_version']}, this version reads {WITH_CROPS}; train again")
         return ModelCard(
             task=TypeAdapter(TaskConfig).validate_python(values["task"]),
             input=Input.model_validate(values["input"]),
@@ -131,6 +138,8 @@ def read_card(folder: Path) -> ModelCard:
             data_sha256=values["data_sha256"],
             weights_sha256=values["weights_sha256"],
             onnx_sha256=values.get("onnx_sha256", ""),  # models of the first version have none
+            crop_by=TypeAdapter(MaybeCropBy).validate_python(values.get("crop_by")),
+            detector_sha256=values.get("detector_sha256", ""),
         )
     except FileNotFoundError:
         raise UserError(f"{folder}: contains no model (model.json is missing); train one with dvc repro") from None

@@ -11,10 +11,12 @@ import torch
 from pytorch_lightning import Callback
 
 from sightline.config.augmentations import Augmentation
+from sightline.config.crop_by import CropBy
 from sightline.config.ladder import Ladder, Rung
 from sightline.config.models import Model
 from sightline.system.errors import UserError
 from sightline.training.artifact.folder import write_model
+from sightline.training.chains import train_chain
 from sightline.training.fit import Fitted, FollowedBy, calibrate, train
 from sightline.training.job import Job, open_job
 from sightline.training.ladder.judgement import Judgement
@@ -32,33 +34,44 @@ def train_model(
     augmentation: Augmentation | None = None,
     augmented: Path = Path("data/augmented"),
     weights_folder: Path = Path("data/weights"),
+    models: Path = Path("models"),
     logger: FollowedBy | None = None,
     callbacks: Sequence[Callback] = (),
     resume_root: Path = RESUME,
 ) -> Fitted:
     """Train a model and write its directory; the arguments are those of `fit.train`.
 
+    The detector of `crop_by` is looked up in `models`.
+
     Raises:
         UserError: weights or settings that do not fit the data, the network or the machine.
     """
-    match config.ladder:
-        case Ladder() as ladder:
-            hush()
-            job = open_job(config, seed, prepared, augmentation, augmented, weights_folder, resume_root)
-            return _climb(job, ladder, output, logger, callbacks)
+
+    def learn(data: Path, folder: Path) -> Fitted:
+        match config.ladder:
+            case Ladder() as ladder:
+                hush()
+                job = open_job(config, seed, data, augmentation, augmented, weights_folder, resume_root)
+                return _climb(job, ladder, folder, logger, callbacks)
+            case _:
+                return train(
+                    config,
+                    seed,
+                    data,
+                    folder,
+                    augmentation=augmentation,
+                    augmented=augmented,
+                    weights_folder=weights_folder,
+                    logger=logger,
+                    callbacks=callbacks,
+                    resume_root=resume_root,
+                )
+
+    match config.crop_by:
+        case CropBy() as crop:
+            return train_chain(crop, config, prepared, output, models, learn)
         case _:
-            return train(
-                config,
-                seed,
-                prepared,
-                output,
-                augmentation=augmentation,
-                augmented=augmented,
-                weights_folder=weights_folder,
-                logger=logger,
-                callbacks=callbacks,
-                resume_root=resume_root,
-            )
+            return learn(prepared, output)
 
 
 @algorithms_restored()

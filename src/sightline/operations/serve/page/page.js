@@ -164,7 +164,19 @@ function draw() {
   if (hot) over(shown.heat, opacity, true);
   const objects = shown.answer.objects ?? [];
   const order = objects.map((object, number) => [object, number]).filter(([object]) => sureEnough(object)).reverse();
+  if (shown.answer.crop?.box) drawCrop(context, shown.answer.crop, scale * ratio, ratio);
   for (const [object, number] of order) drawObject(context, object, number, scale * ratio, ratio, over);
+}
+
+function drawCrop(context, crop, scale, ratio) { // what the model looked at
+  const [left, top, right, bottom] = crop.region.map((edge) => edge * scale);
+  for (const [stroke, line, dashes] of [["#0009", 4, []], ["#fff", 2, [6 * ratio, 4 * ratio]]]) {
+    context.strokeStyle = stroke;
+    context.lineWidth = line * ratio;
+    context.setLineDash(dashes);
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+  context.setLineDash([]);
 }
 
 function drawObject(context, object, number, scale, ratio, over) {
@@ -229,6 +241,7 @@ function row(name, number, share, { colour, kind = "" } = {}) {
 const list = (rows, kind = "") => element("ul", { className: `rows ${kind}` }, ...rows);
 
 function tell(answer) {
+  if (answer.refused) return { head: "No answer", lead: answer.refused, body: "" };
   if (answer.objects) return tellObjects(answer.objects);
   if (answer.pixels) return tellPixels(answer.pixels);
   if (answer.probabilities) return tellClasses(answer);
