@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import own_metrics, unknown_metric
-from sightline.data.cache import counted, decoded
+from sightline.data.cache import counted
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import Prediction
 from sightline.evaluation.parity import Batch, compare_engines, headline_value
@@ -65,7 +65,8 @@ def evaluate_model(
     onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
     if onnx is not None:
         batches = _batches(predictor, store, settings.batch_size)
-        metrics["onnx"] = compare_engines(predictor.task.cpu(), onnx, batches, truth, bins, measured)
+        task, sight = predictor.task.cpu(), predictor.sight
+        metrics["onnx"] = compare_engines(task, onnx, batches, truth, bins, measured, sight.compared)
     write_json(folder / "metrics.json", metrics)
     rows = measured.rows.assign(truth=truth_hashes(truth, [*predictor.task.targets, *predictor.task.truth_fields]))
     rows.to_parquet(folder / "predictions.parquet", index=False)
@@ -157,9 +158,9 @@ def _predict(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
 
 
 def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Batch]:
-    image = predictor.card.input
+    size = predictor.sight.at_once(batch_size)
     with counted(len(store), "predicting") as advance:
-        for start in range(0, len(store), batch_size):
-            images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
-            yield decoded(images, image.size, image.channels, image.resize, image.interpolation)
+        for start in range(0, len(store), size):
+            images = [store.image(index) for index in range(start, min(start + size, len(store)))]
+            yield predictor.sight.decoded(images)
             advance(len(images))

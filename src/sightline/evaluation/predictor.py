@@ -10,7 +10,6 @@ from typing import Any, Literal, assert_never
 
 import torch
 
-from sightline.data.cache import decoded
 from sightline.data.images import Placement
 from sightline.data.structures import UINT8, Prediction
 from sightline.system.errors import UserError
@@ -18,6 +17,7 @@ from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard, read_model, read_onnx
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.heads.artifact import HeadCard, holds_head
+from sightline.training.sight import Pixels, Sight
 
 Engine = Literal["auto", "torch", "onnx"]
 
@@ -38,6 +38,12 @@ class Predictor:
     device: torch.device
     onnx: OnnxNetwork | None = None
 
+    @property
+    def sight(self) -> Sight:
+        """How it looks at images."""
+        card = self.card
+        return Sight(card.input) if isinstance(card, HeadCard) else Sight(card.input, card.tiling, card.task)
+
     def predict(self, images: Sequence[bytes | memoryview]) -> list[dict[str, Any]]:
         """Return, for each encoded image (JPEG, PNG, ...), its prediction as plain values with class names.
 
@@ -52,13 +58,12 @@ class Predictor:
         Raises:
             ValueError: an image is not readable.
         """
-        image = self.card.input
-        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize, image.interpolation))
+        return self.predict_pixels(*self.sight.decoded(images))
 
-    def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images, with the given placements."""
+    def predict_pixels(self, pixels: Pixels, placements: Sequence[Placement]) -> list[Prediction]:
+        """Return a prediction for each of N images as `sight` sees them, with the given placements."""
         with torch.inference_mode():
-            return self.task.predictions(self.outputs(pixels), placements)
+            return self.sight.predictions(self.task, self.outputs, pixels, placements)
 
     def outputs(self, pixels: UINT8) -> Any:
         """Return the raw outputs for N x size x size x channels images: a tensor, or tensors by name."""

@@ -40,6 +40,8 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
     if holds_head(model):
         raise UserError(f"{model}: is a head over features, and only networks can be explained; give a network")
     task, card = read_model(model)
+    if card.tiling is not None:
+        raise UserError(f"{model}: sees tiles (`tiling`), and heat maps are of whole images")
     task.to(chosen_device())
     require_targets(task)
     encoded = [_read(file) for file in files]

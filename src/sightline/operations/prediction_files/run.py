@@ -7,18 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sightline.data.image_formats import OtherFormat, require_whole
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement, decode
 from sightline.data.structures import UINT8
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.system.processors import usable_processors
 
 if TYPE_CHECKING:
-    from sightline.config.models import Input
     from sightline.evaluation.predictor import Predictor
     from sightline.operations.prediction_files.writers import Writer
+    from sightline.training.sight import Sight
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,23 @@ def predict_files(
         predictor: of the model.
         files: to read.
         writer: gets every good one.
-        batch_size: images that are in memory together.
+        batch_size: images that are in memory together; one where they are seen in tiles.
         advance: called after each batch with its number of files.
     """
     finished = Finished()
-    image = predictor.card.input
+    sight = predictor.sight
+    batch_size = sight.at_once(batch_size)
     with ThreadPoolExecutor(usable_processors()) as pool:
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
             good: list[tuple[ImageFile, _Read]] = []
-            for file, read in zip(batch, pool.map(lambda own: _read(own, image), batch), strict=True):
+            for file, read in zip(batch, pool.map(lambda own: _read(own, sight), batch), strict=True):
                 if isinstance(read, str):
                     finished.bad.append((file.name, read))
                 else:
                     good.append((file, read))
             if good:
-                pixels = np.stack([read.pixels for _, read in good])
+                pixels = [read.pixels for _, read in good]
                 predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good])
                 for (file, read), prediction in zip(good, predictions, strict=True):
                     writer.add(file, read.encoded, (read.placement.height, read.placement.width), prediction)
@@ -83,14 +82,14 @@ def predict_files(
     return finished
 
 
-def _read(file: ImageFile, image: Input) -> _Read | str:
-    """Return an image as the network takes it, or why it cannot be read, as in `prepare`."""
+def _read(file: ImageFile, sight: Sight) -> _Read | str:
+    """Return an image as the model sees it, or why it cannot be read, as in `prepare`."""
     try:
         encoded = file.path.read_bytes()
         if not encoded:
             return "empty file; copy it again"
         require_whole(encoded)
-        pixels = decode(encoded, image.channels)
+        pixels = decode(encoded, sight.input.channels)
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
@@ -99,5 +98,4 @@ def _read(file: ImageFile, image: Input) -> _Read | str:
         return f"{error}; convert it to PNG or JPEG"
     except (ValueError, MemoryError) as error:
         return str(error) or "needs too much memory"
-    placement = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-    return _Read(encoded, fit(pixels, image.size, image.resize, image.interpolation), placement)
+    return _Read(encoded, *sight.see(pixels))

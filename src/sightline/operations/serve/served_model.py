@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement, decode
 from sightline.data.overlay import class_colour, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
@@ -61,24 +61,22 @@ class ServedModel:
         return self.predictor.card.labels
 
     def decode(self, upload: Upload) -> Input:
-        """Return S x S x C uint8 of the network's input, and the position of the original in it.
+        """Return an image as the model sees it, and the position of the original in that.
 
         Raises:
             Refusal: the image is not whole.
         """
-        image = self.predictor.card.input
+        sight = self.predictor.sight
         check_whole(upload)
         try:
-            pixels = decode(upload.encoded, image.channels)
+            pixels = decode(upload.encoded, sight.input.channels)
         except ValueError as error:
             raise unreadable(upload.name, str(error)) from None
-        placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-        return fit(pixels, image.size, image.resize, image.interpolation), placed
+        return sight.see(pixels)
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
-        pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
-        return self.predictor.predict_pixels(pixels, placements)
+        return self.predictor.predict_pixels([pixels for pixels, _ in inputs], [placed for _, placed in inputs])
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
@@ -93,8 +91,8 @@ class ServedModel:
 
     @property
     def explains(self) -> bool:
-        """Whether it has scores of classes with gradients, which heads over features have not."""
-        return self.predictor.task.explains
+        """Whether it has scores of classes with gradients of the image, not those of heads over features or tiles."""
+        return self.predictor.task.explains and self.predictor.sight.tiling is None
 
     def network(self) -> Task:
         """Return the network with its gradients, loaded when first asked for: batches do not wait for it.
@@ -104,6 +102,8 @@ class ServedModel:
         """
         if holds_head(self.folder):
             raise UserError("a head over features has no gradients; networks have")
+        if self.predictor.sight.tiling is not None:
+            raise UserError("it sees tiles, and heat maps are of whole images")
         with self._lock:
             if self._network is None:
                 self._network = read_model(self.folder)[0]
@@ -142,7 +142,7 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
     image = model.predictor.card.input
     blank = np.zeros((image.size, image.size, image.channels), np.uint8)
-    model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
+    model.predict([model.predictor.sight.see(blank)])
     return model
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
+from sightline.config.tiling import MaybeTiling
 from sightline.data.structures import LabelMap
 from sightline.models.weights import TASK_BUFFERS
 from sightline.system.errors import UserError, first_line
@@ -46,6 +47,7 @@ class ModelCard:
         data_sha256: of the training and validation samples and the label map.
         weights_sha256: of `weights.safetensors`; set by `write_model`.
         onnx_sha256: of `model.onnx`; empty where the network has no such file; set by `write_model`.
+        tiling: the section `tiling`; None where the network sees whole images, of which `model.json` says nothing.
     """
 
     task: TaskConfig
@@ -57,10 +59,12 @@ class ModelCard:
     data_sha256: str
     weights_sha256: str = ""
     onnx_sha256: str = ""
+    tiling: MaybeTiling = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
-        return {
+        tiled = {} if self.tiling is None else {"tiling": self.tiling.model_dump()}
+        return tiled | {
             "format_version": FORMAT_VERSION,
             "task": _without_later(self.task.model_dump()),
             "input": self.input.model_dump(),
@@ -91,7 +95,7 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
         onnx_sha256 = ""
         if task.exports:
             try:
-                write_onnx(task, card.input.size, card.input.channels, work / ONNX)
+                write_onnx(task, card.input.size, card.input.channels, work / ONNX, card.tiling)
                 onnx_sha256 = _sha256(work / ONNX)
             except UserError as error:
                 print(error)
@@ -131,6 +135,7 @@ def read_card(folder: Path) -> ModelCard:
             data_sha256=values["data_sha256"],
             weights_sha256=values["weights_sha256"],
             onnx_sha256=values.get("onnx_sha256", ""),  # models of the first version have none
+            tiling=TypeAdapter(MaybeTiling).validate_python(values.get("tiling")),
         )
     except FileNotFoundError:
         raise UserError(f"{folder}: contains no model (model.json is missing); train one with dvc repro") from None
