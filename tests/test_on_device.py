@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -130,7 +131,8 @@ def test_losses_calibration_and_predictions_are_those_of_the_cpu(entry: Entry, p
             if task.calibrates:
                 task.calibrate(outputs, targets)
         assert (device.type == "cpu") != on_device((loss, gradients, outputs))
-        said = Predictor(task, None, device).predict_pixels(batch.images.numpy(), placements)  # type: ignore[arg-type]
+        card = SimpleNamespace(input=image, tiling=None, task=None)
+        said = Predictor(task, card, device).predict_pixels(batch.images.numpy(), placements)  # type: ignore[arg-type]
         return loss.detach().cpu(), plain(said)
 
     statistics = {name: value.clone() for name, value in task.state_dict().items()}

@@ -103,7 +103,7 @@ def test_photographs_begin_with_weights() -> None:
     assert sizes == [224, 192, 160, 128]
 
 
-def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning() -> None:
+def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_tiles() -> None:
     def made(small: float, side: int) -> Any:
         objects = Objects(5.0, small, 2 * small)
         return next(
@@ -115,8 +115,13 @@ def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_a_warning
     assert plain(large.entry)["task"]["strides"] == [8, 16, 32]
     assert plain(little.entry)["input"]["size"] == 640
     assert plain(little.entry)["task"]["strides"] == [8, 16, 32]  # 13 px
-    assert "tiles" in tiny.note
+    assert "10 px large in the images, 3.2 px at 640 px" in tiny.note
+    assert "tiles of 192 px of each image" in tiny.note
+    assert plain(tiny.entry)["tiling"] == {"size": 192, "overlap": 0.25}, "in which objects are 17 px large"
+    assert plain(tiny.entry)["input"]["size"] == 320
+    assert plain(tiny.entry)["task"]["strides"] == [8, 16, 32]
     assert not large.note
+    assert "tiling" not in {**large.entry, **little.entry}
 
 
 def test_uneven_classes_get_weights_with_the_reason() -> None:

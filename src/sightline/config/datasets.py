@@ -14,6 +14,7 @@ from sightline.config.plugins import FORMATS, sections
 PerSplit = Text | Annotated[dict[Literal["train", "val", "test"], Text], Field(min_length=1)]  # one, or one per split
 _MaskValue = Annotated[int, Field(ge=0, le=65535)]
 _Byte = Annotated[int, Field(ge=0, le=255)]
+_Side = Annotated[int, Field(ge=12, le=200)]
 _HexColour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="a colour as '#ff8000', in quotes")]
 _Colour = _HexColour | Annotated[list[_Byte], Field(min_length=3, max_length=3)]
 
@@ -182,9 +183,21 @@ class Scenes(DatasetSection):
 
     format: Literal["scenes"]
     count: PositiveInt = Field(800, description="number of images to generate")
-    size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="height and width in pixels")
-    max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="largest number of digits in an image")
+    size: Annotated[int, Field(ge=64, le=2048)] = Field(
+        96, description="height and width in pixels; above 400 the photographs go on as mirror images"
+    )
+    max_objects: Annotated[int, Field(ge=1, le=64)] = Field(4, description="largest number of digits in an image")
+    digit_size: Annotated[list[_Side], Field(min_length=2, max_length=2)] = Field(
+        [20, 40], description="least and largest side of a digit's scan in pixels, of which ink fills most"
+    )
     seed: int = Field(0, description="a different value gives different images")
+
+    @model_validator(mode="after")
+    def _digits_fit(self) -> Scenes:
+        least, largest = self.digit_size
+        if not least <= largest <= self.size / 2:
+            raise ValueError(f"digit_size: {self.digit_size}: must be least and largest, at most half of size")
+        return self
 
 
 class Figures(DatasetSection):

@@ -50,6 +50,8 @@ def find_explanation_mistakes(models: Mapping[str, Model], explanations: Mapping
         if name not in models:
             near = nearest(name, models, otherwise=f" ({', '.join(models)})")
             told.append(f"explanations.{name}: not among models{near}; only networks can be explained, not heads")
+        elif models[name].tiling is not None:
+            told.append(f"explanations.{name}: the model sees tiles, and explanations are of whole images; remove it")
         elif section.dataset != models[name].dataset:
             own = models[name].dataset
             told.append(

@@ -15,6 +15,7 @@ from sightline.config.metrics import can_measure, known_metrics, unknown_metric
 from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.recipes import Recipe, as_recipe
 from sightline.config.tasks import Task
+from sightline.config.tiling import KINDS, MaybeTiling
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
 
@@ -64,6 +65,9 @@ class Model(Section):
         None, description="fast, good or best: fills what this section leaves out; null: the defaults"
     )
     input: Input = Field(Input(), description="input of the network")
+    tiling: MaybeTiling = Field(
+        None, description="large images in overlapping tiles, for detection and segmentation; null: whole images"
+    )
     augment: str = Field(
         "light",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
@@ -109,6 +113,14 @@ class Model(Section):
             raise ValueError(
                 f"task.views: mirror needs an input.size that {stride}, the coarsest stride, divides, got {size}; "
                 f"use {nearest}, or views: one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tiling_fits(self) -> Model:
+        if self.tiling is not None and self.task.kind not in KINDS:
+            raise ValueError(
+                f"tiling is for {', '.join(KINDS)}: what {self.task.kind} says of tiles makes no answer for the image"
             )
         return self
 

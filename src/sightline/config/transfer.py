@@ -26,6 +26,11 @@ def find_transfer_mistakes(
     begun |= {f"styles.{name}": one.weights for name, one in styles.items()}
     told += [line for path, weights in begun.items() for line in _of_weights(path, weights, networks)]
     told += list(_in_circles(models))
+    told += [
+        f"features.{name}.weights.model: {model!r} sees tiles, and features are of whole images; use another model"
+        for name, section in features.items()
+        if (model := section.model() or "") in models and models[model].tiling is not None
+    ]
     if told:
         return told
     return [line for name, section in heads.items() for line in _of_head(name, section, networks, features)]

@@ -68,7 +68,8 @@ def evaluate_model(
     onnx = None if isinstance(predictor.card, HeadCard) else read_onnx(model, predictor.card)
     if onnx is not None:
         batches = _batches(predictor, store, settings.batch_size)
-        metrics["onnx"] = compare_engines(predictor.task.cpu(), onnx, batches, truth, bins, measured)
+        task, sight = predictor.task.cpu(), predictor.sight
+        metrics["onnx"] = compare_engines(task, onnx, batches, truth, bins, measured, sight.compared)
     write_json(folder / "metrics.json", metrics)
     rows = measured.rows.assign(truth=truth_hashes(truth, [*predictor.task.targets, *predictor.task.truth_fields]))
     rows.to_parquet(folder / "predictions.parquet", index=False)
@@ -163,8 +164,9 @@ def _predict(predictor: Predictor, store: SplitStore, batch_size: int, crops: li
 
 
 def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterator[Batch]:
+    size = predictor.sight.at_once(batch_size)
     with counted(len(store), "predicting") as advance:
-        for start in range(0, len(store), batch_size):
-            images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
+        for start in range(0, len(store), size):
+            images = [store.image(index) for index in range(start, min(start + size, len(store)))]
             yield predictor.seen(images)
             advance(len(images))

@@ -12,7 +12,7 @@ of 250 images, 4 of 1,000, 18 of 10,000. Those few are left out of the compariso
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.tasks.base import Measurement, Task
 from sightline.tasks.metrics.by_kind import metrics_of, value_of
 from sightline.training.artifact.onnx import OnnxNetwork
+from sightline.training.sight import Pixels, Run, of_whole_images
 
 HEADLINE_TOLERANCE = 1e-3
 MOST_DIFFERENT, RARE = 1e-3, 0.01
@@ -32,21 +33,29 @@ _SAME_PIXELS = 0.999
 _SURE, _NEARLY_SURE, _OVERLAP = 0.5, 0.49, 0.9
 _MOST = 1e30  # what a difference from not-a-number counts, as JSON has no infinity
 
-Batch = tuple[UINT8, Sequence[Placement]]
+Batch = tuple[Pixels, Sequence[Placement]]
+Compared = Callable[[Task, Sequence[Run], Pixels, Sequence[Placement]], list[list[Prediction]]]  # `Sight.compared`
 
 
 def compare_engines(
-    task: Task, onnx: OnnxNetwork, batches: Iterable[Batch], truth: pd.DataFrame, bins: int, measured: Measurement
+    task: Task,
+    onnx: OnnxNetwork,
+    batches: Iterable[Batch],
+    truth: pd.DataFrame,
+    bins: int,
+    measured: Measurement,
+    compared: Compared = of_whole_images,
 ) -> dict[str, Any]:
     """Run both networks over the same images, batch by batch, and return how much they differ.
 
     Args:
         task: with the original network, on the CPU.
         onnx: the exported one.
-        batches: all images in the order of `truth`, as N x S x S x C pixels and their placements.
+        batches: all images in the order of `truth`, as pixels and placements.
         truth: as `Task.measure` takes it.
         bins: of calibration.
         measured: the original's measurement on the same images.
+        compared: runs both networks in turn on the same pixels, and makes predictions of what they say.
 
     Returns:
         Plain values: `headline` of the exported network, `headline_difference`, `largest_output_difference`, `same`
@@ -57,16 +66,25 @@ def compare_engines(
     largest = 0.0
     same: list[bool] = []
 
-    def predictions() -> Iterator[Prediction]:
+    said: Any = None
+
+    def ours(pixels: UINT8) -> Any:
+        nonlocal said
+        said = task(torch.from_numpy(pixels))
+        return said
+
+    def theirs(pixels: UINT8) -> Any:
         nonlocal largest
+        outputs = onnx(pixels)
+        largest = max(largest, output_difference(said, outputs))
+        return outputs
+
+    def predictions() -> Iterator[Prediction]:
         for pixels, placements in batches:
             with torch.inference_mode():
-                ours, theirs = task(torch.from_numpy(pixels)), onnx(pixels)
-                largest = max(largest, output_difference(ours, theirs))
-                exported = task.predictions(theirs, placements)
-                pairs = zip(task.predictions(ours, placements), exported, strict=True)
+                pairs = compared(task, [ours, theirs], pixels, placements)
             same.extend(is_same(one, other) for one, other in pairs)
-            yield from exported
+            yield from (exported for _, exported in pairs)
 
     again = task.measure(predictions(), truth, bins)
     headline, original = (headline_value(task, own, measured.headline) for own in (again, measured))

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 import torch
 
 from sightline.config.crop_by import CropBy
-from sightline.data.cache import decoded
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement, decode
 from sightline.data.structures import UINT8, Prediction
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
@@ -20,6 +19,7 @@ from sightline.training.artifact.detector import cropper_by, require_detector
 from sightline.training.artifact.folder import ModelCard, read_model, read_onnx
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.heads.artifact import HeadCard, holds_head
+from sightline.training.sight import Pixels, Sight
 
 if TYPE_CHECKING:  # a name of its own, as the code of crops is no part of models without (docs/stamps.md)
     from sightline.data.crops.cropper import Cropper
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a name of its own, as the code of crops is no part of model
     MaybeCropper = Cropper | None
 
 Engine = Literal["auto", "torch", "onnx"]
-Seen = tuple[UINT8, list[Placement]]  # N x S x S x C of the network's input, and the position of each original in it
+Seen = tuple[Pixels, list[Placement]]  # of the network's input or of tiled images, and the position of each original
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ class Predictor:
     onnx: OnnxNetwork | None = None
     cropper: MaybeCropper = None
 
+    @property
+    def sight(self) -> Sight:
+        """How it looks at images."""
+        card = self.card
+        return Sight(card.input) if isinstance(card, HeadCard) else Sight(card.input, card.tiling, card.task)
+
     def predict(self, images: Sequence[bytes | memoryview]) -> list[dict[str, Any]]:
         """Return, for each encoded image (JPEG, PNG, ...), its prediction as plain values with class names.
 
@@ -65,14 +71,15 @@ class Predictor:
         return self.predict_pixels(*self.seen(images))
 
     def seen(self, images: Sequence[bytes | memoryview]) -> Seen:
-        """Return what the network sees of encoded images: each as a whole, or what its detector finds in it.
+        """Return what `predict_pixels` takes of encoded images: each as a whole, or what its detector finds in it.
 
         Raises:
             ValueError: an image is not readable.
         """
         image = self.card.input
-        look = decoded if self.cropper is None else self.cropper.decoded
-        return look(images, image.size, image.channels, image.resize, image.interpolation)
+        if self.cropper is None:
+            return self.sight.decoded(images)
+        return self.cropper.decoded(images, image.size, image.channels, image.resize, image.interpolation)
 
     def seen_alone(self, encoded: bytes | memoryview) -> tuple[UINT8, Placement]:
         """Return what `seen` does of a single image, without the threads that several are worth.
@@ -80,18 +87,15 @@ class Predictor:
         Raises:
             ValueError: the image is not readable.
         """
-        image = self.card.input
-        if self.cropper is not None:
-            [pixels], [placement] = self.seen([encoded])
-            return pixels, placement
-        whole = decode(encoded, image.channels)
-        placement = place(whole.shape[0], whole.shape[1], image.size, image.resize)
-        return fit(whole, image.size, image.resize, image.interpolation), placement
+        if self.cropper is None:
+            return self.sight.see(decode(encoded, self.card.input.channels))
+        [pixels], [placement] = self.seen([encoded])
+        return pixels, placement
 
-    def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images, with the placements that `seen` gives."""
+    def predict_pixels(self, pixels: Pixels, placements: Sequence[Placement]) -> list[Prediction]:
+        """Return a prediction for each of N images, as `seen` gives them with their placements."""
         with torch.inference_mode():
-            said = self.task.predictions(self.outputs(pixels), placements)
+            said = self.sight.predictions(self.task, self.outputs, pixels, placements)
         return said if self.cropper is None else self.cropper.told(said, placements)
 
     def outputs(self, pixels: UINT8) -> Any:

@@ -81,8 +81,9 @@ class Detection(Task):
         self.explains = self.exports  # a detector in two stages has no scores before its boxes
 
     def mean_of_views(self, outputs: dict[str, Tensor], mirrored: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return logits of the mean of both chances at each anchor, and the mean box."""
-        assert isinstance(self.network, DenseDetector)
+        """Return logits of the mean of both chances at each anchor, and the mean box; of two stages the fused boxes."""
+        if isinstance(self.network, TwoStageDetector):
+            return self.network.fused(outputs, mirrored)
         turned = self.network.turned(mirrored)
         return {
             name: (values.float() + turned[name].float()) / 2

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from sightline.config.models import Input
+from sightline.config.network import Views
 from sightline.config.tasks.sliding_window import SlidingWindow as Config
 from sightline.data.images import Placement
 from sightline.data.store import SplitStore
@@ -43,6 +45,7 @@ def build_sliding_window(
         threshold=task.score_threshold,
         nms_iou=task.nms_iou,
         most=task.max_objects,
+        views=task.views,
     )
 
 
@@ -68,9 +71,23 @@ class SlidingWindow(Task):
         threshold: float = 0.05,
         nms_iou: float = 0.3,
         most: int = 100,
+        views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
-        self.threshold, self.nms_iou, self.most = threshold, nms_iou, most
+        self.threshold, self.nms_iou, self.most, self.views = threshold, nms_iou, most, views
+
+    def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the scores of the windows of both views, N x 2 W x (K + 1): mirrored windows are not in the grid."""
+        return torch.cat([outputs, mirrored], 1)
+
+    @property
+    def windows(self) -> Tensor:
+        """The windows that are scored, W x 4 xyxy; where there are two views, then those of the mirror image."""
+        boxes = self.network.boxes
+        if self.views == "one":
+            return boxes
+        turned = boxes[:, [2, 1, 0, 3]] * boxes.new_tensor([-1, 1, -1, 1])
+        return torch.cat([boxes, turned + boxes.new_tensor([self.network.size, 0, self.network.size, 0])])
 
     def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
         """Mean cross entropy of drawn windows, of background the hardest; see `hardest_loss`."""
@@ -86,7 +103,8 @@ class SlidingWindow(Task):
         """Mean cross entropy of the grid's windows, N x W x (K + 1), of background the hardest."""
         background = len(self.labels)
         pairs = zip(targets["boxes"], targets["box_labels"], strict=True)
-        labels = [label_windows(self.network.boxes, boxes, own, background) for boxes, own in pairs]
+        windows = self.windows[: outputs.shape[1]]
+        labels = [label_windows(windows, boxes, own, background) for boxes, own in pairs]
         losses = [hardest_loss(scores, own, background) for scores, own in zip(outputs, labels, strict=True)]
         return sum(losses, outputs.new_zeros(())) / len(losses)
 
@@ -95,10 +113,8 @@ class SlidingWindow(Task):
         return {"found": share_found(self._objects(outputs), targets["boxes"], targets["box_labels"])}
 
     def _objects(self, outputs: Tensor) -> list[dict[str, Tensor]]:
-        probabilities = outputs.float().softmax(2)[..., :-1]
-        return [
-            choose_windows(own, self.network.boxes, self.threshold, self.nms_iou, self.most) for own in probabilities
-        ]
+        probabilities, windows = outputs.float().softmax(2)[..., :-1], self.windows[: outputs.shape[1]]
+        return [choose_windows(own, windows, self.threshold, self.nms_iou, self.most) for own in probabilities]
 
     def predictions(self, outputs: Tensor, placements: Sequence[Placement]) -> list[Prediction]:
         """N x W x (K + 1) scores -> boxes in pixels of the originals, most confident first."""
@@ -133,11 +149,11 @@ class SlidingWindow(Task):
     def surest_target(self, outputs: Tensor, label: int | None = None) -> Target:
         """Return the most confident window, of an object and not of background."""
         place, chosen, sure = surest(outputs[0].softmax(1)[:, :-1], label)
-        return Target(chosen, self.class_names[chosen], sure, place, tuple(self.network.boxes[place].tolist()))
+        return Target(chosen, self.class_names[chosen], sure, place, tuple(self.windows[place].tolist()))
 
     def target_values(self, images: Tensor, targets: Sequence[Target], chances: bool) -> Tensor:
         """Scores, or their softmax, of the targets' classes in their windows, which alone are looked at."""
-        windows = [self.network.boxes[target.place][None] for target in targets]
+        windows = [self.windows[target.place][None] for target in targets]
         scores = self.network.look(self._normalised(images), windows)
         return of_classes(scores.softmax(1) if chances else scores, targets)
 

@@ -14,6 +14,7 @@ from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset
 
 from sightline.config.augmentations import Policy, divide_policy
+from sightline.config.tiling import MaybeTiling, Tiling
 from sightline.data.cache import raw_pixels
 from sightline.data.images import Interpolation, Resize
 from sightline.data.store import SplitStore, load_labels
@@ -112,6 +113,7 @@ class PreparedData(LightningDataModule):
         augment: the policy for training images.
         copies: a folder with variants of the training samples. They are used unchanged, with the originals, and
             the policy draws no others; None if there are none.
+        tiling: batches are of tiles, cut from whole images; None: of whole images at the input's size.
         batch_size: per process.
         num_workers: loader processes.
         seed: of order and augmentation.
@@ -133,6 +135,7 @@ class PreparedData(LightningDataModule):
         balanced: bool = False,
         copies: Path | None = None,
         interpolation: Interpolation = None,
+        tiling: MaybeTiling = None,
     ) -> None:
         super().__init__()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
@@ -145,16 +148,27 @@ class PreparedData(LightningDataModule):
         spatial = any(name in SPATIAL for name in targets)
         for split, store in stores.items():
             learned = split == "train"
-            self.data[split] = Batches(
-                raw_pixels(store, size, channels, resize, interpolation=interpolation),
-                {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
-                store.ids,
-                Augmenter(transforms, seed, labels.mirrored) if learned and varies else None,
-                Annotations(store, targets, size, resize) if spatial else None,
-                targets,
-                Mixer(mixing, seed) if learned and mixing else None,
-                len(labels),
-            )
+            augmenter = Augmenter(transforms, seed, labels.mirrored) if learned and varies else None
+            mixer = Mixer(mixing, seed) if learned and mixing else None
+            match tiling:
+                case Tiling():
+                    from sightline.data.vary.tile_draws import DrawnTiles
+                    from sightline.training.tiles.batches import TileBatches
+
+                    image: dict[str, Any] = {"side": size, "channels": channels, "interpolation": interpolation}
+                    tiles = DrawnTiles(store, targets, **image, **tiling.draws(), seed=seed)
+                    self.data[split] = TileBatches(tiles, augmenter, targets, mixer)
+                case _:
+                    self.data[split] = Batches(
+                        raw_pixels(store, size, channels, resize, interpolation=interpolation),
+                        {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
+                        store.ids,
+                        augmenter,
+                        Annotations(store, targets, size, resize) if spatial else None,
+                        targets,
+                        mixer,
+                        len(labels),
+                    )
 
     def training_batch_sizes(self, world: int) -> list[int]:
         """Return, for each training batch of an epoch, the number of its samples on all processes together."""

@@ -92,6 +92,7 @@ class Job:
             channels=image.channels,
             resize=image.resize,
             interpolation=image.interpolation,
+            tiling=self.config.tiling,
             augment=self.policy,
             copies=self.copies,
             batch_size=own_share(settings.batch_size, self.processes),
@@ -118,6 +119,7 @@ class Job:
             numerics.channels_last,
             numerics.threads,
             self.data_sha256,
+            tiling=config.tiling,
         )
 
 

@@ -30,13 +30,8 @@ class Detection(Detector):
             raise ValueError("anchor_scale is for retinanet and faster_rcnn, but architecture is fcos")
         if self.proposals is not None and self.architecture != "faster_rcnn":
             raise ValueError(f"proposals is for faster_rcnn, but architecture is {self.architecture}")
-        if self.views != "one" and self.architecture == "faster_rcnn":
-            raise ValueError(
-                f"views: {self.views}: faster_rcnn proposes other boxes in each view, which have no mean; "
-                "use fcos or retinanet, or views: one"
-            )
         return self
 
     def coarsest_stride(self) -> int:
-        """Return that of the pyramid's last map."""
-        return self.strides[-1]
+        """Return that of the pyramid's last map; boxes of two stages are not bound to its points."""
+        return 1 if self.architecture == "faster_rcnn" else self.strides[-1]

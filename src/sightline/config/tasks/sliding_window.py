@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from sightline.config.base import Fraction, Positive, PositiveInt
-from sightline.config.network import ARCHITECTURE, Network
+from sightline.config.network import ARCHITECTURE, Network, Views
 
 _Step = Annotated[float, Field(gt=0, lt=1)]
 
@@ -22,6 +22,7 @@ class SlidingWindow(Network):
     architecture: str = Field(
         "mnist_cnn", pattern=ARCHITECTURE, description="of the classifier; its windows are small, so it may be too"
     )
+    views: Views = Field("one", description="mirror: looks through all windows of the mirror image too")
     window: Annotated[int, Field(ge=8, le=512)] = Field(32, description="side of the classifier's window, pixels")
     stride: PositiveInt = Field(8, description="distance between windows, pixels of the scaled image")
     scales: Annotated[list[Positive], Field(min_length=1, max_length=20)] | None = Field(

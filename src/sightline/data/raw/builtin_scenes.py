@@ -23,7 +23,8 @@ from sightline.data.structures import FLOAT32, UINT8, Sample
 SCENES = replace(DIGITS, values=("objects", "brightness"), semantic=map_names(DIGITS.classes))
 PHOTOGRAPHS = ("china", "flower")
 MASK = NDArray[np.bool_]
-_SIDES = (20, 40)  # pixels of a scan's side
+SIDES = (20, 40)  # pixels of a scan's side, least and largest
+_WHOLE = 400  # pixels of a scene's side up to which an object is drawn on all of it, and not on what is around it
 _TURN = 20.0  # degrees
 _INK = 145  # of 255: ink from here on belongs to the object
 _HIDDEN = 0.25  # share of an object that others may cover
@@ -43,10 +44,10 @@ class Scene:
 
 
 class ScenesSource(Source):
-    """Scenes 0..count-1; each depends only on the seed and its number."""
+    """Scenes 0..count-1; each depends only on the settings and its number."""
 
-    def __init__(self, count: int, size: int, max_objects: int, seed: int) -> None:
-        self.count, self.size, self.max_objects, self.seed = count, size, max_objects, seed
+    def __init__(self, count: int, size: int, max_objects: int, seed: int, sides: tuple[float, float] = SIDES) -> None:
+        self.count, self.size, self.max_objects, self.seed, self.sides = count, size, max_objects, seed, sides
         self.labels, self.ignored = SCENES, []
         photographs(), scanned_digits()  # loaded once, before threads ask for samples
 
@@ -56,7 +57,7 @@ class ScenesSource(Source):
     def sample(self, index: int) -> Sample:
         """Return one scene with all that is known of it; its label is the largest object's class."""
         rng = Generator(Philox(key=np.array([self.seed, index], np.uint64)))
-        scene = draw_scene(rng, self.size, self.max_objects)
+        scene = draw_scene(rng, self.size, self.max_objects, self.sides)
         areas = [int(mask.sum()) for mask in scene.masks]
         semantic = np.zeros((self.size, self.size), np.uint8)
         for mask, digit in zip(scene.masks, scene.classes, strict=True):
@@ -77,27 +78,39 @@ class ScenesSource(Source):
         )
 
 
-def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
-    """Return a crop of a photograph with 1..max_objects digits on it."""
+def draw_scene(rng: Generator, size: int, max_objects: int, sides: tuple[float, float] = SIDES) -> Scene:
+    """Return a crop of a photograph with 1..max_objects digits on it, with scans of these least and largest sides."""
     number = int(rng.integers(len(PHOTOGRAPHS)))
     photograph = photographs()[number]
-    top, left = (int(rng.integers(0, side - size + 1)) for side in photograph.shape[:2])
-    image = photograph[top : top + size, left : left + size].copy()
+    rows, columns = (_seen(rng, side, size) for side in photograph.shape[:2])
+    image = photograph[np.ix_(rows, columns)]
     scans, targets = scanned_digits()
     classes: list[int] = []
     masks: list[MASK] = []
     inks: list[MASK] = []  # whole objects, also where later ones cover them
     for _ in range(int(rng.integers(1, max_objects + 1))):
         scan = int(rng.integers(len(scans)))
-        placed = _place(rng, scans[scan], inks, masks, size)
+        placed = _place(rng, scans[scan], inks, masks, size, rng.uniform(*sides))
         if placed is None:
             continue
-        ink, alpha = placed
-        image = paint(image, alpha, _contrasting(rng, image[ink]))
-        masks = [mask & ~ink for mask in masks] + [ink]
-        inks.append(ink)
+        frame, ink, alpha = placed
+        image[frame] = paint(image[frame], alpha, _contrasting(rng, image[frame][ink]))
+        for mask in masks:
+            mask[frame] &= ~ink
+        whole = np.zeros((size, size), bool)
+        whole[frame] = ink
+        masks.append(whole)
+        inks.append(whole.copy())
         classes.append(int(targets[scan]))
     return Scene(image, tuple(classes), tuple(masks), PHOTOGRAPHS[number])
+
+
+def _seen(rng: Generator, side: int, size: int) -> NDArray[np.int64]:
+    """Return the `size` rows or columns that a scene has of a photograph, which goes on as its mirror image."""
+    if size <= side:
+        return int(rng.integers(0, side - size + 1)) + np.arange(size)
+    places = (int(rng.integers(2 * side)) + np.arange(size)) % (2 * side)
+    return np.minimum(places, 2 * side - 1 - places)
 
 
 def box_of(mask: MASK) -> FLOAT32:
@@ -115,22 +128,37 @@ def photographs() -> tuple[UINT8, UINT8]:
     return china, flower
 
 
-def _place(rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int) -> tuple[MASK, FLOAT32] | None:
-    """Return mask and opacity 0..1, size x size, of an object that covers no other much; None if it has no place."""
-    side = rng.uniform(*_SIDES)
+def _place(
+    rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int, side: float
+) -> tuple[tuple[slice, slice], MASK, FLOAT32] | None:
+    """Return frame, mask and opacity 0..1 in it, of an object that covers no other much; None if it has no place."""
     angle = rng.uniform(-_TURN, _TURN)
+    whole = [int(ink.sum()) for ink in inks]
+    seen = [int(mask.sum()) for mask in masks]
     for _ in range(_TRIES):
         centre = rng.uniform(side / 2, size - side / 2, 2)
+        frame = _frame(centre, side, size)
+        corner = np.array([frame[1].start, frame[0].start])
         turn = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
-        turn[:, 2] += centre - 3.5
-        grey = cv2.warpAffine(scan, turn, (size, size), flags=cv2.INTER_CUBIC)
+        turn[:, 2] += centre - corner - 3.5
+        shape = (frame[1].stop - frame[1].start, frame[0].stop - frame[0].start)
+        grey = cv2.warpAffine(scan, turn, shape, flags=cv2.INTER_CUBIC)
         ink = grey >= _INK
         framed = not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
-        left = [(mask & ~ink).sum() / whole.sum() for mask, whole in zip(masks, inks, strict=True)]
-        touched = [(whole & ink).sum() / ink.sum() for whole in inks]
+        left = [(own - (mask[frame] & ink).sum()) / total for own, mask, total in zip(seen, masks, whole, strict=True)]
+        touched = [(other[frame] & ink).sum() / ink.sum() for other in inks]
         if framed and min(left, default=1) >= 1 - _HIDDEN and max(touched, default=0) <= _HIDDEN:
-            return ink, np.clip((grey.astype(np.float32) - _INK + 40) / 80, 0, 1)  # edges 80 grey levels wide
+            return frame, ink, np.clip((grey.astype(np.float32) - _INK + 40) / 80, 0, 1)  # edges 80 grey levels wide
     return None
+
+
+def _frame(centre: NDArray[np.float64], side: float, size: int) -> tuple[slice, slice]:
+    """Return rows and columns in which an object is drawn: of a large scene only those around it."""
+    if size <= _WHOLE:
+        return slice(0, size), slice(0, size)
+    reach = int(side) + 2
+    x, y = (int(value) for value in centre)
+    return slice(max(0, y - reach), min(size, y + reach)), slice(max(0, x - reach), min(size, x + reach))
 
 
 def _contrasting(rng: Generator, covered: UINT8) -> FLOAT32:

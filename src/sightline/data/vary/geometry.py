@@ -65,7 +65,7 @@ class Annotations:
         shapes = zip(store.column("height"), store.column("width"), strict=True)
         places = [place(height, width, size, resize) for height, width in shapes]
         boxes, labels, crowds = (store.column(name) for name in ("boxes", "box_labels", "iscrowd"))
-        single = [_single(own, crowd) for own, crowd in zip(labels, crowds, strict=True)]
+        single = [are_single(own, crowd) for own, crowd in zip(labels, crowds, strict=True)]
         self._boxes = [
             spot.into_input(np.asarray(own or [], np.float32).reshape(-1, 4))[kept]
             for own, spot, kept in zip(boxes, places, single, strict=True)
@@ -133,7 +133,7 @@ def _map(geometry: Geometry) -> UINT8:
     return geometry.semantic
 
 
-def _single(labels: Sequence[int] | None, crowds: Sequence[bool] | None) -> NDArray[np.bool_]:
+def are_single(labels: Sequence[int] | None, crowds: Sequence[bool] | None) -> NDArray[np.bool_]:
     """Tell which of an image's objects are single ones."""
     return ~np.asarray(crowds, bool) if crowds else np.ones(len(labels or ()), bool)
 

@@ -41,6 +41,8 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
     if holds_head(model):
         raise UserError(f"{model}: is a head over features, and only networks can be explained; give a network")
     predictor = load_network(model, chosen_device(), "torch")
+    if predictor.sight.tiling is not None:
+        raise UserError(f"{model}: sees tiles (`tiling`), and heat maps are of whole images")
     task = predictor.task
     require_targets(task)
     encoded = [_read(file) for file in files]

@@ -8,13 +8,11 @@ from typing import Any
 
 from sightline.labs.start.entries import Chosen, Entry, plain
 from sightline.labs.start.facts import Facts
+from sightline.labs.start.object_sizes import COARSEST, is_lost, strides_for, tile_side, tiling_section, wanted_size
 
 SMALL_IMAGE = 64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
 _UNEVEN = 4.0  # times as frequent as the rarest class, from which classes get weights
-_WELL_SEEN = 25.0  # pixels at the network's input from which a larger input gains little
-_LEAST_SEEN = 12.0  # pixels at the network's input below which an object leaves hardly a trace on a map of stride 8
-_LOST = 5.0  # pixels below which it leaves none on a map of stride 4 either
-_COARSEST = 32  # stride of a detector's last map
+_TILE_INPUTS = (320, 256)  # in which tiles are seen, of images whose small objects would be lost
 _MOST_WORKERS = 8
 _WHOLE_IMAGE = ("classification", "multilabel", "regression")
 
@@ -203,22 +201,26 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
         if kind == "semantic_segmentation":
             task["architecture"] = "semantic_fpn"
         task["backbone"] = Chosen(network.name, f"small and accurate; {where}")
+    tile = tile_side(facts, size) if is_lost(facts) else None
     if kind in ("detection", "instance_segmentation"):
-        strides, note = _strides(facts, size)
-        task["strides"] = strides
+        task["strides"] = strides_for(facts, size, tile)
     if kind == "detection":
         task["width"] = Chosen(128, "boxes fit more closely than with 64, at little cost in half precision")
         task["head_convs"] = Chosen(4, "as in the paper")
-        if mirror and not size % _COARSEST:
+        if mirror and not size % COARSEST:
             task["views"] = Chosen("mirror", "an image and its mirror image, which shows the same")
     task |= _task_options(facts)
     whole = kind in _WHOLE_IMAGE
     batch = 32 if whole else 8 if kind in ("detection", "keypoints", "localization") else 4
+    tiled: dict[str, Any] = {}
+    if tile is not None:
+        tiled, note = tiling_section(facts, tile)
     entry: Entry = {
         "dataset": dataset,
         "task": task,
         "weights": "pretrained",
         "input": {"size": Chosen(size, why), "channels": 3, "resize": Chosen(*_resize(facts))},
+        **tiled,
         "recipe": _recipe(facts, mirror),
         "trainer": {
             "batch_size": Chosen(_batch(facts, batch), "steps enough in few epochs"),
@@ -280,37 +282,11 @@ def _sizes(facts: Facts, network: Published) -> Iterator[tuple[int, str]]:
             if size < full:
                 yield size, f"{full} takes longer than there is time for"
         return
-    wanted, why = _wanted_size(facts)
+    if is_lost(facts):
+        yield from ((size, "in which each tile is seen") for size in _TILE_INPUTS)
+        return
+    wanted, why = wanted_size(facts)
     yield wanted, why
     for size in (512, 448, 384, 320, 256, 192):
         if size < wanted:
             yield size, f"{wanted} takes longer than there is time for"
-
-
-def _wanted_size(facts: Facts) -> tuple[int, str]:
-    """Return the size at which objects can be seen, at most that of the images."""
-    native = max(128, min(640, round(facts.side / 32) * 32))
-    if facts.objects is None:
-        size = min(native, 480)
-        return size, f"images have {facts.width} x {facts.height} px"
-    for size in (256, 320, 384, 448, 512, 640):
-        if size >= native:
-            return native, f"images have {facts.width} x {facts.height} px"
-        if facts.objects.small * size >= _WELL_SEEN:
-            break
-    small, half = facts.objects.small * size, facts.objects.median * size
-    return size, f"small objects are then {small:.0f} px large, half of all more than {half:.0f}"
-
-
-def _strides(facts: Facts, size: int) -> tuple[Any, str]:
-    if facts.objects is None or facts.objects.small * size >= _LEAST_SEEN:
-        return [8, 16, _COARSEST], ""
-    small = facts.objects.small * size
-    note = ""
-    if small < _LOST:
-        seen = facts.objects.small * facts.side
-        note = (
-            f"small objects are {small:.1f} px large at {size} px ({seen:.0f} px in the images), which no detector "
-            "finds: cut the images into overlapping tiles and use these as data set, or raise input.size"
-        )
-    return Chosen([4, 8, 16, _COARSEST], f"small objects are {small:.0f} px large at this size"), note

@@ -21,6 +21,7 @@ from sightline.config.features import Features
 from sightline.config.heads import Head
 from sightline.config.models import Model
 from sightline.data.store import SplitStore, load_labels
+from sightline.data.tiles import tiles_over
 from sightline.labs.tuning.speed import wait_for
 from sightline.labs.tuning.subject import Subject, open_subject
 from sightline.labs.tuning.trial import autocast
@@ -58,7 +59,7 @@ class StepTimes:
         image: seconds to predict and judge one image.
         opening: seconds to decode all images once and to build the network.
         batch: images per step.
-        train, val, test: images of each split.
+        train, val, test: images of each split, or tiles that are seen of them.
     """
 
     step: float
@@ -67,7 +68,7 @@ class StepTimes:
     batch: int
     train: int
     val: int
-    test: int
+    test: float
 
     @property
     def epoch(self) -> float:
@@ -112,9 +113,8 @@ def time_steps(
         trial.task.validate(images, targets)
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
-    return StepTimes(
-        step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), _count(prepared)
-    )
+    test = _count(prepared) * _tiles_each(model, prepared)
+    return StepTimes(step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), test)
 
 
 def time_images(features: Features, seed: int, prepared: Path, weights: Path) -> tuple[float, int]:
@@ -214,6 +214,15 @@ def _median(steps: Iterable[None]) -> float:
 
 def _validation(subject: Subject) -> int:
     return len(subject.data.data["val"])
+
+
+def _tiles_each(model: Model, prepared: Path) -> float:
+    """Return how many tiles a test image has on average; 1 where it is seen as a whole."""
+    if model.tiling is None:
+        return 1.0
+    store, size, overlap = SplitStore(prepared / "test"), model.tiling.size, model.tiling.overlap
+    shapes = zip(store.column("height"), store.column("width"), strict=True)
+    return statistics.fmean(len(tiles_over(*shape, size, overlap)) for shape in shapes)
 
 
 def _count(prepared: Path) -> int:

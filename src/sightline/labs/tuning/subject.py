@@ -134,6 +134,7 @@ def open_subject(
         channels=config.input.channels,
         resize=image.resize,
         interpolation=image.interpolation,
+        tiling=config.tiling,
         augment=policy,
         copies=copies,
         batch_size=settings.batch_size,

@@ -17,6 +17,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from sightline.models.classify.hub import Weights
 from sightline.models.detect.anchors import StrideAnchors
+from sightline.models.detect.box_fusion import fused
 from sightline.models.detect.feature_pyramid import Body, build_pyramid
 from sightline.models.detect.second_stage import masked_losses
 from sightline.models.processes import joint_mean
@@ -83,14 +84,22 @@ class TwoStageDetector(nn.Module):
         with torch.autocast(images.tensors.device.type, enabled=False):
             proposals, _ = self.head.rpn(images, maps)
             found, _ = self.head.roi_heads(maps, proposals, images.image_sizes)
-        filled = {name: [one[name] for one in found] for name in found[0]}
-        filled["labels"] = [own - 1 for own in filled["labels"]]
-        if "masks" in filled:
-            filled["masks"] = [own[:, 0] for own in filled["masks"]]
-        return {
-            name: pad_sequence(own, batch_first=True, padding_value=_NONE if name == "labels" else 0)
-            for name, own in filled.items()
-        }
+        for one in found:
+            one["labels"] = one["labels"] - 1
+            if "masks" in one:
+                one["masks"] = one["masks"][:, 0]
+        return _filled(found)
+
+    def fused(self, outputs: dict[str, Tensor], mirrored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the outputs for images with the objects of both views, the second of which is of mirrored images."""
+        heads = self.head.roi_heads
+        pairs = zip(self.detections(outputs), self.detections(mirrored), strict=True)
+        found = [fused(one, self._turned(other), heads.score_thresh, heads.detections_per_img) for one, other in pairs]
+        return outputs | _filled(found)
+
+    def _turned(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        x1, y1, x2, y2 = found["boxes"].unbind(1)
+        return found | {"boxes": torch.stack([self.size - x2, y1, self.size - x1, y2], 1)}
 
     def _inputs(self, outputs: dict[str, Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
         """Return images, of which only their size is asked, and the maps in float32, by number."""
@@ -142,6 +151,14 @@ class TwoStageDetector(nn.Module):
             {name: values[place][labels != _NONE] for name, values in known.items()}
             for place, labels in enumerate(outputs["labels"])
         ]
+
+
+def _filled(found: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the objects of N images as tensors N x D x ..., filled up with the label -1."""
+    return {
+        name: pad_sequence([own[name] for own in found], batch_first=True, padding_value=_NONE * (name == "labels"))
+        for name in found[0]
+    }
 
 
 def build_faster_rcnn(

@@ -106,6 +106,8 @@ class ModelObserver(Observer):
         from sightline.system.device import chosen_device
 
         self._predictor = load_predictor(folder, chosen_device(), engine="torch")
+        if self._predictor.sight.tiling is not None:
+            raise UserError(f"{title}: sees tiles, and drift is of whole images; name an entry of features instead")
         self.title, self.input = title, self._predictor.card.input
         self.classes = self._predictor.card.labels.classes
 

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement
 from sightline.data.structures import UINT8
@@ -58,10 +56,11 @@ def predict_files(
         predictor: of the model.
         files: to read.
         writer: gets every good one.
-        batch_size: images that are in memory together.
+        batch_size: images that are in memory together; one where they are seen in tiles.
         advance: called after each batch with its number of files.
     """
     finished = Finished()
+    batch_size = predictor.sight.at_once(batch_size)
     with ThreadPoolExecutor(usable_processors()) as pool:
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
@@ -72,7 +71,7 @@ def predict_files(
                 else:
                     good.append((file, read))
             if good:
-                pixels = np.stack([read.pixels for _, read in good])
+                pixels = [read.pixels for _, read in good]
                 predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good])
                 for (file, read), prediction in zip(good, predictions, strict=True):
                     size = (read.placement.height, read.placement.width)
@@ -83,7 +82,7 @@ def predict_files(
 
 
 def _read(file: ImageFile, predictor: Predictor) -> _Read | str:
-    """Return an image as the network takes it, or why it cannot be read, as in `prepare`."""
+    """Return an image as the model sees it, or why it cannot be read, as in `prepare`."""
     try:
         encoded = file.path.read_bytes()
         if not encoded:

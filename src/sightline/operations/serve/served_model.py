@@ -61,7 +61,7 @@ class ServedModel:
         return self.predictor.card.labels
 
     def decode(self, upload: Upload) -> Input:
-        """Return S x S x C uint8 of the network's input, and the position of the original in it.
+        """Return an image as the model sees it, and the position of the original in that.
 
         Raises:
             Refusal: the image is not whole.
@@ -74,7 +74,7 @@ class ServedModel:
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
-        pixels, placements = np.stack([pixels for pixels, _ in inputs]), [placed for _, placed in inputs]
+        pixels, placements = [pixels for pixels, _ in inputs], [placed for _, placed in inputs]
         return [prediction.as_answer() for prediction in self.predictor.predict_pixels(pixels, placements)]
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
@@ -90,8 +90,8 @@ class ServedModel:
 
     @property
     def explains(self) -> bool:
-        """Whether it has scores of classes with gradients, which heads over features have not."""
-        return self.predictor.task.explains
+        """Whether it has scores of classes with gradients of the image, not those of heads over features or tiles."""
+        return self.predictor.task.explains and self.predictor.sight.tiling is None
 
     def network(self) -> Task:
         """Return the network with its gradients, loaded when first asked for: batches do not wait for it.
@@ -101,6 +101,8 @@ class ServedModel:
         """
         if holds_head(self.folder):
             raise UserError("a head over features has no gradients; networks have")
+        if self.predictor.sight.tiling is not None:
+            raise UserError("it sees tiles, and heat maps are of whole images")
         with self._lock:
             if self._network is None:
                 self._network = read_model(self.folder)[0]

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sightline.config.crop_by import MaybeCropBy
 from sightline.config.models import Input
 from sightline.config.tasks import Task as TaskConfig
+from sightline.config.tiling import MaybeTiling
 from sightline.data.structures import LabelMap
 from sightline.models.weights import TASK_BUFFERS
 from sightline.system.errors import UserError, first_line
@@ -50,6 +51,7 @@ class ModelCard:
         onnx_sha256: of `model.onnx`; empty where the network has no such file; set by `write_model`.
         crop_by: the section `crop_by`, None if the model sees whole images.
         detector_sha256: of `model.json` of the detector in the same directory, if there is one.
+        tiling: the section `tiling`; None where the network sees whole images, of which `model.json` says nothing.
     """
 
     task: TaskConfig
@@ -63,14 +65,17 @@ class ModelCard:
     onnx_sha256: str = ""
     crop_by: MaybeCropBy = None
     detector_sha256: str = ""
+    tiling: MaybeTiling = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
-        crops: dict[str, Any] = {}
+        rare: dict[str, Any] = {}
         if self.crop_by is not None:
-            crops = {"crop_by": self.crop_by.model_dump(), "detector_sha256": self.detector_sha256}
-        return crops | {
-            "format_version": WITH_CROPS if crops else FORMAT_VERSION,
+            rare = {"crop_by": self.crop_by.model_dump(), "detector_sha256": self.detector_sha256}
+        if self.tiling is not None:
+            rare["tiling"] = self.tiling.model_dump()
+        return rare | {
+            "format_version": FORMAT_VERSION if self.crop_by is None else WITH_CROPS,
             "task": _without_later(self.task.model_dump()),
             "input": self.input.model_dump(),
             "labels": self.labels.to_json(),
@@ -100,7 +105,7 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
         onnx_sha256 = ""
         if task.exports:
             try:
-                write_onnx(task, card.input.size, card.input.channels, work / ONNX)
+                write_onnx(task, card.input.size, card.input.channels, work / ONNX, card.tiling)
                 onnx_sha256 = _sha256(work / ONNX)
             except UserError as error:
                 print(error)
@@ -140,6 +145,7 @@ def read_card(folder: Path) -> ModelCard:
             onnx_sha256=values.get("onnx_sha256", ""),  # models of the first version have none
             crop_by=TypeAdapter(MaybeCropBy).validate_python(values.get("crop_by")),
             detector_sha256=values.get("detector_sha256", ""),
+            tiling=TypeAdapter(MaybeTiling).validate_python(values.get("tiling")),
         )
     except FileNotFoundError:
         raise UserError(f"{folder}: contains no model (model.json is missing); train one with dvc repro") from None

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.config.tiling import MaybeTiling
 from sightline.data.structures import UINT8, LabelMap
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError, first_line
@@ -21,7 +22,7 @@ from sightline.tasks.base import Task
 
 SINGLE = "outputs"  # the name of an output that is a tensor, not tensors by name
 INPUT = "images"
-LABELS = "sightline.labels"
+LABELS, TILING = "sightline.labels", "sightline.tiling"
 
 
 class _Named(nn.Module):
@@ -36,11 +37,11 @@ class _Named(nn.Module):
         return tuple(outputs.values()) if isinstance(outputs, Mapping) else (outputs,)
 
 
-def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
+def write_onnx(task: Task, size: int, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
     """Write a task's network, its normalisation included, for N x size x size x channels uint8 with any N.
 
-    The label map goes into the file's metadata. The file holds no time and no path of this machine: the same weights
-    give the same bytes.
+    The label map goes into the file's metadata, and how images are cut where the N are tiles. The file holds no time
+    and no path of this machine: the same weights give the same bytes.
 
     Raises:
         UserError: the network cannot be written as a graph.
@@ -59,12 +60,17 @@ def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
         for function in model.functions:
             _strip(function)
         del model.metadata_props[:]
-        onnx.helper.set_model_props(model, {LABELS: json.dumps(task.labels.to_json())})
+        onnx.helper.set_model_props(model, _metadata(task, tiling))
         work.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None:
-    """Write the same graph as a `.pt2` file of torch.export, the label map with it in the file as `labels.json`.
+def _metadata(task: Task, tiling: MaybeTiling) -> dict[str, str]:
+    tiled = {} if tiling is None else {TILING: tiling.model_dump_json()}
+    return {LABELS: json.dumps(task.labels.to_json()), **tiled}
+
+
+def write_torch_export(task: Task, size: int, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
+    """Write the same graph as a `.pt2` file of torch.export, with `labels.json` and maybe `tiling.json` in the file.
 
     Raises:
         UserError: the network cannot be written as a graph.
@@ -78,7 +84,8 @@ def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None
             f"{task.kind}: {type(task.network).__name__}: torch.export fails: {first_line(error)}"
         ) from None
     with new_file(path) as work:
-        torch.export.save(program, work, extra_files={"labels.json": json.dumps(task.labels.to_json())})
+        files = {f"{name.partition('.')[2]}.json": text for name, text in _metadata(task, tiling).items()}
+        torch.export.save(program, work, extra_files=files)
 
 
 def _prepared(task: Task, size: int, channels: int) -> tuple[nn.Module, Tensor, list[str]]:

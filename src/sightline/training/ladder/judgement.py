@@ -11,14 +11,14 @@ import torch
 
 from sightline.config.ladder import Ladder, Rung
 from sightline.config.metrics import smaller_is_better, unknown_metric
-from sightline.data.cache import decoded
 from sightline.data.store import SplitStore
-from sightline.data.structures import LabelMap
+from sightline.data.structures import UINT8, LabelMap
 from sightline.system.errors import UserError
 from sightline.tasks.base import Measurement, Task
 from sightline.tasks.metrics.by_kind import metrics_of, value_of
 from sightline.tasks.metrics.paired import gain_interval
 from sightline.training.job import Job
+from sightline.training.sight import Sight
 from sightline.training.truth import truth_of
 
 _BINS = 15  # of calibration, which is not compared
@@ -53,14 +53,19 @@ class Judgement:
 
 def measured(job: Job, task: Task) -> Measurement:
     """Measure a task on the validation split; it is in evaluation mode and on the CPU then."""
-    store, image, size = SplitStore(job.prepared / "val"), job.config.input, job.config.trainer.batch_size
+    config, store = job.config, SplitStore(job.prepared / "val")
+    sight = Sight(config.input, config.tiling, config.task)
+    size = sight.at_once(config.trainer.batch_size)
     task.eval().to(job.device)
+
+    def run(pixels: UINT8) -> Any:
+        return task(torch.from_numpy(pixels).to(job.device))
+
     said = []
     for start in range(0, len(store), size):
         encoded = [store.image(index) for index in range(start, min(start + size, len(store)))]
-        pixels, placements = decoded(encoded, image.size, image.channels, image.resize, image.interpolation)
         with torch.inference_mode():
-            said += task.predictions(task(torch.from_numpy(pixels).to(job.device)), placements)
+            said += sight.predictions(task, run, *sight.decoded(encoded))
     task.cpu()
     return task.measure(said, truth_of(store, task), _BINS)
 

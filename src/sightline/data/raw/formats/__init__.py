@@ -92,10 +92,10 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.builtin import DigitsSource
 
             return DigitsSource()
-        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed):
+        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed, digit_size=sides):
             from sightline.data.raw.builtin_scenes import ScenesSource
 
-            return ScenesSource(count, size, max_objects, seed)
+            return ScenesSource(count, size, max_objects, seed, (sides[0], sides[1]))
         case Figures(count=count, size=size, seed=seed):
             from sightline.data.raw.builtin_figures import FiguresSource
 
