@@ -33,7 +33,7 @@ def convert(
             with new_file(out) as work:  # the very file that was compared with the network
                 copyfile(folder / ONNX, work)
         case "onnx":
-            write_onnx(task, card.input.size, card.input.channels, out)
+            write_onnx(task, card.input.extent, card.input.channels, out)
         case "torch-export":
-            write_torch_export(task, card.input.size, card.input.channels, out)
+            write_torch_export(task, card.input.extent, card.input.channels, out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -161,5 +161,5 @@ def _batches(predictor: Predictor, store: SplitStore, batch_size: int) -> Iterat
     with counted(len(store), "predicting") as advance:
         for start in range(0, len(store), batch_size):
             images = [store.image(index) for index in range(start, min(start + batch_size, len(store)))]
-            yield decoded(images, image.size, image.channels, image.resize, image.interpolation)
+            yield decoded(images, image.extent, image.channels, image.resize, image.interpolation)
             advance(len(images))

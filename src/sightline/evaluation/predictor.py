@@ -53,15 +53,15 @@ class Predictor:
             ValueError: an image is not readable.
         """
         image = self.card.input
-        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize, image.interpolation))
+        return self.predict_pixels(*decoded(images, image.extent, image.channels, image.resize, image.interpolation))
 
     def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
-        """Return a prediction for each of N x size x size x channels images, with the given placements."""
+        """Return a prediction for each of N x height x width x channels images, with the given placements."""
         with torch.inference_mode():
             return self.task.predictions(self.outputs(pixels), placements)
 
     def outputs(self, pixels: UINT8) -> Any:
-        """Return the raw outputs for N x size x size x channels images: a tensor, or tensors by name."""
+        """Return the raw outputs for N x height x width x channels images: a tensor, or tensors by name."""
         if self.onnx is not None:
             return self.onnx(pixels)
         with torch.inference_mode():

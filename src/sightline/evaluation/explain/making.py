@@ -65,7 +65,8 @@ def explain_model(model: Path, prepared: Path, settings: Explanation, seed: int,
     order = by_class(store.labels)
     chosen = order[: max(settings.images, settings.samples)]
     image = card.input
-    pixels, _ = decoded([store.image(n) for n in chosen], image.size, image.channels, image.resize, image.interpolation)
+    how = (image.extent, image.channels, image.resize, image.interpolation)
+    pixels, _ = decoded([store.image(n) for n in chosen], *how)
     images = _Images(pixels, store.labels[chosen])
     pictures = list(_all_pictures(task, model.name, images, settings, seed))
     write_pictures(pictures, folder)

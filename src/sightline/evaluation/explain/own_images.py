@@ -47,10 +47,10 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
     for file, content in zip(files, encoded, strict=True):
         try:
             require_whole(content)
-            decoded([content], image.size, image.channels, image.resize, image.interpolation)
+            decoded([content], image.extent, image.channels, image.resize, image.interpolation)
         except ValueError as error:
             raise UserError(f"{file}: {error}; give JPEG or PNG files") from None
-    pixels, _ = decoded(encoded, image.size, image.channels, image.resize, image.interpolation)
+    pixels, _ = decoded(encoded, image.extent, image.channels, image.resize, image.interpolation)
     methods = chosen_methods(task, map_layers(task, pixels), None)
     heat = [method for method in HEAT_METHODS if method in methods]
     with counted(len(heat), f"explaining {model.name}") as advance:

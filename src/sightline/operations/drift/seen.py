@@ -111,8 +111,8 @@ def _look_at(images: Images, numbers: range, observer: Observer, unreadable: lis
         seen = image if own.channels == 3 else decode(images.read(number), 1)
         names.append(images.names[number])
         statistics.append(image_statistics(image))
-        pixels.append(fit(seen, own.size, own.resize, own.interpolation))
-        placements.append(place(seen.shape[0], seen.shape[1], own.size, own.resize))
+        pixels.append(fit(seen, own.extent, own.resize, own.interpolation))
+        placements.append(place(seen.shape[0], seen.shape[1], own.extent, own.resize))
         thumbnails.append(fit(image, _THUMBNAIL, "letterbox"))
     if not names:
         return None
@@ -134,4 +134,8 @@ def _answers(predictions: Sequence[Prediction]) -> tuple[dict[str, FLOAT64], NDA
     if first.probabilities is not None:
         sure = [float(np.max(own.probabilities)) for own in predictions if own.probabilities is not None]
         return {"confidence": np.array(sure)}, labelled
+    if first.text_score is not None:
+        read = [len(own.text or "") for own in predictions]
+        sure = [float(own.text_score or 0.0) for own in predictions]
+        return {"confidence": np.array(sure), "characters": np.array(read, np.float64)}, labelled
     return {}, labelled

@@ -99,5 +99,5 @@ def _read(file: ImageFile, image: Input) -> _Read | str:
         return f"{error}; convert it to PNG or JPEG"
     except (ValueError, MemoryError) as error:
         return str(error) or "needs too much memory"
-    placement = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-    return _Read(encoded, fit(pixels, image.size, image.resize, image.interpolation), placement)
+    placement = place(pixels.shape[0], pixels.shape[1], image.extent, image.resize)
+    return _Read(encoded, fit(pixels, image.extent, image.resize, image.interpolation), placement)

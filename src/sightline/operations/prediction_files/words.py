@@ -24,6 +24,9 @@ def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> st
         order = np.argsort(-prediction.probabilities, kind="stable")[:top]
         classes = ", ".join(f"{labels.classes[label]} {prediction.probabilities[label]:.1%}" for label in order)
         return classes if prediction.boxes is None else f"{classes}; {_box(prediction)}"
+    if prediction.text is not None:
+        sure = "" if prediction.text_score is None else f" {prediction.text_score:.1%}"
+        return f"{prediction.text!r}{sure}"
     if prediction.values is not None:
         return ", ".join(f"{name} {value:.4g}" for name, value in zip(labels.values, prediction.values, strict=True))
     if prediction.boxes is not None:

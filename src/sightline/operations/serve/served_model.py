@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.data.images import Placement, decode, fit, place
+from sightline.data.images import Placement, decode, fit, place, sides
 from sightline.data.overlay import class_colour, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
@@ -72,8 +72,8 @@ class ServedModel:
             pixels = decode(upload.encoded, image.channels)
         except ValueError as error:
             raise unreadable(upload.name, str(error)) from None
-        placed = place(pixels.shape[0], pixels.shape[1], image.size, image.resize)
-        return fit(pixels, image.size, image.resize, image.interpolation), placed
+        placed = place(pixels.shape[0], pixels.shape[1], image.extent, image.resize)
+        return fit(pixels, image.extent, image.resize, image.interpolation), placed
 
     def predict(self, inputs: list[Input]) -> list[Prediction]:
         """Return a prediction for each decoded image."""
@@ -117,7 +117,7 @@ class ServedModel:
             "version": self.version,
             "task": self.predictor.task.kind,
             "explains": self.explains,
-            "input": self.predictor.card.input.model_dump(),
+            "input": self.predictor.card.input.to_json(),
             "classes": _coloured(labels.classes),
             "semantic": _map_classes(labels),
             "keypoints": [
@@ -141,8 +141,9 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     """
     model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
     image = model.predictor.card.input
-    blank = np.zeros((image.size, image.size, image.channels), np.uint8)
-    model.predict([(blank, place(image.size, image.size, image.size, image.resize))])
+    height, width = sides(image.extent)
+    blank = np.zeros((height, width, image.channels), np.uint8)
+    model.predict([(blank, place(height, width, image.extent, image.resize))])
     return model
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.data.images import Size, sides
 from sightline.data.structures import UINT8, LabelMap
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError, first_line
@@ -36,8 +37,8 @@ class _Named(nn.Module):
         return tuple(outputs.values()) if isinstance(outputs, Mapping) else (outputs,)
 
 
-def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
-    """Write a task's network, its normalisation included, for N x size x size x channels uint8 with any N.
+def write_onnx(task: Task, size: Size, channels: int, path: Path) -> None:
+    """Write a task's network, its normalisation included, for N x height x width x channels uint8 with any N.
 
     The label map goes into the file's metadata. The file holds no time and no path of this machine: the same weights
     give the same bytes.
@@ -63,7 +64,7 @@ def write_onnx(task: Task, size: int, channels: int, path: Path) -> None:
         work.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None:
+def write_torch_export(task: Task, size: Size, channels: int, path: Path) -> None:
     """Write the same graph as a `.pt2` file of torch.export, the label map with it in the file as `labels.json`.
 
     Raises:
@@ -81,14 +82,14 @@ def write_torch_export(task: Task, size: int, channels: int, path: Path) -> None
         torch.export.save(program, work, extra_files={"labels.json": json.dumps(task.labels.to_json())})
 
 
-def _prepared(task: Task, size: int, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
+def _prepared(task: Task, size: Size, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
     """Return a copy of the network as it is exported, images for it, and the names of its outputs."""
     if not task.exports:
         raise UserError(
             f"{task.kind}: {type(task.network).__name__} depends on its input in what it computes, so it has no graph"
         )
     network = _Named(copy.deepcopy(task).cpu().float()).eval()
-    images = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+    images = torch.zeros(2, *sides(size), channels, dtype=torch.uint8)
     with torch.no_grad():
         outputs = network.task(images)
     return network, images, list(outputs) if isinstance(outputs, Mapping) else [SINGLE]

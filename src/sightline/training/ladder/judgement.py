@@ -58,7 +58,7 @@ def measured(job: Job, task: Task) -> Measurement:
     said = []
     for start in range(0, len(store), size):
         encoded = [store.image(index) for index in range(start, min(start + size, len(store)))]
-        pixels, placements = decoded(encoded, image.size, image.channels, image.resize, image.interpolation)
+        pixels, placements = decoded(encoded, image.extent, image.channels, image.resize, image.interpolation)
         with torch.inference_mode():
             said += task.predictions(task(torch.from_numpy(pixels).to(job.device)), placements)
     task.cpu()
