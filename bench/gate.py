@@ -162,6 +162,19 @@ def locators(random: Generator, gain: float, count: int = 200) -> Pair:
     return model(0.0), model(gain)
 
 
+def readers(random: Generator, gain: float, count: int = 250) -> Pair:
+    """Texts of 3 to 8 characters, wrong ones by the difficulty of the image; a character that is added counts too."""
+    characters = random.integers(3, 9, count)
+    difficulty = random.normal(0, 1.2, count)
+
+    def model(quality: float) -> pd.DataFrame:
+        wrong = random.binomial(characters, _sigmoid(-2.5 - quality + difficulty + random.normal(0, 0.5, count)))
+        edits = wrong + (random.random(count) < 0.02)
+        return _rows(count, characters=characters, edits=edits, exact=edits == 0)
+
+    return model(0.0), model(gain)
+
+
 def restorers(random: Generator, gain: float, count: int = 200) -> Pair:
     """Signal-to-noise ratios, mostly the image's own."""
     own = random.normal(28, 5, count)
@@ -227,6 +240,7 @@ SETTINGS = {
     "PCK": Setting("keypoints", "pck", posers, 0.35),
     "mean IoU": Setting("localization", "mean_iou", locators, 0.35),
     "PSNR": Setting("autoencoder", "psnr", restorers, 0.3),
+    "character error rate": Setting("text_recognition", "character_error_rate", readers, 0.5),
     "mAP50": Setting("detection", "mAP50", detectors, 0.4),
     "mAP50, false positives": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5), 0.8),
     "mAP50, clustered": Setting(

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from sightline.config.datasets import Digits, Figures, Scenes
+from sightline.config.datasets import Digits, Figures, Scenes, Strings
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.data.cache import decoded
@@ -66,6 +66,7 @@ def tasks(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
             {"kind": "sliding_window", "architecture": "mnist_cnn", "window": 32, "stride": 8},
         ),
         "mask_rcnn": ("scenes", {"kind": "instance_segmentation", **detector}),
+        "text_recognition": ("strings", {"kind": "text_recognition"}),
     }
 
 
@@ -201,10 +202,11 @@ def main(arguments: list[str] | None = None) -> int:
     started, rows = time.perf_counter(), list[Row]()
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        sections: dict[str, Digits | Scenes | Figures] = {
+        sections: dict[str, Digits | Scenes | Figures | Strings] = {
             "digits": Digits(format="digits", root=_EMBEDDED),
             "scenes": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96),
             "figures": Figures(format="figures", root=_EMBEDDED, count=count, size=96),
+            "strings": Strings(format="strings", root=_EMBEDDED, count=count),
         }
         for dataset in {own for own, _ in chosen.values()}:
             prepare(dataset, sections[dataset], root / dataset)

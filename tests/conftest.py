@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sightline.config.datasets import Digits, Figures, Scenes
+from sightline.config.datasets import Digits, Figures, Scenes, Strings
 from sightline.data.raw.preparation import prepare
 from sightline.pipeline.process import set_up_process
 
@@ -65,6 +65,14 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few embedded figures with key points, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "figures"
     prepare("figures", Figures(format="figures", root="data/embedded", count=60, size=96), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def strings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few strips with two or three digits, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "strings"
+    prepare("strings", Strings(format="strings", root="data/embedded", count=60, shortest=2, longest=3), folder)
     return folder
 
 

@@ -152,6 +152,17 @@ def write_csv_values(root: Path, raw: Raw) -> dict[str, Any]:
     return write_table(root, raw, ",".join(NUMBERS), cells) | {"values": list(raw.labels.values)}
 
 
+def write_csv_text(root: Path, raw: Raw) -> dict[str, Any]:
+    return write_table(root, raw, "text", lambda colours: raw.called[colours[0]])
+
+
+def write_text_list(root: Path, raw: Raw) -> dict[str, Any]:
+    write_images(root, raw)
+    names = [raw.called[things_of(raw, number)[0][0]] for number in range(COUNT)]
+    (root / "labels.txt").write_text("\n".join(f"images/{number:03}.png {name}" for number, name in enumerate(names)))
+    return {"format": "text_list"}
+
+
 def write_idx(root: Path, raw: Raw) -> dict[str, Any]:
     root.mkdir(parents=True)
     for prefix, numbers in (("train", range(COUNT - 12)), ("t10k", range(COUNT - 12, COUNT))):
@@ -312,6 +323,12 @@ RAWS = {
         {"red": "alpha", "green": "mid", "blue": "zeta"},
         ("values",),
     ),
+    "csv_text": Raw(
+        write_csv_text, same(characters=("7", "Z", "q")), {"red": "Z", "green": "q", "blue": "7"}, ("text",), (1,)
+    ),
+    "text_list": Raw(
+        write_text_list, same(characters=("7", "Z", "q")), {"red": "q", "green": "7", "blue": "Z"}, ("text",), (1,)
+    ),
     "idx": Raw(write_idx, same("3", "7", "9"), {"red": "7", "green": "3", "blue": "9"}, ("label",), (1,), grey=True),
     "coco": Raw(
         write_coco,
@@ -438,6 +455,7 @@ READ: dict[str, Callable[[Sample, LabelMap], Any]] = {
     "semantic": pixels_by_name,
     "keypoints": points_of,
     "values": values_of,
+    "text": lambda sample, labels: list(sample.text),
 }
 
 
@@ -445,7 +463,7 @@ def expected(field_name: str, things: list[tuple[str, Box]]) -> Any:
     """Return what a field says of things that are given with their names."""
     names = [name for name, _ in things]
     match field_name:
-        case "label" | "labels":
+        case "label" | "labels" | "text":
             return sorted(set(names))
         case "boxes":
             return sorted(things)
@@ -509,12 +527,16 @@ LEARNERS = {
     "mask_rcnn": Learner({"kind": "instance_segmentation", **TWO_STAGES}, 64),
     "unet": Learner({"kind": "semantic_segmentation", **UNET}, lr=1e-2),
     "keypoints": Learner({"kind": "keypoints", **HEATMAPS}, 64),
+    "text_recognition": Learner(
+        {"kind": "text_recognition", "width": 8, "sequence": "none", "stride": 8}, epochs=15, lr=1e-2
+    ),
 }
 # What is learned from which field; instances come with the maps that are made of them.
 FROM = {
     "label": ("classification",),
     "labels": ("multilabel",),
     "values": ("regression",),
+    "text": ("text_recognition",),
     "boxes": ("localization", "fcos", "retinanet", "faster_rcnn", "sliding_window"),
     "semantic": ("unet",),
     "keypoints": ("keypoints",),
@@ -523,6 +545,7 @@ QUICK = (
     ("image_folder", "classification"),
     ("csv_labels", "multilabel"),
     ("csv_values", "regression"),
+    ("text_list", "text_recognition"),
     ("idx", "classification"),
     ("coco", "faster_rcnn"),
     ("coco_points", "keypoints"),
@@ -551,7 +574,8 @@ def one_of(section: Any) -> set[str]:
 def test_the_quick_pairs_are_of_every_format_and_kind_of_task() -> None:
     assert set(QUICK) <= set(every_pair())
     formats = {read_json(prepared(data) / "card.json")["format"] for data, _ in QUICK}
-    assert formats | {"digits", "scenes", "figures"} == one_of(Dataset), "the embedded ones have no files"
+    embedded = {"digits", "scenes", "figures", "strings"}
+    assert formats | embedded == one_of(Dataset), "the embedded ones have no files"
     kinds = {LEARNERS[learner].task["kind"] for _, learner in QUICK}
     assert kinds | {"autoencoder"} == one_of(TaskConfig), "an autoencoder knows no classes"
     assert {learner for _, learner in every_pair()} == set(LEARNERS)
@@ -635,6 +659,8 @@ def told(answer: dict[str, Any], box: Box) -> str:
             return str(label)
         case {"labels": labels}:
             return "|".join(labels)
+        case {"text": text}:
+            return str(text)
         case {"values": values}:
             return "|".join(name for name, value in values.items() if value > sum(NUMBERS[name]) / 2)
         case {"pixels": pixels}:

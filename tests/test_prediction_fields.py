@@ -28,9 +28,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "semantic": ({"semantic": MAP}, {"semantic": MAP + 1}),
     "crop": ({"crop": Crop((0, 0, 9, 9))}, {"crop": Crop((0, 0, 9, 20))}),
+    "text": ({"text": "one"}, {"text": "ore"}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
 }
-BESIDE = {"probabilities", "box_scores", "instances"}  # sureness may differ, and masks are compared by their boxes
+# Sureness may differ, masks are compared by their boxes, and characters by what they are, not where they stand.
+BESIDE = {"probabilities", "box_scores", "instances", "text_score", "text_spans"}
 
 
 def test_this_file_tries_every_field() -> None:

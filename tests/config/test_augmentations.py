@@ -167,7 +167,7 @@ def test_names_and_data_sets_must_fit(tmp_path: Path) -> None:
         tmp_path, "light", augmentations={"own": {"dataset": "digit", "policy": "light"}}
     )
     line = told(tmp_path, "lite")
-    assert line.startswith("augmentations.own.policy: 'lite' is not allowed, use one of none, light")
+    assert line.startswith("augmentations.own.policy: 'lite' is not allowed, use one of none, strip, light")
     extra = {"own": {"dataset": "digits", "policy": "light", "copeis": 3}}
     assert told(tmp_path, "", augmentations=extra) == "augmentations.own.copeis: unknown key (did you mean copies?)"
 

@@ -22,6 +22,7 @@ KINDS = [
     "regression",
     "semantic_segmentation",
     "sliding_window",
+    "text_recognition",
 ]
 
 

@@ -107,14 +107,14 @@ BROKEN = {
     "unknown word": (
         "models.cnn.augment",
         "lite",
-        "models.cnn.augment: 'lite' is not allowed, use one of none, light, medium, heavy, trivial, "
+        "models.cnn.augment: 'lite' is not allowed, use one of none, strip, light, medium, heavy, trivial, "
         "light_mirrored, trivial_mirrored, alexnet, tencrop (did you mean light?)",
     ),
     "unknown format": (
         "datasets.digits.format",
         "digit",
-        "datasets.digits: format is 'digit', allowed: image_folder, csv, idx, coco, voc, yolo, "
-        "mask_folder, instance_masks, via, digits, scenes, figures (did you mean digits?)",
+        "datasets.digits: format is 'digit', allowed: image_folder, csv, text_list, idx, coco, voc, yolo, "
+        "mask_folder, instance_masks, via, digits, scenes, figures, strings (did you mean digits?)",
     ),
     "name of the inbox's own folder": (
         "datasets.quarantine",

@@ -52,8 +52,9 @@ def test_each_kind_of_task_gets_what_applies_to_it(kind: str, recipe: str, weigh
     assert made.trainer.freeze_epochs == (0 if random else 1)
     assert (made.trainer.ema_epochs is None) == (recipe == "fast")
     assert getattr(made.optimizer, "input_lr", None) == (1 if random else 0.1)
-    assert made.augment in ("light", "trivial")
-    assert made.augment == "light" or kind == "classification"
+    usual = "strip" if kind == "text_recognition" else "light"
+    assert made.augment in (usual, "trivial")
+    assert made.augment == usual or kind == "classification"
     if recipe != "best":
         assert made.ladder is None
     else:

@@ -182,5 +182,5 @@ def test_a_training_takes_copies_as_they_are(digits: Path, tmp_path: Path, monke
     shutil.rmtree(copies)
     with pytest.raises(UserError, match=r"copies: no prepared samples; run dvc repro augment@own"):
         train(model, 2, digits, tmp_path / "missing", augmentation=section)
-    with pytest.raises(UserError, match="augment: 'own' is not one of none, light"):
+    with pytest.raises(UserError, match="augment: 'own' is not one of none, strip, light"):
         train(model, 2, digits, tmp_path / "missing")

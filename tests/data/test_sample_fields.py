@@ -57,6 +57,7 @@ def full() -> Sample:
         semantic=semantic,
         keypoints=np.array([[[10, 20, 2]], [[60, 20, 1]]], np.float32),
         values=[0.5],
+        text="a b",
         attributes={"camera": "left"},
         batch="b",
     )

@@ -25,6 +25,7 @@ TRUTH: dict[str, Any] = {
     "semantic": encode_png(MAP),
     "keypoints": [[[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]]],
     "values": [0.5, -1.25],
+    "text": "one",
 }
 CORRECTED: dict[str, Any] = {
     "image": encode_png(MAP[..., None] + 1),
@@ -39,6 +40,7 @@ CORRECTED: dict[str, Any] = {
     "semantic": encode_png(MAP + 1),
     "keypoints": [[[1.0, 2.0, 1.0], [0.0, 0.0, 0.0]]],
     "values": [0.5, -1.2],
+    "text": "ore",
 }
 KINDS = {
     "autoencoder": "Autoencoder",
@@ -51,6 +53,7 @@ KINDS = {
     "regression": "Regression",
     "semantic_segmentation": "SemanticSegmentation",
     "sliding_window": "SlidingWindow",
+    "text_recognition": "TextRecognition",
 }
 
 

@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[dict[str, Any], str, int, int]] = {
     "semantic_segmentation": ({"depth": 1}, "scenes", 32, 3),
     "keypoints": ({"backbone": "timm:test_resnet", "width": 32}, "figures", 64, 3),
     "autoencoder": ({}, "digits", 28, 1),
+    "text_recognition": ({"width": 8, "hidden": 16}, "strings", 64, 3),
 }
 
 
@@ -73,9 +74,11 @@ class Parsed(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, digits: Path, scenes: Path, figures: Path) -> tuple[Path, Params]:
+def project(
+    tmp_path_factory: pytest.TempPathFactory, digits: Path, scenes: Path, figures: Path, strings: Path
+) -> tuple[Path, Params]:
     """A project with a model of some kinds, evaluated once; tests copy what they change."""
-    data = {"digits": digits, "scenes": scenes, "figures": figures}
+    data = {"digits": digits, "scenes": scenes, "figures": figures, "strings": strings}
     return some_project(tmp_path_factory.mktemp("pages") / "project", FAST, data)
 
 
@@ -120,10 +123,12 @@ def test_a_page_is_complete_and_well_formed(pages: Path, kind: str) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_every_other_kind_is_complete_and_well_formed(
-    tmp_path: Path, digits: Path, scenes: Path, figures: Path
+    tmp_path: Path, digits: Path, scenes: Path, figures: Path, strings: Path
 ) -> None:
     kinds = [kind for kind in KINDS if kind not in FAST]
-    root, params = some_project(tmp_path / "project", kinds, {"digits": digits, "scenes": scenes, "figures": figures})
+    root, params = some_project(
+        tmp_path / "project", kinds, {"digits": digits, "scenes": scenes, "figures": figures, "strings": strings}
+    )
     make_pages(params, root, [])
     for kind in kinds:
         check(root, kind)

@@ -253,16 +253,22 @@ def check_kind(root: Path, params: Params) -> None:
 
 
 @pytest.mark.slow
-def test_every_kind_of_task_gets_its_sentences(tmp_path: Path, digits: Path, scenes: Path, figures: Path) -> None:
-    data = {"digits": digits, "scenes": scenes, "figures": figures}
+def test_every_kind_of_task_gets_its_sentences(
+    tmp_path: Path, digits: Path, scenes: Path, figures: Path, strings: Path
+) -> None:
+    data = {"digits": digits, "scenes": scenes, "figures": figures, "strings": strings}
     root, params = some_project(tmp_path / "project", KINDS, data)
     check_kind(root, params)
     for verdict in short_verdicts(params, root):
         print("\n".join(verdict.lines()))
 
 
-def test_some_kinds_get_their_sentences(tmp_path: Path, digits: Path, scenes: Path, figures: Path) -> None:
-    root, params = some_project(tmp_path / "project", FAST, {"digits": digits, "scenes": scenes, "figures": figures})
+def test_some_kinds_get_their_sentences(
+    tmp_path: Path, digits: Path, scenes: Path, figures: Path, strings: Path
+) -> None:
+    root, params = some_project(
+        tmp_path / "project", FAST, {"digits": digits, "scenes": scenes, "figures": figures, "strings": strings}
+    )
     check_kind(root, params)
     folder = root / "reports/detection/evaluation"
     table = read_table(folder / "per_class.csv", ("class",))

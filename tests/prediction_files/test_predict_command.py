@@ -109,6 +109,29 @@ def test_a_table_and_the_same_as_lines(model: Path, images: Path, tmp_path: Path
     assert rows[0]["probabilities"] == pytest.approx(own["probabilities"], abs=1e-5)
 
 
+def test_a_text_is_told_with_its_confidence_and_places(strings: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    section = {"kind": "text_recognition", "width": 8, "hidden": 16, "decoding": "beam"}
+    config, image = TypeAdapter(TaskConfig).validate_python(section), Input(size=32, width=64)
+    task = build(config, image, load_labels(strings)).eval()
+    task.network.head.bias.data[1:] += 2  # type: ignore[union-attr, operator]  # else an untrained network reads nothing
+    write_model(tmp_path / "reader", task, ModelCard(config, image, task.labels, "32", False, 1, "0" * 64))
+    test = SplitStore(strings / "test")
+    (tmp_path / "a.png").write_bytes(bytes(test.image(0)))
+    [line] = run(tmp_path / "reader", tmp_path / "a.png").stdout.splitlines()
+    [row] = [
+        json.loads(own) for own in run(tmp_path / "reader", tmp_path / "a.png", "--to", "jsonl").stdout.splitlines()
+    ]
+    assert row["text"]
+    assert line.split("  ")[-1] == f"{row['text']!r} {row['confidence']:.1%}"
+    assert [one["character"] for one in row["characters"]] == list(row["text"])
+    edges = [(one["left"], one["right"]) for one in row["characters"]]
+    assert edges == sorted(edges)
+    assert all(0 <= left <= right <= row["width"] for left, right in edges)
+    coco = run(tmp_path / "reader", tmp_path / "a.png", "--to", "coco", "--out", tmp_path / "coco")
+    assert isinstance(coco.exception, UserError)
+
+
 def test_bad_files_are_skipped_and_told(model: Path, images: Path) -> None:
     (images / "cut.png").write_bytes((images / "a.png").read_bytes()[:40])
     (images / "empty.jpg").write_bytes(b"")

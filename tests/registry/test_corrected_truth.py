@@ -31,6 +31,7 @@ HEADLINES = {
     "regression": "r2",
     "semantic_segmentation": "mIoU",
     "sliding_window": "mAP50",
+    "text_recognition": "character_error_rate",
 }
 
 
@@ -71,6 +72,8 @@ def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
             columns = {"hits": hits, "actual": [[5, 5]] * COUNT, "claimed": [[5, 5]] * COUNT}
         case "autoencoder":
             columns = {"psnr": 20.0 + 9 * right, "ssim": right, "mse": 1.0 - right}
+        case "text_recognition":
+            columns = {"characters": 4, "edits": 4 * (1 - right), "exact": right > 0}
         case "instance_segmentation":
             columns = objects(right, "mask_") | objects(right, "box_")
         case _:

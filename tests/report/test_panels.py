@@ -10,6 +10,7 @@ from sightline.data.overlay import class_colour
 from sightline.data.structures import LabelMap, Prediction, Sample
 from sightline.evaluation.report.panels import SIDE, fitted, image_panels, map_legend, map_panels
 from sightline.evaluation.report.poses import pose_legend, pose_panels
+from sightline.evaluation.report.readings import reading_panels, right_characters
 
 GREY = encode_png(np.full((20, 40, 3), 100, np.uint8))
 SCALE = SIDE / 40
@@ -90,3 +91,18 @@ def test_colours_of_key_points_are_named_by_side() -> None:
     )
     assert list(pose_legend(labels)) == ["nose", "left", "right"]
     assert pose_legend(LabelMap(("p",), ("p",), keypoints=("a", "b"))) == {}
+
+
+def test_a_reading_is_below_its_columns_and_coloured_by_what_is_right() -> None:
+    strip = encode_png(np.full((32, 95, 3), 200, np.uint8))
+    spans = np.array([[0, 10], [40, 50], [85, 95]], np.float32)
+    [panel] = reading_panels(Sample("x", strip, text="abc"), Prediction(text="axc", text_spans=spans))
+    height, width = panel.picture.shape[:2]
+    assert width == SIDE
+    strip_height = round(32 * SIDE / 95)
+    assert height > strip_height
+    bars = panel.picture[strip_height + 3]
+    colours = [tuple(bars[round(middle * SIDE / 95)].tolist()) for middle in (5, 45, 90)]
+    assert colours == [(0, 114, 178), (213, 94, 0), (0, 114, 178)]
+    assert (bars[round(25 * SIDE / 95)] == 255).all()
+    assert right_characters("abc", "xabd") == [False, True, True, False]

@@ -34,9 +34,9 @@ def convert(
             with new_file(out) as work:  # the very file that was compared with the network
                 copyfile(folder / ONNX, work)
         case "onnx":
-            write_onnx(task, card.input.size, card.input.channels, out, card.tiling)
+            write_onnx(task, card.input.extent, card.input.channels, out, card.tiling)
         case "torch-export":
-            write_torch_export(task, card.input.size, card.input.channels, out, card.tiling)
+            write_torch_export(task, card.input.extent, card.input.channels, out, card.tiling)
     if card.crop_by is not None:
         print(f"{model}: the network sees crops; the detector that finds them is a model too: {folder / DETECTOR}")
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

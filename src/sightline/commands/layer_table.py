@@ -94,6 +94,7 @@ def _usual_classes(name: str, small: bool) -> int:
 
 
 def _of_model(name: str, model: Model, folder: Path, classes: int | None) -> Subject:
+    from sightline.data.images import sides
     from sightline.data.store import load_labels
     from sightline.data.structures import LabelMap
     from sightline.tasks import build
@@ -106,10 +107,10 @@ def _of_model(name: str, model: Model, folder: Path, classes: int | None) -> Sub
         labels = load_labels(folder)
     else:
         names = tuple(map(str, range(classes or 10)))
-        labels = LabelMap(names, names, values=names, keypoints=names)
+        labels = LabelMap(names, names, values=names, keypoints=names, characters=names)
     image = model.input
     network = _without_numbers(lambda: build(model.task, image, labels)).network
-    return Subject(f"{name}, {model.task.kind.replace('_', ' ')}", network, (image.channels, image.size, image.size))
+    return Subject(f"{name}, {model.task.kind.replace('_', ' ')}", network, (image.channels, *sides(image.extent)))
 
 
 def _of_word(name: str, channels: int, size: int, classes: int) -> Subject:

@@ -11,9 +11,10 @@ from sightline.config.base import Fraction, Positive, Section
 from sightline.system.errors import UserError
 
 ReadyPolicy = Literal[
-    "none", "light", "medium", "heavy", "trivial", "light_mirrored", "trivial_mirrored", "alexnet", "tencrop"
+    "none", "strip", "light", "medium", "heavy", "trivial", "light_mirrored", "trivial_mirrored", "alexnet", "tencrop"
 ]
 READY_POLICIES: tuple[ReadyPolicy, ...] = get_args(ReadyPolicy)
+MIRRORING_POLICIES: tuple[ReadyPolicy, ...] = ("light_mirrored", "trivial_mirrored", "alexnet", "tencrop")
 Entry: TypeAlias = dict[str, dict[str, Any]]  # name of a transform -> its arguments
 Policy: TypeAlias = ReadyPolicy | list[Entry]
 

@@ -24,6 +24,8 @@ class TaskSection(Section):
     mixes_labels: ClassVar[bool] = False  # two images may be mixed, and their classes with them
     mixes_objects: ClassVar[bool] = False  # four images may be put together, and what they show with them
     default_size: ClassVar[tuple[int, str]] = (224, "what most networks were published for")  # of the input; and why
+    default_width: ClassVar[tuple[int, str] | None] = None  # of the input, and why; None: it is a square
+    takes_mirrored: ClassVar[bool] = True  # whether a mirror image may be learned from; not of text
     takes_published_size: ClassVar[bool] = False  # the default size is that of the weights, where they are published
     default_augment: ClassVar[tuple[str, str]] = ("light", "small moves and light; never mirrors")
     mirrored_by_recipe: ClassVar[bool] = False  # a recipe adds the view of the mirror image, which was measured to help

@@ -26,16 +26,26 @@ class ImageFolder(DatasetSection):
 
 
 class CsvTable(DatasetSection):
-    """A table with the column path, the targets label, labels or `values`, and optionally split and group."""
+    """A table with the column path, the targets label, labels, text or `values`, and optionally split and group."""
 
     format: Literal["csv"]
     table: Text = Field("labels.csv", description="the table; its path and the paths in it are relative to root")
     values: list[Text] = Field([], description="columns of numbers to predict, for regression")
+    text: Text | None = Field(
+        None, description="column with what is written on an image; null: text, where there is no other target"
+    )
 
     @field_validator("values")
     @classmethod
     def _once(cls, names: list[str]) -> list[str]:
         return different(names) or []
+
+
+class TextList(DatasetSection):
+    """Lists of images with what is written on them, as those of ICDAR and IIIT 5K: `path text` in each line."""
+
+    format: Literal["text_list"]
+    lists: PerSplit = Field("labels.txt", description="the text file, or one per split, below root")
 
 
 class Idx(DatasetSection):
@@ -209,9 +219,31 @@ class Figures(DatasetSection):
     seed: int = Field(0, description="a different value gives different images")
 
 
-_Table = ImageFolder | CsvTable | Idx
+class Strings(DatasetSection):
+    """Lines of handwritten digits in random colours on crops of two photographs; each digit is in one split only."""
+
+    format: Literal["strings"]
+    digits: Literal["scanned", "mnist"] = Field(
+        "scanned", description="scanned: scikit-learn's; mnist: those of the IDX files in root, its test digits in test"
+    )
+    count: PositiveInt = Field(3000, description="number of strips to generate")
+    height: Annotated[int, Field(ge=24, le=96)] = Field(
+        32, description="of a strip in pixels; it is at most 4 times as wide"
+    )
+    shortest: Annotated[int, Field(ge=1, le=12)] = Field(3, description="smallest number of digits in a strip")
+    longest: Annotated[int, Field(ge=1, le=12)] = Field(8, description="largest number of digits in a strip")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="a different value gives different strips")
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> Strings:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest is {self.shortest}, more than longest, which is {self.longest}")
+        return self
+
+
+_Table = ImageFolder | CsvTable | TextList | Idx
 _Annotated = Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via
-_Embedded = Digits | Scenes | Figures
+_Embedded = Digits | Scenes | Figures | Strings
 if TYPE_CHECKING:
 
     class _AnyOwnFormat(OwnFormat):

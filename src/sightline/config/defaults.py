@@ -49,9 +49,10 @@ def missing_of_model(section: Any) -> Iterator[tuple[_Path, tuple[Any, str]]]:
     if "weights" not in section:
         why = "published for this network" if published else "nobody publishes weights for this network"
         yield ("weights",), (weights, why)
-    yield from missing_of_input(
-        section.get("input", {}), weights, trunk, kind.default_size, sized=kind.takes_published_size
-    )
+    image = section.get("input", {})
+    yield from missing_of_input(image, weights, trunk, kind.default_size, sized=kind.takes_published_size)
+    if kind.default_width is not None and isinstance(image, dict) and not {"size", "width"} & set(image):
+        yield ("input", "width"), kind.default_width
     recipe = dict(_of_recipe(section, task, known, weights == "random"))
     yield from recipe.items()
     if "augment" not in section and ("augment",) not in recipe:

@@ -52,6 +52,11 @@ def find_explanation_mistakes(models: Mapping[str, Model], explanations: Mapping
             told.append(f"explanations.{name}: not among models{near}; only networks can be explained, not heads")
         elif models[name].tiling is not None:
             told.append(f"explanations.{name}: the model sees tiles, and explanations are of whole images; remove it")
+        elif models[name].input.width is not None:
+            told.append(
+                f"explanations.{name}: explains networks of square inputs, but models.{name}.input.width is "
+                f"{models[name].input.width}; its evaluation shows where each character was read"
+            )
         elif section.dataset != models[name].dataset:
             own = models[name].dataset
             told.append(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sightline.config.augmentations import READY_POLICIES
+from sightline.config.augmentations import MIRRORING_POLICIES, READY_POLICIES
 from sightline.config.base import Section
 from sightline.config.crop_by import MaybeCropBy
 from sightline.config.defaults import as_mapping, complete_model
@@ -14,7 +14,7 @@ from sightline.config.ladder import Ladder
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
 from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
 from sightline.config.recipes import Recipe, as_recipe
-from sightline.config.tasks import Task
+from sightline.config.tasks import Task, kinds
 from sightline.config.tiling import KINDS, MaybeTiling
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
@@ -28,6 +28,9 @@ class Input(Section):
     """What the network sees: images are decoded upright, brought to `size`, and normalised on the device."""
 
     size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="height and width in pixels")
+    width: Annotated[int, Field(ge=8, le=2048)] | None = Field(
+        None, description="of an input that is no square, whose height is size; for lines of text. null: size"
+    )
     channels: Literal[1, 3] = Field(3, description="1: grey, 3: RGB")
     resize: Literal["letterbox", "stretch", "crop"] = Field(
         "letterbox", description="letterbox: whole image, padded; stretch: ignore the aspect ratio; crop: centre square"
@@ -53,6 +56,16 @@ class Input(Section):
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("std must be greater than 0")
         return self
+
+    @property
+    def extent(self) -> int | tuple[int, int]:
+        """The side of a square in pixels, or height and width."""
+        return self.size if self.width is None else (self.size, self.width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `width` came later and is left out where it says nothing: old files stay equal."""
+        values = self.model_dump()
+        return {name: value for name, value in values.items() if name != "width" or value is not None}
 
 
 class Model(Section):
@@ -103,6 +116,29 @@ class Model(Section):
                 value = getattr(self.trainer, name)
                 if value != default:
                     raise ValueError(f"trainer.{name}: {value} needs trained weights, but weights is random")
+        return self
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> Model:
+        if self.input.width is not None and self.task.default_width is None:
+            suits = ", ".join(kind for kind, own in kinds().items() if own.default_width is not None)
+            raise ValueError(
+                f"input.width: {self.input.width}: is for {suits}, but task.kind is {self.task.kind}, whose input is "
+                "a square; leave width out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors_fit(self) -> Model:
+        if self.recipe is not None and self.recipe.mirror and not self.task.takes_mirrored:
+            raise ValueError(
+                f"recipe.mirror: task.kind is {self.task.kind}, and mirrored text is no text; leave it out"
+            )
+        if not self.task.takes_mirrored and self.augment in MIRRORING_POLICIES:
+            raise ValueError(
+                f"augment: {self.augment} mirrors images, but task.kind is {self.task.kind}, and mirrored text is no "
+                "text; use strip, or another policy that does not mirror"
+            )
         return self
 
     @model_validator(mode="after")

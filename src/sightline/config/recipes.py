@@ -65,22 +65,23 @@ def recipe_values(recipe: Any, known: Known) -> Iterator[Filled]:
     if name not in ("fast", "good", "best"):
         return
     mirror = written.get("mirror") is True
-    values = _fast(known, mirror) if name == "fast" else _good(known, mirror)
+    policy = known.kind.default_augment[0] if not known.kind.takes_mirrored else "light"
+    values = _fast(known, mirror, policy) if name == "fast" else _good(known, mirror, policy)
     ladder = _ladder(known) if name == "best" else []
     yield from ((key, value, f"recipe {name}: {why}") for key, value, why in [*values, *ladder])
 
 
-def _fast(known: Known, mirror: bool) -> list[Filled]:
+def _fast(known: Known, mirror: bool, policy: str) -> list[Filled]:
     if _learns_classes(known) and not known.random:
         return [(("ladder",), {"rungs": ["head"]}, "the last layer alone, on the features of the body as it is")]
     epochs = known.epochs or (8 if known.random else 4)
     values: list[Filled] = [(("trainer", "max_epochs"), epochs, "few epochs")]
     if not known.random:
         values += [*_first_the_head(epochs), *_kept_statistics()]
-    return [*values, *_optimizer(known, 2e-3 if known.random else 1e-3), *_varied("light", mirror)]
+    return [*values, *_optimizer(known, 2e-3 if known.random else 1e-3), *_varied(policy, mirror)]
 
 
-def _good(known: Known, mirror: bool) -> list[Filled]:
+def _good(known: Known, mirror: bool, policy: str) -> list[Filled]:
     epochs = known.epochs or (30 if known.random else 12)
     long = "random weights learn longer" if known.random else "enough for fine-tuning"
     values: list[Filled] = [(("trainer", "max_epochs"), epochs, long)]
@@ -96,7 +97,7 @@ def _good(known: Known, mirror: bool) -> list[Filled]:
     if mirror and known.kind.mirrored_by_recipe:
         values.append((("task", "views"), "mirror", "an image and its mirror image, which shows the same"))
     trivial = classes and not known.random and epochs > _FEW
-    return [*values, *_varied("trivial" if trivial else "light", mirror)]
+    return [*values, *_varied("trivial" if trivial else policy, mirror)]
 
 
 def _learns_classes(known: Known) -> bool:
@@ -129,7 +130,11 @@ def _optimizer(known: Known, rate: float) -> list[Filled]:
 
 def _varied(policy: str, mirror: bool) -> list[Filled]:
     name = f"{policy}_mirrored" if mirror else policy
-    words = {"light": "small moves and light", "trivial": "one transform of any strength (Müller and Hutter 2021)"}
+    words = {
+        "light": "small moves and light",
+        "strip": "moves so small that no character leaves the strip",
+        "trivial": "one transform of any strength (Müller and Hutter 2021)",
+    }
     return [(("augment",), name, words[policy] + ("; mirrors" if mirror else "; never mirrors"))]
 
 

@@ -26,6 +26,16 @@ _UNFIT = {
     "ToRGB": "changes the number of channels; set input.channels",
 }
 Mistakes = Iterator[tuple[str, str]]  # path below the policy, what is wrong there
+# Transforms after which a text is written from right to left, upside down, upwards or downwards, or in another order.
+_MIRRORING = {
+    "HorizontalFlip": "mirrors",
+    "VerticalFlip": "mirrors",
+    "Transpose": "mirrors",
+    "D4": "mirrors and turns",
+    "SquareSymmetry": "mirrors and turns",
+    "RandomRotate90": "turns by right angles",
+    "RandomGridShuffle": "exchanges parts of",
+}
 
 
 def albumentations() -> Any:
@@ -81,6 +91,17 @@ def find_mistakes(policy: list[Any], inner: bool = False) -> Mistakes:
             yield from _composition_mistakes(path, name, arguments)
         else:
             yield from _transform_mistakes(path, name, arguments)
+
+
+def find_mirroring(policy: list[Any]) -> Mistakes:
+    """Yield position and kind of each transform of a checked policy that a line of text does not survive."""
+    for place, entry in enumerate(policy):
+        [(name, arguments)] = entry.items()
+        path = f"[{place}].{name}"
+        if name in _MIRRORING and arguments.get("p", 0.5) != 0:
+            yield path, f"{_MIRRORING[name]} images, after which a text is another one or none; leave it out"
+        if name in COMPOSITIONS:
+            yield from ((f"{path}.transforms{inner}", what) for inner, what in find_mirroring(arguments["transforms"]))
 
 
 def _mixing_mistakes(path: str, name: MixingName, arguments: dict[str, Any], inner: bool) -> Mistakes:

@@ -17,19 +17,20 @@ _POINTS = ((0, 0), (0.5, 0.5), (1.2, 0.3))  # shares of the sides; the last is o
 Misfits = Generator[tuple[str, str], None, dict[str, Any]]  # yields path and error, returns the changed image
 
 
-def find_misfits(policy: list[Any], size: int, channels: int, spatial: bool) -> Misfits:
+def find_misfits(policy: list[Any], size: int | tuple[int, int], channels: int, spatial: bool) -> Misfits:
     """Yield place and kind of each transform that fails on an image, or leaves what is drawn on it behind.
 
     Args:
         policy: a list that `find_mistakes` found good.
-        size: height and width of the input, pixels.
+        size: of the input in pixels, the side of a square or height and width.
         channels: of the input.
         spatial: whether the task learns boxes, masks or key points.
     """
     random = np.random.Generator(np.random.Philox(key=0))
-    given: dict[str, Any] = {"image": random.integers(0, 256, (size, size, channels), np.uint8)}
+    sides = (size, size) if isinstance(size, int) else size
+    given: dict[str, Any] = {"image": random.integers(0, 256, (*sides, channels), np.uint8)}
     if spatial:
-        given |= {"mask": np.zeros((size, size), np.uint8), "keypoints": np.array(_POINTS, np.float32) * size}
+        given |= {"mask": np.zeros(sides, np.uint8), "keypoints": np.array(_POINTS, np.float32) * sides[::-1]}
     return (yield from _tried(policy, given))
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 from sightline.config.augmentations import (
+    MIRRORING_POLICIES,
     READY_POLICIES,
     Augmentation,
     CutMix,
     Mixing,
     MixUp,
     Mosaic,
+    ReadyPolicy,
     divide_policy,
 )
 from sightline.config.models import Model
 from sightline.config.tasks import Task, kinds
-from sightline.config.transforms import find_mistakes
+from sightline.config.transforms import find_mirroring, find_mistakes
 from sightline.config.trials import find_misfits
 from sightline.system.errors import nearest
 
@@ -58,14 +60,24 @@ def _misuses(name: str, model: Model, augmentations: Mapping[str, Augmentation])
     if own.dataset != model.dataset:
         yield f"{path}: {key} is for the data set {own.dataset}, but dataset is {model.dataset}"
         return
+    for place, what in () if model.task.takes_mirrored else _mirroring(own.policy):
+        yield f"augmentations.{key}.policy{place}: {what} (models.{name}, task.kind: {model.task.kind})"
     if isinstance(own.policy, str):
         return
     for mixing in divide_policy(own.policy)[1]:
         if unfit := _unfit(mixing, model.task):
             yield f"{path}: {key} has {type(mixing).__name__}, which {unfit}"
-    kind, size, channels = model.task.kind, model.input.size, model.input.channels
+    kind, size, channels = model.task.kind, model.input.extent, model.input.channels
     for place, what in find_misfits(own.policy, size, channels, model.task.spatial):
         yield f"augmentations.{key}.policy{place}: {what} (models.{name}, task.kind: {kind})"
+
+
+def _mirroring(policy: ReadyPolicy | list[Any]) -> Iterator[tuple[str, str]]:
+    """Yield place and kind of what mirrors images in a policy, after which a text is no text."""
+    if not isinstance(policy, str):
+        yield from find_mirroring(policy)
+    elif policy in MIRRORING_POLICIES:
+        yield "", f"{policy} mirrors images, and mirrored text is no text"
 
 
 def _unfit(mixing: Mixing, task: Task) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sightline.data.cached_array import WriteRow, new_array, open_array
-from sightline.data.images import Interpolation, Placement, Resize, decode, fit, place
+from sightline.data.images import Interpolation, Placement, Resize, Size, decode, fit, place, sides
 from sightline.data.store import SplitStore
 from sightline.data.structures import IGNORED, UINT8
 from sightline.system.processors import usable_processors
@@ -34,13 +34,13 @@ class Advance(Protocol):
 
 def raw_pixels(
     store: SplitStore,
-    size: int,
+    size: Size,
     channels: int,
     resize: Resize,
     folder: Path = CACHE,
     interpolation: Interpolation = None,
 ) -> UINT8:
-    """Return N x size x size x channels uint8, mapped from a file that is made on first use.
+    """Return N x height x width x channels uint8, mapped from a file that is made on first use.
 
     The file's name holds the hash of the samples and the input, so it is never stale; it may be deleted at any time.
 
@@ -57,8 +57,9 @@ def raw_pixels(
                 advance()
 
     by = f"-{interpolation}" if interpolation not in (None, "area") else ""
-    path = folder / f"{store.digest[:24]}-{size}-{channels}-{resize}{by}.npy"
-    return _kept(path, (len(store), size, size, channels), decode_all)
+    named = size if isinstance(size, int) else f"{size[0]}x{size[1]}"
+    path = folder / f"{store.digest[:24]}-{named}-{channels}-{resize}{by}.npy"
+    return _kept(path, (len(store), *sides(size), channels), decode_all)
 
 
 def raw_maps(store: SplitStore, size: int, resize: Resize, folder: Path = CACHE) -> UINT8:
@@ -110,12 +111,12 @@ def counted(total: int, what: str) -> Iterator[Advance]:
 
 def decoded(
     images: Sequence[bytes | memoryview],
-    size: int,
+    size: Size,
     channels: int,
     resize: Resize,
     interpolation: Interpolation = None,
 ) -> tuple[UINT8, list[Placement]]:
-    """Return N x size x size x channels uint8 from encoded images, decoded in parallel, and the placement of each.
+    """Return N x height x width x channels uint8 from encoded images, decoded in parallel, and the placement of each.
 
     Raises:
         ValueError: an image is not readable.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sightline.data.images import decode
 from sightline.data.overlay import draw_truth
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Sample
@@ -19,6 +20,7 @@ _PER_CLASS = 8
 _ROWS = 13  # classes below one another before a new column begins
 _CLASSES = 39  # classes shown at most
 _FEW = 6  # classes with large images
+_STRIPS, _IN_A_ROW, _STRIP = 32, 4, (216, 56)  # images with a text: how many; width and height in pixels
 _INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (215, 215, 215)
 
 
@@ -27,6 +29,8 @@ def draw_contact_sheet(store: SplitStore, labels: LabelMap) -> Image.Image:
     rows = _members(store, labels)
     first = store.sample(0)
     drawn = first.boxes is not None or first.semantic is not None
+    if labels.characters and not len(labels):
+        return _strips(store)
     cell = _LARGE if drawn and len(labels) <= _FEW else _CELL
     if len(labels) < 2:
         return _grid(store, labels, cell)
@@ -100,6 +104,24 @@ def _grid(store: SplitStore, labels: LabelMap, cell: int) -> Image.Image:
         for row, (name, value) in enumerate(zip(labels.values, store.sample(place).values, strict=True)):
             text = shortened(f"{name} {value:.3g}", font, cell)
             draw.text((left, top + cell + 2 + 16 * row), text, _INK, font)
+    return sheet
+
+
+def _strips(store: SplitStore) -> Image.Image:
+    """Return the first strips, each above its text."""
+    count = min(len(store), _STRIPS)
+    wide, high = _STRIP
+    step = high + 24
+    sheet = Image.new("RGB", (_IN_A_ROW * (wide + _GAP) + _GAP, -(-count // _IN_A_ROW) * step + _GAP), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for place in range(count):
+        sample = store.sample(place)
+        left, top = _GAP + place % _IN_A_ROW * (wide + _GAP), _GAP + place // _IN_A_ROW * step
+        image = Image.fromarray(decode(sample.image, 3))
+        scale = min(wide / image.width, high / image.height)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        sheet.paste(image, (left, top))
+        draw.text((left, top + image.height + 2), shortened(sample.text, font, wide), _INK, font)
     return sheet
 
 

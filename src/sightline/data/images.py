@@ -16,6 +16,7 @@ from sightline.data.orientation import as_stored, orientation, upright
 from sightline.data.structures import FLOAT32, UINT8
 from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
 
+Size = int | tuple[int, int]  # of a network's input, pixels: the side of a square, or height and width
 Resize = Literal["letterbox", "stretch", "crop"]
 Interpolation = Literal["area", "bilinear", "bicubic"] | None  # None: area
 _PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -164,20 +165,24 @@ def _told_white(encoded: bytes, kind: str) -> int | None:
     return None
 
 
+def sides(size: Size) -> tuple[int, int]:
+    """Return height and width of an input."""
+    return (size, size) if isinstance(size, int) else size
+
+
 @dataclass(frozen=True)
 class Placement:
     """The position of an original image in a network's input: x' = x scale_x + left, y' = y scale_y + top, in pixels.
 
     Attributes:
-        height, width: of the upright original.
-        size: height and width of the input.
+        height, width, size: of the upright original, and of the input.
         scale_x, scale_y: input pixels per original pixel.
         left, top: of the original's corner in the input; negative where it is cropped.
     """
 
     height: int
     width: int
-    size: int
+    size: Size
     scale_x: float
     scale_y: float
     left: float
@@ -201,11 +206,11 @@ class Placement:
         )
 
     def map_into_input(self, classes: NDArray[Any], outside: int) -> NDArray[Any]:
-        """H x W map of the original -> size x size, by nearest pixel, with `outside` where the original is not."""
-        return self._warp(classes, (self.size, self.size), outside, inverse=False, method=cv2.INTER_NEAREST)
+        """H x W map of the original -> of the input, by nearest pixel, with `outside` where the original is not."""
+        return self._warp(classes, sides(self.size), outside, inverse=False, method=cv2.INTER_NEAREST)
 
     def map_into_original(self, values: NDArray[Any], linear: bool = False) -> NDArray[Any]:
-        """Map of the input, size x size (x C) -> H x W (x C) of the original; its edge goes on where it was cropped."""
+        """Map of the input, S x S (x C) -> H x W (x C) of the original; its edge goes on where it was cropped."""
         method = cv2.INTER_LINEAR if linear else cv2.INTER_NEAREST
         return self._warp(values, (self.height, self.width), None, inverse=True, method=method)
 
@@ -223,55 +228,64 @@ class Placement:
         return warped
 
 
-def place(height: int, width: int, size: int, resize: Resize) -> Placement:
+def place(height: int, width: int, size: Size, resize: Resize) -> Placement:
     """Return where `fit` puts an image of `height` x `width` pixels."""
+    high, wide = sides(size)
     match resize:
         case "stretch":
-            return Placement(height, width, size, size / width, size / height, 0.0, 0.0)
+            return Placement(height, width, size, wide / width, high / height, 0.0, 0.0)
         case "crop":
-            side = min(height, width)
-            scale = size / side
-            top, left = (height - side) // 2, (width - side) // 2
-            return Placement(height, width, size, scale, scale, -left * scale, -top * scale)
+            rows, columns, top, left = _cut(height, width, size)
+            across, down = wide / columns, high / rows
+            return Placement(height, width, size, across, down, -left * across, -top * down)
         case "letterbox":
             new_height, new_width, top, left = _letterbox(height, width, size)
             return Placement(height, width, size, new_width / width, new_height / height, left, top)
 
 
-def fit(image: UINT8, size: int, resize: Resize, interpolation: Interpolation = None) -> UINT8:
-    """Bring H x W x C to `size` x `size` x C.
+def fit(image: UINT8, size: Size, resize: Resize, interpolation: Interpolation = None) -> UINT8:
+    """Bring H x W x C to the size of an input.
 
     Args:
         image: to bring there.
-        size: height and width, pixels.
+        size: of the input, pixels.
         resize: what becomes of the aspect ratio.
         interpolation: `area` or None averages where it shrinks, and is linear where it grows; the others are
             antialiased, as Pillow does them, and so the evaluation transforms of timm and torchvision.
     """
     height, width, channels = image.shape
-    if (height, width) == (size, size):
+    high, wide = sides(size)
+    if (height, width) == (high, wide):
         return image
     match resize:
         case "stretch":
-            return _scaled(image, size, size, interpolation)
+            return _scaled(image, high, wide, interpolation)
         case "crop":
-            side = min(height, width)
-            top, left = (height - side) // 2, (width - side) // 2
-            return _scaled(image[top : top + side, left : left + side], size, size, interpolation)
+            rows, columns, top, left = _cut(height, width, size)
+            return _scaled(image[top : top + rows, left : left + columns], high, wide, interpolation)
         case "letterbox":
             new_height, new_width, top, left = _letterbox(height, width, size)
-            canvas = np.full((size, size, channels), PAD_VALUE, np.uint8)
+            canvas = np.full((high, wide, channels), PAD_VALUE, np.uint8)
             canvas[top : top + new_height, left : left + new_width] = _scaled(
                 image, new_height, new_width, interpolation
             )
             return canvas
 
 
-def _letterbox(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+def _letterbox(height: int, width: int, size: Size) -> tuple[int, int, int, int]:
     """Return height and width of the whole image in the input, and its upper left corner."""
-    scale = size / max(height, width)
+    high, wide = sides(size)
+    scale = min(high / height, wide / width)
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-    return new_height, new_width, (size - new_height) // 2, (size - new_width) // 2
+    return new_height, new_width, (high - new_height) // 2, (wide - new_width) // 2
+
+
+def _cut(height: int, width: int, size: Size) -> tuple[int, int, int, int]:
+    """Return height and width of the largest part with the proportions of the input, and its upper left corner."""
+    high, wide = sides(size)
+    shrunk = min(height / high, width / wide)
+    rows, columns = min(height, max(1, round(high * shrunk))), min(width, max(1, round(wide * shrunk)))
+    return rows, columns, (height - rows) // 2, (width - columns) // 2
 
 
 def _scaled(image: UINT8, height: int, width: int, interpolation: Interpolation) -> UINT8:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sightline.data.encoding import encode_png
-from sightline.data.schema import SCHEMA
+from sightline.data.schema import SCHEMA, WITHOUT_TEXT
 from sightline.data.structures import Sample
 
 _SHARD_SAMPLES = 2048
@@ -39,8 +39,9 @@ def write_rows(folder: Path, names: Sequence[str], size: int, row: Callable[[str
     digits = max(2, -(-bits // 4))
     for bucket, members in sorted(buckets.items()):
         rows = [row(name) for name in sorted(members)]
-        with pa.OSFile(str(folder / f"{bucket:0{digits}x}.arrow"), "wb") as file, pa.ipc.new_file(file, SCHEMA) as out:
-            out.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+        schema = SCHEMA if any(own["text"] for own in rows) else WITHOUT_TEXT
+        with pa.OSFile(str(folder / f"{bucket:0{digits}x}.arrow"), "wb") as file, pa.ipc.new_file(file, schema) as out:
+            out.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
 
 
 def bucket_bits(count: int, size: int) -> int:
@@ -51,7 +52,7 @@ def bucket_bits(count: int, size: int) -> int:
 
 def sample_row(name: str, sample: Sample, shape: tuple[int, int, int], sha256: str) -> dict[str, Any]:
     """Return the values of all columns: id, sample, its height, width and channels, and the hash of its bytes."""
-    copied = ("image", "label", "labels", "box_labels", "iscrowd", "difficult", "area", "instances", "values")
+    copied = ("image", "label", "labels", "box_labels", "iscrowd", "difficult", "area", "instances", "values", "text")
     height, width, channels = shape
     return {column: getattr(sample, column) for column in (*copied, "group", "source", "batch")} | {
         "id": name,

@@ -2,6 +2,8 @@
 
 `semantic` holds a PNG of class ids, 255 = ignored. `LabelMap.map_classes` names them: value c is class c, or, where
 masks are made of objects with boxes, 0 is background and value c + 1 is class c.
+
+`text` came later: shards in which no sample has any are written without the column, as they were before it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ SCHEMA = pa.schema(
         pa.field("semantic", pa.binary()),
         pa.field("keypoints", pa.list_(pa.list_(_POINT))),
         pa.field("values", pa.list_(pa.float64())),
+        pa.field("text", pa.string()),
         pa.field("attributes", pa.string()),
         pa.field("group", pa.string()),
         pa.field("source", pa.string()),
@@ -35,3 +38,4 @@ SCHEMA = pa.schema(
         pa.field("sha256", pa.string()),
     ]
 )
+WITHOUT_TEXT = pa.schema([field for field in SCHEMA if field.name != "text"])

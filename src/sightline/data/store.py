@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sightline.data.schema import SCHEMA
+from sightline.data.schema import SCHEMA, WITHOUT_TEXT
 from sightline.data.structures import LabelMap, Sample
 from sightline.system.errors import UserError, first_line
 from sightline.system.files import read_json
@@ -80,7 +80,7 @@ class SplitStore:
 
     def column(self, name: str) -> list[Any]:
         """Return the values of one column as plain Python values."""
-        return [value for shard in self._shards for value in shard.column(name).to_pylist()]
+        return [value for shard in self._shards for value in _values(shard, name)]
 
     def image(self, index: int) -> memoryview:
         """Return the encoded bytes of an image, as a view of the file."""
@@ -131,9 +131,16 @@ def _map(file: Path) -> pa.RecordBatch:
     except (pa.ArrowException, OSError) as error:
         problem = first_line(error)
         raise UserError(f"{file}: damaged ({problem}); {_remedy(file.parent.parent)}") from None
-    if not batch.schema.equals(SCHEMA):
+    if not (batch.schema.equals(WITHOUT_TEXT) or batch.schema.equals(SCHEMA)):
         raise UserError(f"{file}: written by another version of Sightline; {_remedy(file.parent.parent)}")
     return batch
+
+
+def _values(shard: pa.RecordBatch, name: str) -> list[Any]:
+    if name == "text" and name not in shard.schema.names:
+        return [""] * int(shard.num_rows)
+    values: list[Any] = shard.column(name).to_pylist()
+    return values
 
 
 def _remedy(folder: Path) -> str:

@@ -18,7 +18,7 @@ SplitName = Literal["train", "val", "test"]
 IGNORED = 255  # the value of pixels of a semantic map that do not count
 UINT8 = NDArray[np.uint8]
 FLOAT32 = NDArray[np.float32]
-_BESIDE_CLASSES = ("values", "keypoints", "mirrored", "semantic")
+_BESIDE_CLASSES = ("values", "keypoints", "mirrored", "semantic", "characters")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class LabelMap:
             eye); empty where that is not known.
         semantic: names of the values 0, 1, 2, ... of semantic maps, where those are not `classes`, e.g. as maps that
             are made of objects have a background.
+        characters: what the texts of samples are made of, in the order of their code points.
     """
 
     classes: tuple[str, ...]
@@ -42,11 +43,12 @@ class LabelMap:
     keypoints: tuple[str, ...] = ()
     mirrored: tuple[int, ...] = ()
     semantic: tuple[str, ...] = ()
+    characters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.source_ids):
             raise ValueError(f"{len(self.classes)} classes, but {len(self.source_ids)} source ids")
-        for what in ("classes", "values", "keypoints", "semantic"):
+        for what in ("classes", "values", "keypoints", "semantic", "characters"):
             names = getattr(self, what)
             if len(set(names)) != len(names):
                 raise ValueError(f"duplicate names of {what}: {names}")
@@ -110,6 +112,7 @@ class Sample:
         semantic: H x W uint8 class ids, 255 = ignore.
         keypoints: N x K x 3 float32: x, y, visibility (0 absent, 1 hidden, 2 visible).
         values: regression targets.
+        text: what is written on the image; "" for nothing, or where it is not known.
         attributes: plain values by which results may be sliced.
         batch: the batch that brought it, "" for the first data.
     """
@@ -129,6 +132,7 @@ class Sample:
     semantic: UINT8 | None = None
     keypoints: FLOAT32 | None = None
     values: list[float] = field(default_factory=list)
+    text: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
     batch: str = ""
 
@@ -185,6 +189,9 @@ class Prediction:
         semantic: H x W uint8 class ids of the original's size.
         image: H x W x C uint8, a picture that the model made, of the original's size.
         crop: the part of the image that the model saw, where another one chose it.
+        text: what is written on the image.
+        text_score: probability of the whole text, 0..1.
+        text_spans: L x 2 float32, for each character of the text the left and right edge of where it was read, x.
     """
 
     label: int = -1
@@ -199,8 +206,13 @@ class Prediction:
     semantic: UINT8 | None = None
     image: UINT8 | None = None
     crop: Crop | None = None
+    text: str | None = None
+    text_score: float | None = None
+    text_spans: FLOAT32 | None = None
 
     def __post_init__(self) -> None:
+        if self.text_spans is not None and len(self.text_spans) != len(self.text or ""):
+            raise ValueError(f"{len(self.text_spans)} text_spans, but {len(self.text or '')} characters")
         count = None if self.boxes is None else len(self.boxes)
         for name in ("box_labels", "box_scores", "instances", "keypoints"):
             values = getattr(self, name)
@@ -223,21 +235,38 @@ class Prediction:
             named = len(labels.values) == len(self.values)  # else they are of a task of its own making
             names = labels.values if named else tuple(str(number) for number in range(len(self.values)))
             told["values"] = {name: float(value) for name, value in zip(names, self.values, strict=True)}
+        if self.text is not None:
+            told |= self._reading(self.text)
         objects = self._objects(labels)
         if objects is not None:
             told["objects"] = objects
         if self.semantic is not None:
             counts = np.bincount(self.semantic.ravel(), minlength=len(labels.map_classes))
             told["pixels"] = {name: int(counts[label]) for label, name in enumerate(labels.map_classes)}
-        if self.crop is not None:
-            told["crop"] = self.crop.to_json()
-            if self.crop.refused:
-                told["refused"] = "no box to crop to"
-        return told
+        return told | self._cropped()
 
     def as_answer(self) -> Prediction:
         """Return the prediction as it is given to others: nothing but the crop, where the model is not to answer."""
         return Prediction(crop=self.crop) if self.crop is not None and self.crop.refused else self
+
+    def _cropped(self) -> dict[str, Any]:
+        """Return what part of the image the model saw, if not all of it."""
+        if self.crop is None:
+            return {}
+        refused = {"refused": "no box to crop to"} if self.crop.refused else {}
+        return {"crop": self.crop.to_json(), **refused}
+
+    def _reading(self, text: str) -> dict[str, Any]:
+        """Return what is read, how surely, and where each character stands."""
+        told: dict[str, Any] = {"text": text}
+        if self.text_score is not None:
+            told["confidence"] = self.text_score
+        if self.text_spans is not None:
+            spans = zip(text, self.text_spans, strict=True)
+            told["characters"] = [
+                {"character": one, "left": float(edges[0]), "right": float(edges[1])} for one, edges in spans
+            ]
+        return told
 
     def _objects(self, labels: LabelMap) -> list[dict[str, Any]] | None:
         """Return what is known of each single object."""

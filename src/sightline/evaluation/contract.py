@@ -42,6 +42,7 @@ _EXAMPLES: dict[str, dict[str, object]] = {
     "classification": {"format": "digits", "root": "data/embedded"},
     "autoencoder": {"format": "digits", "root": "data/embedded"},
     "keypoints": {"format": "figures", "root": "data/embedded", "count": 40, "size": 64},
+    "text_recognition": {"format": "strings", "root": "data/embedded", "count": 40, "longest": 4},
 }
 _SCENES: dict[str, object] = {"format": "scenes", "root": "data/embedded", "count": 40, "size": 64}
 
@@ -186,7 +187,7 @@ class _Trial:
         data = PreparedData(
             self.prepared,
             self.task.targets,
-            size=self.image.size,
+            size=self.image.extent,
             channels=self.image.channels,
             resize="letterbox",
             augment="none",
@@ -269,7 +270,7 @@ class _Trial:
         task.eval()
         with torch.inference_mode():
             outputs = task(self.batch.images) if outputs is None else outputs
-            return task.predictions(outputs, [place(*shape, self.image.size, "letterbox") for shape in shapes])
+            return task.predictions(outputs, [place(*shape, self.image.extent, "letterbox") for shape in shapes])
 
     def _difference(self, others: list[Prediction]) -> float:
         """Return the largest relative difference between numbers, objects left aside where their order may differ."""

@@ -3,7 +3,8 @@
 Two predictions are the same if nobody who acts on them would notice: the same class or set of classes; of objects
 with a confidence above 0.5 each has one of its class in the other, with an IoU of at least 0.9; of class maps 99.9 %
 of the
-pixels agree; sure key points are less than a pixel apart; numbers differ by a thousandth, pictures by a grey level.
+pixels agree; sure key points are less than a pixel apart; numbers differ by a thousandth, pictures by a grey level;
+texts do not differ.
 
 At most one prediction in a thousand may differ. Few images cannot show that, so a network is refused only where so many
 mismatches would be rare (less than 1 %) if one in a thousand were the truth, and never for a single one: 2 are allowed
@@ -136,7 +137,7 @@ def is_same(one: Prediction, other: Prediction) -> bool:
     """Return whether two predictions for an image are the same, as this module's first lines define it."""
     if one.label != other.label or set(one.labels or []) != set(other.labels or []):
         return False
-    if not _same_crop(one, other):
+    if one.text != other.text or not _same_crop(one, other):
         return False
     if one.values is not None and not np.allclose(one.values, other.values, rtol=1e-3, atol=1e-3):  # type: ignore[arg-type]
         return False

@@ -99,7 +99,7 @@ class Predictor:
         return said if self.cropper is None else self.cropper.told(said, placements)
 
     def outputs(self, pixels: UINT8) -> Any:
-        """Return the raw outputs for N x size x size x channels images: a tensor, or tensors by name."""
+        """Return the raw outputs for N x height x width x channels images: a tensor, or tensors by name."""
         if self.onnx is not None:
             return self.onnx(pixels)
         with torch.inference_mode():

@@ -19,6 +19,7 @@ from sightline.config.tasks import (
     Regression,
     SemanticSegmentation,
     SlidingWindow,
+    TextRecognition,
 )
 from sightline.config.tasks import Task as TaskConfig
 from sightline.config.weights import Weights as WeightsConfig
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sightline.tasks.base import Task
 
 
-def build(  # noqa: C901 - one case per kind
+def build(  # noqa: C901, PLR0912 - one case per kind
     task: TaskConfig,
     image: Input,
     labels: LabelMap,
@@ -92,6 +93,10 @@ def build(  # noqa: C901 - one case per kind
             from sightline.tasks.sliding_window import build_sliding_window
 
             return build_sliding_window(task, image, labels, weights, train)
+        case TextRecognition():
+            from sightline.tasks.text_recognition import build_text_recognition
+
+            return build_text_recognition(task, image, labels, weights, train)
         case OwnTask():
             built: Task = implementation(task.builder)(task, image, labels, weights, train)
             return built

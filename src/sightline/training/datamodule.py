@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from sightline.config.augmentations import Policy, divide_policy
 from sightline.config.tiling import MaybeTiling, Tiling
 from sightline.data.cache import raw_pixels
-from sightline.data.images import Interpolation, Resize
+from sightline.data.images import Interpolation, Resize, Size
 from sightline.data.store import SplitStore, load_labels
-from sightline.data.structures import UINT8
+from sightline.data.structures import UINT8, LabelMap
 from sightline.data.vary.augmentation import Augmenter, key
 from sightline.data.vary.geometry import SPATIAL, Annotations, Geometry, as_tensors
 from sightline.training.batch import Batch
@@ -26,7 +26,8 @@ from sightline.training.mixing import Mixer
 from sightline.training.sampling import EpochSampler
 
 Loader = DataLoader[Batch]
-WHOLE = ("label", "labels", "values")  # fields that describe a whole image
+WHOLE = ("label", "labels", "values", "text")  # fields that describe a whole image
+NO_CHARACTER = -1  # fills the rows of texts that are shorter than the longest
 
 
 class Batches(Dataset[Batch]):
@@ -125,7 +126,7 @@ class PreparedData(LightningDataModule):
         folder: Path,
         targets: Sequence[str],
         *,
-        size: int,
+        size: Size,
         channels: int,
         resize: Resize,
         augment: Policy,
@@ -146,6 +147,7 @@ class PreparedData(LightningDataModule):
         transforms, mixing = divide_policy(augment)
         varies = transforms not in ("none", []) and copies is None
         spatial = any(name in SPATIAL for name in targets)
+        assert isinstance(size, int) or not spatial  # kinds with places have square inputs
         for split, store in stores.items():
             learned = split == "train"
             augmenter = Augmenter(transforms, seed, labels.mirrored) if learned and varies else None
@@ -161,10 +163,10 @@ class PreparedData(LightningDataModule):
                 case _:
                     self.data[split] = Batches(
                         raw_pixels(store, size, channels, resize, interpolation=interpolation),
-                        {name: target_column(store, name, len(labels)) for name in targets if name in WHOLE},
+                        {name: target_column(store, name, labels) for name in targets if name in WHOLE},
                         store.ids,
                         augmenter,
-                        Annotations(store, targets, size, resize) if spatial else None,
+                        Annotations(store, targets, size, resize) if spatial and isinstance(size, int) else None,
                         targets,
                         mixer,
                         len(labels),
@@ -218,13 +220,21 @@ def training_split(folder: Path, copies: Path | None) -> SplitStore:
     return SplitStore(folder / "train", [] if copies is None else [copies])
 
 
-def target_column(store: SplitStore, name: str, classes: int) -> Tensor:
-    """Return one field of every sample of a split: `label` N int64, `labels` N x K 0/1, `values` N x K float32."""
+def target_column(store: SplitStore, name: str, labels: LabelMap) -> Tensor:
+    """Return one field of every sample of a split: `label` N int64, `labels` N x K 0/1, `values` N x K float32.
+
+    `text` is N x L int64: the number of each character in the label map, then `NO_CHARACTER`.
+    """
     match name:
         case "label":
             return torch.from_numpy(store.labels)
+        case "text":
+            numbers = {character: number for number, character in enumerate(labels.characters)}
+            texts = [[numbers[character] for character in text] for text in store.column(name)]
+            longest = max(1, *map(len, texts))
+            return torch.tensor([[*text, *[NO_CHARACTER] * (longest - len(text))] for text in texts])
         case "labels":
-            present = torch.zeros(len(store), classes)
+            present = torch.zeros(len(store), len(labels))
             for row, own in zip(present, store.column(name), strict=True):
                 row[list(own or ())] = 1
             return present

@@ -88,7 +88,7 @@ class Job:
         return PreparedData(
             self.prepared,
             task.targets,
-            size=image.size,
+            size=image.extent,
             channels=image.channels,
             resize=image.resize,
             interpolation=image.interpolation,

@@ -53,8 +53,8 @@ class Sight:
             case Tiling():  # which are cut when they are predicted: together they are larger than the image
                 return image, Placement(height, width, max(height, width), 1.0, 1.0, 0.0, 0.0)
             case _:
-                placed = place(height, width, own.size, own.resize)
-                return fit(image, own.size, own.resize, own.interpolation), placed
+                placed = place(height, width, own.extent, own.resize)
+                return fit(image, own.extent, own.resize, own.interpolation), placed
 
     def decoded(self, images: Sequence[bytes | memoryview]) -> tuple[Pixels, list[Placement]]:
         """Return what `predictions` takes, of encoded images.
@@ -71,7 +71,7 @@ class Sight:
                 seen = [self.see(image) for image in whole]
                 return [pixels for pixels, _ in seen], [placed for _, placed in seen]
             case _:
-                return decoded(images, own.size, own.channels, own.resize, own.interpolation)
+                return decoded(images, own.extent, own.channels, own.resize, own.interpolation)
 
     def predictions(self, task: Task, run: Run, pixels: Pixels, placements: Sequence[Placement]) -> list[Prediction]:
         """Return a prediction for each image.

@@ -19,6 +19,7 @@ from sightline.config.tasks.multilabel import Multilabel
 from sightline.config.tasks.regression import Regression
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
 from sightline.config.tasks.sliding_window import SlidingWindow
+from sightline.config.tasks.text_recognition import TextRecognition
 
 if TYPE_CHECKING:
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         | Regression
         | SemanticSegmentation
         | SlidingWindow
+        | TextRecognition
         | _AnyOwnTask
     )
 else:
@@ -52,6 +54,7 @@ else:
         Regression,
         SemanticSegmentation,
         SlidingWindow,
+        TextRecognition,
     )
     Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind").values())], Field(discriminator="kind")]
 
@@ -74,5 +77,6 @@ __all__ = [
     "SemanticSegmentation",
     "SlidingWindow",
     "Task",
+    "TextRecognition",
     "sections",
 ]

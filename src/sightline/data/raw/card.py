@@ -10,6 +10,7 @@ from typing import Any
 
 from sightline.data.raw.checks import Record
 from sightline.data.raw.findings import Finding, by_code
+from sightline.data.raw.texts import count_characters
 from sightline.data.structures import SPLITS, LabelMap, SplitName
 
 _LISTED = 20  # sources named per code; quarantine.csv has all that are bad
@@ -32,6 +33,7 @@ class Card:
         dropped: annotations left out of samples that stay.
         digests: hash of each split's files.
         batches: images in each split, by the batch that brought them; without those of the first data.
+        characters: how often each is in the texts of each split; empty where the data set has no texts.
     """
 
     name: str
@@ -51,10 +53,11 @@ class Card:
     ignored: int
     digests: dict[SplitName, str]
     batches: dict[str, dict[SplitName, int]] = field(default_factory=dict)
+    characters: dict[SplitName, dict[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values for JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "characters" or value}
 
     def total(self, split: SplitName) -> int:
         """Return the number of samples in a split."""
@@ -95,6 +98,7 @@ def make_card(
         ignored=ignored,
         digests=digests,
         batches=_count_batches(parts),
+        characters=count_characters(parts),
     )
 
 

@@ -31,6 +31,7 @@ def render_page(card: Card) -> str:
         "",
         *_class_lines(card),
         *_value_lines(card),
+        *_character_lines(card),
         *_batch_lines(card),
         "![Some training images](samples.png)",
         "",
@@ -87,6 +88,22 @@ def _value_lines(card: Card) -> list[str]:
         f"| {_cell(name)} | {one['min']:g} | {one['mean']:g} | {one['max']:g} |" for name, one in card.values.items()
     ]
     return ["## Values", "", "| value | smallest | mean | largest |", "|---|--:|--:|--:|", *rows, ""]
+
+
+def _character_lines(card: Card) -> list[str]:
+    """Return the table of the characters of texts."""
+    if not card.characters:
+        return []
+    rows = [
+        f"| {_code(one)} | {' | '.join(str(card.characters[s][one]) for s in SPLITS)} |"
+        for one in card.characters["train"]
+    ]
+    return ["## Characters", "", f"| character | {' | '.join(SPLITS)} |", f"|---|{'--:|' * len(SPLITS)}", *rows, ""]
+
+
+def _code(character: str) -> str:
+    """Return a character so that Markdown shows it, a blank by its name."""
+    return "blank" if character == " " else f"`` {_cell(character)} ``"
 
 
 def _finding_lines(card: Card) -> list[str]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,7 @@ class Record:
         pixels: pixels of each class, where the sample has a semantic mask and no boxes.
         ignored: pixels of no class, where it has such a mask.
         values: regression targets.
+        text: what is written on the image.
         truth: hash of all that is known besides the label; empty where that is nothing.
         batch: the batch that brought it, "" for the first data.
         white: of 16-bit images the stored value that becomes 255, else 0.
@@ -64,6 +66,7 @@ class Record:
     pixels: tuple[int, ...] = ()
     ignored: int = 0
     values: tuple[float, ...] = ()
+    text: str = ""
     truth: str = ""
     batch: str = ""
     white: int = 0
@@ -127,6 +130,7 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         pixels=pixels,
         ignored=0 if sample.semantic is None or not pixels else sample.semantic.size - sum(pixels),
         values=tuple(sample.values),
+        text=sample.text,
         truth=truth_of(sample),
         batch=sample.batch,
     )
@@ -147,7 +151,8 @@ def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
 
 def truth_of(sample: Sample) -> str:
     """Return a hash by which copies of an image with other annotations are distinguished."""
-    plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
+    plain: list[Any] = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances]
+    plain += [sample.values, *([sample.text] if sample.text else [])]  # hashes of samples without a text stay
     arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
     if not any(plain) and not arrays:
         return ""

@@ -16,6 +16,7 @@ Code = Literal[
     "undecodable",
     "conflict",
     "new_class",
+    "new_character",
     "leak",
     "no_mask",
     "broken_file",
@@ -66,6 +67,7 @@ Code = Literal[
     "table",
     "small_class",
     "class_without_train",
+    "character_without_train",
     "class_in_one_split",
     "empty_split",
     "ignored",
@@ -104,6 +106,11 @@ KINDS: dict[Code, Kind] = {
         "sample",
         "class that is not in the data set",
         "correct it, or add the class to the initial data, or to `classes`",
+    ),
+    "new_character": Kind(
+        "sample",
+        "text with a character that is not in the data set",
+        "correct it, or add texts with the character to the initial data",
     ),
     "leak": Kind(
         "sample", "same image in two splits", "keep it in one split; it is kept in the test or validation split"
@@ -220,6 +227,11 @@ KINDS: dict[Code, Kind] = {
     "small_class": Kind("kept", "few samples of a class", "add images, or lower checks.min_samples_per_class"),
     "class_without_train": Kind(
         "kept", "class without training samples", "add some, because the class cannot be learned"
+    ),
+    "character_without_train": Kind(
+        "kept",
+        "character without training samples",
+        "add training texts with it, because it cannot be learned, or put these samples into train",
     ),
     "class_in_one_split": Kind("kept", "class that is not evaluated", "add images, so that val and test contain some"),
     "empty_split": Kind(

@@ -31,6 +31,7 @@ from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import Source, open_source
 from sightline.data.raw.shards import write_split
 from sightline.data.raw.splits import divide, find_divided_groups, find_given_parts, require_parts
+from sightline.data.raw.texts import find_unlearned_characters
 from sightline.data.store import SplitStore
 from sightline.data.structures import SPLITS, SplitName
 from sightline.system.errors import UserError
@@ -121,7 +122,8 @@ def _divided(
     findings += find_near_copies(records, splits, dataset.checks.near_duplicate_bits)
     parts: _Parts = {part: [record for record, split in pairs if split == part] for part in SPLITS}
     counts = {part: count_classes(source.labels, members) for part, members in parts.items()}
-    return parts, findings + find_scarce_classes(counts, dataset.checks.min_samples_per_class), division
+    findings += find_scarce_classes(counts, dataset.checks.min_samples_per_class)
+    return parts, findings + find_unlearned_characters(parts), division
 
 
 def _without(records: Sequence[Record], findings: Sequence[Finding]) -> list[Record]:

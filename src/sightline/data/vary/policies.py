@@ -21,7 +21,8 @@ _CORNERS = ((_MOST, _MOST), (-_MOST, _MOST), (_MOST, -_MOST), (-_MOST, -_MOST), 
 def ready_policy(name: ReadyPolicy) -> list[Entry]:
     """Return the transforms of a ready-made policy.
 
-    none: as they are. light, medium, heavy, trivial: they never mirror, so digits, text and signs stay what they are.
+    none: as they are. strip: for lines of text, whose ends even a small turn or move takes away: a slant, a stretch and
+    a turn of 2 degrees. light, medium, heavy, trivial: they never mirror, so digits, text and signs stay what they are.
     light, medium, heavy: each has larger moves than the one before it, medium noise, blur and holes as well, heavy also
     perspective, bending and colours. trivial: TrivialAugment, one transform of a strength drawn evenly from its whole
     range (Müller and Hutter 2021). light_mirrored, trivial_mirrored: these, and half of the images mirrored. alexnet,
@@ -30,6 +31,8 @@ def ready_policy(name: ReadyPolicy) -> list[Entry]:
     match name:
         case "none":
             return []
+        case "strip":
+            return [_slanted(), _lit(0.25)]
         case "light":
             return [_moved(0.08, 0.1, 10, 0, p=0.9), _lit(0.15)]
         case "medium":
@@ -101,6 +104,21 @@ def _moved(shift: float, scale: float, turn: float, shear: float, p: float) -> E
     if shear:
         arguments["shear"] = [-shear, shear]
     return {"Affine": {**arguments, "fill": PAD_VALUE, "p": p}}
+
+
+def _slanted() -> Entry:
+    """Moves by a pixel or two, turns by up to 2 degrees, slants by up to 8, and stretches by up to 8 %."""
+    return {
+        "Affine": {
+            "translate_percent": {"x": [-0.02, 0.02], "y": [-0.05, 0.05]},
+            "scale": {"x": [0.92, 1.04], "y": [0.92, 1.04]},
+            "keep_ratio": False,
+            "rotate": [-2, 2],
+            "shear": {"x": [-8, 8], "y": [0, 0]},
+            "border_mode": _REPEATED,
+            "p": 0.9,
+        }
+    }
 
 
 def _lit(limit: float) -> Entry:

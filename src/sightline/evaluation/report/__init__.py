@@ -11,7 +11,7 @@ import pandas as pd
 from sightline.evaluation.report.classes import average_precisions, class_bars
 from sightline.evaluation.report.curves import near_curve, overlap_curve, precision_recall, reliability, training_curves
 from sightline.evaluation.report.figures import save_figure
-from sightline.evaluation.report.matrices import confusion, pixels
+from sightline.evaluation.report.matrices import characters, confusion, pixels
 from sightline.evaluation.report.quality import quality_of, worst_first
 from sightline.evaluation.report.samples import Predict, samples_page
 from sightline.evaluation.report.values import distribution, scatter
@@ -25,9 +25,11 @@ __all__ = ["draw_evaluation"]
 Drawing = Callable[[pd.DataFrame, dict[str, Any]], "Figure | None"]
 # The tables that are drawn, each as a picture of its name, and their columns of names.
 TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
+    "characters": (characters, ("actual", "predicted")),
     "confusion": (confusion, ("actual", "predicted")),
     "near_curve": (near_curve, ()),
     "overlap_curve": (overlap_curve, ()),
+    "per_character": (class_bars, ("character",)),
     "per_class": (class_bars, ("class",)),
     "per_joint": (class_bars, ("joint",)),
     "pixels": (pixels, ("actual",)),

@@ -35,6 +35,20 @@ def confusion(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
     return _matrix(counts.to_numpy(np.int64), names, "samples")
 
 
+def characters(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
+    """Draw which characters were read as which, coloured by the share of each true one; None without any.
+
+    Args:
+        table: one row per pair of characters that stand for each other, `actual` and `predicted`.
+        metrics: not used.
+    """
+    if table.empty:
+        return None
+    names = sorted({*table["actual"], *table["predicted"]}, key=lambda name: (len(name) > 1, name))
+    counts = pd.crosstab(table["actual"], table["predicted"]).reindex(index=names, columns=names, fill_value=0)
+    return _matrix(counts.to_numpy(np.int64), names, "characters")
+
+
 def pixels(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
     """Draw the confusion matrix of pixels in percent of each true class; None without a pixel.
 

@@ -91,6 +91,8 @@ def quality_of(rows: pd.DataFrame, thresholds: FLOAT64 | None) -> Quality:
     score = rows["score"].to_numpy(np.float64)
     if "psnr" in rows:
         return Quality("peak signal-to-noise ratio", score, None, " dB", told=True)
+    if "edits" in rows:
+        return Quality("share of characters right", score)
     if "located" in rows:
         return Quality("overlap (IoU)", score, told=True)
     return Quality("score", score, None)

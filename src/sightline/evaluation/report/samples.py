@@ -19,6 +19,7 @@ from sightline.evaluation.report.objects import object_panels
 from sightline.evaluation.report.panels import Panel, fitted, image_panels, map_legend, map_panels
 from sightline.evaluation.report.poses import pose_legend, pose_panels
 from sightline.evaluation.report.quality import MARKED
+from sightline.evaluation.report.readings import reading_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ def samples_page(
 
 def is_drawable(prediction: Prediction) -> bool:
     """Return whether a prediction has anything that can be drawn over its image, or is an image."""
-    fields = ("boxes", "keypoints", "semantic", "image")
+    fields = ("boxes", "keypoints", "semantic", "image", "text")
     return any(getattr(prediction, name) is not None for name in fields)
 
 
@@ -71,6 +72,8 @@ def panels_of(
     """Return what can be drawn of a sample by the fields that its prediction has; see `samples_page`."""
     if prediction.image is not None:
         return image_panels(sample, prediction.image)
+    if prediction.text is not None:
+        return reading_panels(sample, prediction)
     if prediction.semantic is not None:
         return map_panels(sample, prediction.semantic, labels)
     if prediction.boxes is not None:
@@ -87,6 +90,8 @@ def _explained(
         return "", map_legend(maps, labels, MOST_COLOURS)
     if said[0].boxes is not None:
         return "; dashed: missed or false, at an overlap of 0.5", {}
+    if said[0].text is not None:
+        return "; below each strip what was read, under the columns that say it, errors in orange", {}
     if said[0].keypoints is not None:
         return (
             "; lines lead to the true position; rings are hidden points or more than 0.2 torso lengths away",

@@ -130,7 +130,7 @@ def open_subject(
     data = PreparedData(
         prepared,
         task.targets,
-        size=config.input.size,
+        size=config.input.extent,
         channels=config.input.channels,
         resize=image.resize,
         interpolation=image.interpolation,

@@ -134,4 +134,8 @@ def _answers(predictions: Sequence[Prediction]) -> tuple[dict[str, FLOAT64], NDA
     if first.probabilities is not None:
         sure = [float(np.max(own.probabilities)) for own in predictions if own.probabilities is not None]
         return {"confidence": np.array(sure)}, labelled
+    if first.text_score is not None:
+        read = [len(own.text or "") for own in predictions]
+        sure = [float(own.text_score or 0.0) for own in predictions]
+        return {"confidence": np.array(sure), "characters": np.array(read, np.float64)}, labelled
     return {}, labelled

@@ -51,6 +51,12 @@ CHARTS = {
     "per_class": _Words(
         "Scores by class", "A bar for each class, the worst above; the table has the numbers", ("class",)
     ),
+    "per_character": _Words(
+        "Scores by character", "A bar for each character, the worst above; the table has the numbers", ("character",)
+    ),
+    "characters": _Words(
+        "Characters taken for others", "How often each character is read as each other one", ("actual", "predicted")
+    ),
     "per_joint": _Words("Scores by key point", "A bar for each key point; the table has the numbers", ("joint",)),
 }
 MATRICES = {"confusion": ("actual", "predicted"), "pixels": ("actual",)}

@@ -46,7 +46,13 @@ from sightline.operations.pages.times import training_time
 from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
 
 _WORST_TOLD = 12  # samples
-_NAMED = {"per_class": "class", "per_joint": "joint", "per_value": "value", "per_size": "size"}
+_NAMED = {
+    "per_class": "class",
+    "per_character": "character",
+    "per_joint": "joint",
+    "per_value": "value",
+    "per_size": "size",
+}
 
 
 @dataclass(frozen=True)

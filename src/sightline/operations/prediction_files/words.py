@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,17 +18,24 @@ def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> st
         least: score from which an object counts.
         top: number of classes that are named, the likeliest first.
     """
-    if prediction.crop is not None:
-        if prediction.crop.refused:
-            return "refused: no box to crop to"
-        where = "the whole image" if prediction.crop.box is None else "{} {} {} {}".format(*prediction.crop.region)
-        return f"{told(replace(prediction, crop=None), labels, least, top)}; in {where}"
+    if prediction.crop is None:
+        return _said(prediction, labels, least, top)
+    if prediction.crop.refused:
+        return "refused: no box to crop to"
+    where = "the whole image" if prediction.crop.box is None else "{} {} {} {}".format(*prediction.crop.region)
+    return f"{_said(prediction, labels, least, top)}; in {where}"
+
+
+def _said(prediction: Prediction, labels: LabelMap, least: float, top: int) -> str:
     if prediction.labels is not None:
         return ", ".join(labels.classes[label] for label in prediction.labels) or "nothing"
     if prediction.label >= 0 and prediction.probabilities is not None:
         order = np.argsort(-prediction.probabilities, kind="stable")[:top]
         classes = ", ".join(f"{labels.classes[label]} {prediction.probabilities[label]:.1%}" for label in order)
         return classes if prediction.boxes is None else f"{classes}; {_box(prediction)}"
+    if prediction.text is not None:
+        sure = "" if prediction.text_score is None else f" {prediction.text_score:.1%}"
+        return f"{prediction.text!r}{sure}"
     if prediction.values is not None:
         return ", ".join(f"{name} {value:.4g}" for name, value in zip(labels.values, prediction.values, strict=True))
     if prediction.boxes is not None:

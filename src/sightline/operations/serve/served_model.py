@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding import encode_png
-from sightline.data.images import Placement
+from sightline.data.images import Placement, sides
 from sightline.data.overlay import class_colour, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
@@ -116,7 +116,7 @@ class ServedModel:
             "version": self.version,
             "task": self.predictor.task.kind,
             "explains": self.explains,
-            "input": self.predictor.card.input.model_dump(),
+            "input": self.predictor.card.input.to_json(),
             "classes": _coloured(labels.classes),
             "semantic": _map_classes(labels),
             "keypoints": [
@@ -140,7 +140,8 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
     """
     model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
     image = model.predictor.card.input
-    blank = np.zeros((image.size, image.size, image.channels), np.uint8)
+    height, width = sides(image.extent)
+    blank = np.zeros((height, width, image.channels), np.uint8)
     model.predictor.predict([encode_png(blank[..., 0] if image.channels == 1 else blank)])
     return model
 

@@ -77,7 +77,7 @@ class ModelCard:
         return rare | {
             "format_version": FORMAT_VERSION if self.crop_by is None else WITH_CROPS,
             "task": _without_later(self.task.model_dump()),
-            "input": self.input.model_dump(),
+            "input": self.input.to_json(),
             "labels": self.labels.to_json(),
             "precision": self.precision,
             "channels_last": self.channels_last,
@@ -105,7 +105,7 @@ def write_model(folder: Path, task: Task, card: ModelCard) -> ModelCard:
         onnx_sha256 = ""
         if task.exports:
             try:
-                write_onnx(task, card.input.size, card.input.channels, work / ONNX, card.tiling)
+                write_onnx(task, card.input.extent, card.input.channels, work / ONNX, card.tiling)
                 onnx_sha256 = _sha256(work / ONNX)
             except UserError as error:
                 print(error)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.config.tiling import MaybeTiling
+from sightline.data.images import Size, sides
 from sightline.data.structures import UINT8, LabelMap
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError, first_line
@@ -37,8 +38,8 @@ class _Named(nn.Module):
         return tuple(outputs.values()) if isinstance(outputs, Mapping) else (outputs,)
 
 
-def write_onnx(task: Task, size: int, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
-    """Write a task's network, its normalisation included, for N x size x size x channels uint8 with any N.
+def write_onnx(task: Task, size: Size, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
+    """Write a task's network, its normalisation included, for N x height x width x channels uint8 with any N.
 
     The label map goes into the file's metadata, and how images are cut where the N are tiles. The file holds no time
     and no path of this machine: the same weights give the same bytes.
@@ -69,7 +70,7 @@ def _metadata(task: Task, tiling: MaybeTiling) -> dict[str, str]:
     return {LABELS: json.dumps(task.labels.to_json()), **tiled}
 
 
-def write_torch_export(task: Task, size: int, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
+def write_torch_export(task: Task, size: Size, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
     """Write the same graph as a `.pt2` file of torch.export, with `labels.json` and maybe `tiling.json` in the file.
 
     Raises:
@@ -88,14 +89,14 @@ def write_torch_export(task: Task, size: int, channels: int, path: Path, tiling:
         torch.export.save(program, work, extra_files=files)
 
 
-def _prepared(task: Task, size: int, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
+def _prepared(task: Task, size: Size, channels: int) -> tuple[nn.Module, Tensor, list[str]]:
     """Return a copy of the network as it is exported, images for it, and the names of its outputs."""
     if not task.exports:
         raise UserError(
             f"{task.kind}: {type(task.network).__name__} depends on its input in what it computes, so it has no graph"
         )
     network = _Named(copy.deepcopy(task).cpu().float()).eval()
-    images = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+    images = torch.zeros(2, *sides(size), channels, dtype=torch.uint8)
     with torch.no_grad():
         outputs = network.task(images)
     return network, images, list(outputs) if isinstance(outputs, Mapping) else [SINGLE]

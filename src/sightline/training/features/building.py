@@ -122,7 +122,7 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
 
 def _of_model(folder: Path, own: ModelExtractor) -> tuple[Extractor, Input]:
     task, card = read_model(folder)
-    extractor = _ModelExtractor(task, own.layers, own.pooling, own.pyramid, card.input.size, card.input.channels)
+    extractor = _ModelExtractor(task, own.layers, own.pooling, own.pyramid, card.input.extent, card.input.channels)
     extractor.folder = folder
     return extractor, card.input
 

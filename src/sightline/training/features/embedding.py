@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sightline.data.cache import counted, side_by_side
-from sightline.data.images import decode, fit
+from sightline.data.images import decode, fit, sides
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import FLOAT32, SPLITS, UINT8
 from sightline.system.errors import UserError
@@ -92,7 +92,8 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
     The size of a batch depends on that of an image alone, as the last bits of features may depend on it.
     """
     image = features.settings.input
-    size = max(_SMALLEST, min(_LARGEST, _BATCH_PIXELS // image.size**2))
+    height, width = sides(image.extent)
+    size = max(_SMALLEST, min(_LARGEST, _BATCH_PIXELS // (height * width)))
 
     def read(start: int) -> UINT8:
         end = min(start + size, len(store))
@@ -100,7 +101,7 @@ def batches(store: SplitStore, features: FeatureMap) -> Iterator[UINT8]:
 
         def one(row: int) -> None:
             decoded = decode(store.image(start + row), image.channels)
-            pixels[row] = fit(decoded, image.size, image.resize, image.interpolation)
+            pixels[row] = fit(decoded, image.extent, image.resize, image.interpolation)
 
         list(side_by_side(one, range(end - start), len(store.image(start)), pool))
         return pixels

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.data.images import Size, sides
 from sightline.data.structures import UINT8
 from sightline.models.fusing import fuse_batch_norms
 from sightline.models.layer_names import meant_layer
@@ -35,7 +36,7 @@ class NetworkExtractor(Extractor):
         layers: names of modules of the network.
         pooling: of their outputs.
         pyramid: levels of it (`pooled`).
-        size: height and width of the images, pixels.
+        size: of the images, pixels.
         channels: of the images.
 
     Raises:
@@ -44,7 +45,7 @@ class NetworkExtractor(Extractor):
     """
 
     def __init__(
-        self, task: Task, layers: Sequence[str], pooling: Pooling, pyramid: Sequence[int], size: int, channels: int
+        self, task: Task, layers: Sequence[str], pooling: Pooling, pyramid: Sequence[int], size: Size, channels: int
     ) -> None:
         self.task, self.layers = task.eval().requires_grad_(False), tuple(layers)
         self.task.views = "one"  # features are those of the image itself
@@ -54,7 +55,7 @@ class NetworkExtractor(Extractor):
         for name in self.layers:
             if name not in modules or not name:
                 raise UserError(f"extractor.layers: {name}: no such layer{meant_layer(name, modules)}")
-        blank = torch.zeros(1, size, size, channels, dtype=torch.uint8)
+        blank = torch.zeros(1, *sides(size), channels, dtype=torch.uint8)
         self._uses = self._count_uses(modules, blank)
         for name in self.layers:
             if not self._uses[name]:

@@ -42,7 +42,7 @@ class Settings:
         views = self.views if isinstance(self.views, str) else self.views.model_dump()
         return {
             "extractor": self.extractor.model_dump(),
-            "input": self.input.model_dump(),
+            "input": self.input.to_json(),
             "normalize": self.normalize,
             "views": views,
             "seed": self.seed,

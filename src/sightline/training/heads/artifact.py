@@ -50,7 +50,7 @@ class HeadCard:
             "format_version": FORMAT_VERSION,
             "task": {"kind": "classification"},
             "head": {"kind": self.kind, "layers": self.layers, "settings": self.settings},
-            "input": self.input.model_dump(),
+            "input": self.input.to_json(),
             "labels": self.labels.to_json(),
             "data_sha256": self.data_sha256,
             "weights_sha256": self.weights_sha256,

@@ -16,6 +16,8 @@ from sightline.config.datasets import (
     InstanceMasks,
     MaskFolder,
     Scenes,
+    Strings,
+    TextList,
     Via,
     Voc,
     Yolo,
@@ -25,6 +27,7 @@ from sightline.config.plugins import implementation
 from sightline.data.raw.formats.batches import BATCHES, is_batch, with_batches
 from sightline.data.raw.formats.source import Source, Unreadable, require_two_classes
 from sightline.data.raw.names import is_utf8, printable
+from sightline.data.structures import SplitName
 from sightline.system.errors import UserError
 
 __all__ = ["Source", "Unreadable", "open_files", "open_source", "open_whole"]
@@ -78,16 +81,31 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.formats.image_folder import open_image_folder
 
             return open_image_folder(Path(root), classes)
-        case CsvTable(root=root, table=table, values=values):
+        case CsvTable(root=root, table=table, values=values, text=text):
             from sightline.data.raw.formats.csv_table import open_csv_table
 
-            return open_csv_table(Path(root), table, values)
+            return open_csv_table(Path(root), table, values, text)
+        case TextList(root=root, lists=lists):
+            from sightline.data.raw.formats.text_list import open_text_list
+
+            return open_text_list(Path(root), lists)
         case Idx(root=root):
             from sightline.data.raw.formats.idx import open_idx
 
             return open_idx(Path(root))
         case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via():
             return _annotated(dataset)
+        case Digits() | Scenes() | Figures() | Strings():
+            return _embedded(dataset)
+        case OwnFormat():
+            source: Source = implementation(dataset.opener)(dataset)
+            return source
+        case _:
+            assert_never(dataset)
+
+
+def _embedded(dataset: Digits | Scenes | Figures | Strings) -> Source:
+    match dataset:
         case Digits():
             from sightline.data.raw.builtin import DigitsSource
 
@@ -100,9 +118,13 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.builtin_figures import FiguresSource
 
             return FiguresSource(count, size, seed)
-        case OwnFormat():
-            source: Source = implementation(dataset.opener)(dataset)
-            return source
+        case Strings(root=root, split=split, seed=seed):
+            from sightline.data.raw.builtin_strings import StringsSource, of_mnist, scanned
+
+            fractions: dict[SplitName, float] = {"train": split.train, "val": split.val, "test": split.test}
+            digits = of_mnist(Path(root), fractions, seed) if dataset.digits == "mnist" else scanned(fractions, seed)
+            lengths = (dataset.shortest, dataset.longest)
+            return StringsSource(digits, fractions, dataset.count, dataset.height, lengths, seed)
         case _:
             assert_never(dataset)
 

@@ -180,6 +180,10 @@ class AddedBatch(Source):
 
     def _mapped(self, sample: Sample) -> Sample:
         source = self._place(sample.source)
+        odd = sorted(set(sample.text) - set(self.labels.characters))
+        if odd:
+            told = f"{', '.join(map(repr, odd))} in {sample.text!r}: not a character of this data set"
+            raise Unreadable(source, told, "new_character")
         if self.several and sample.label >= 0:
             sample = replace(sample, label=-1, labels=[sample.label])
         if not self.changed:

@@ -1,7 +1,7 @@
 """A table: the column path, targets, optionally split and group; further columns become attributes.
 
 Targets are label (one class), labels (any number of classes in a cell), columns of 0 and 1 for each class, one line for
-each label of an image, and columns of numbers that the configuration names.
+each label of an image, text (what is written on it), and columns of numbers that the configuration names.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sightline.data.raw.formats.table_labels import (
     whole_numbers,
 )
 from sightline.data.raw.formats.table_text import Row, read_table
+from sightline.data.raw.texts import characters_of, composed, problem_of
 from sightline.data.structures import SPLITS, LabelMap
 from sightline.system.errors import UserError, nearest
 
@@ -39,13 +40,14 @@ class _Image:
     several: list[str]
 
 
-def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSource:
+def open_csv_table(root: Path, table: str, values: Sequence[str] = (), text: str | None = None) -> FileSource:
     """Return the images that the table lists, their paths relative to `root`.
 
     Args:
         root: folder of the raw files.
         table: the table, below `root`.
         values: names of the columns that hold regression targets.
+        text: name of the column that holds texts; None: `text`, where there is no other target.
 
     Raises:
         UserError: with one line per error, naming table, line, column, value and remedy.
@@ -53,7 +55,7 @@ def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSo
     require_root(root)
     path = root / table
     names, rows = read_table(path)
-    columns = find_columns(path, names, rows, values)
+    columns = find_columns(path, names, rows, values, text)
     if not rows:
         raise UserError(f"{path}: has no rows below its header; list one image per line")
     files = TableImages(root)
@@ -72,7 +74,8 @@ def open_csv_table(root: Path, table: str, values: Sequence[str] = ()) -> FileSo
     findings += find_joint_labels(one.label for one in images if one.label is not None)
     number = {name: label for label, name in enumerate(classes)}
     entries = [_entry(image, number, columns) for image in images]
-    return FileSource(root, LabelMap(classes, classes, tuple(values)), entries, (), findings)
+    labels = LabelMap(classes, classes, tuple(values), characters=characters_of(entry.text for entry in entries))
+    return FileSource(root, labels, entries, (), findings)
 
 
 def _images(
@@ -106,7 +109,8 @@ def _images(
 def _alike(columns: Columns, images: Sequence[_Image]) -> bool:
     """Return whether the lines of each image differ in their label alone."""
     first: dict[str, list[str]] = {}
-    others = [name for name in (columns.split, columns.group, *columns.values, *columns.attributes) if name is not None]
+    named = (columns.split, columns.group, columns.text, *columns.values, *columns.attributes)
+    others = [name for name in named if name is not None]
     return all(
         first.setdefault(image.path, told) == told
         for image in images
@@ -128,6 +132,8 @@ def _mistakes(path: Path, row: Row, columns: Columns, problem: str | None) -> li
     if columns.split is not None and split_called(row.cells[columns.split]) is None:
         hint = nearest(row.cells[columns.split], SPLITS)
         found.append(told(columns.split, f"is not a split, use one of {', '.join(SPLITS)}{hint}"))
+    if columns.text is not None and (wrong := problem_of(composed(row.cells[columns.text]))) is not None:
+        found.append(told(columns.text, wrong))
     for name in columns.values:
         if not _is_number(row.cells[name]):
             comma = _is_number(row.cells[name].replace(",", ".", 1))
@@ -168,4 +174,5 @@ def _entry(image: _Image, number: dict[str, int], columns: Columns) -> Entry:
         {name: cells[name] for name in columns.attributes} or None,
         tuple(sorted({number[name] for name in image.several})),
         tuple(float(cells[name]) for name in columns.values),
+        "" if columns.text is None else composed(cells[columns.text]),
     )

@@ -121,6 +121,7 @@ class Entry(NamedTuple):
     attributes: dict[str, Any] | None = None
     labels: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
+    text: str = ""
 
 
 class FileSource(FolderSource):
@@ -136,7 +137,7 @@ class FileSource(FolderSource):
     ) -> None:
         self.root, self.labels, self.ignored, self.findings = root, labels, sorted(ignored), findings
         self.entries = sorted(entries, key=lambda entry: entry.path)
-        plain = not any(entry.labels or entry.values for entry in self.entries)
+        plain = not any(entry.labels or entry.values or entry.text for entry in self.entries)
         self.sample_labels = [entry.label for entry in self.entries] if plain and labels.classes else None
 
     def __len__(self) -> int:
@@ -157,6 +158,7 @@ class FileSource(FolderSource):
             label=entry.label,
             labels=list(entry.labels),
             values=list(entry.values),
+            text=entry.text,
             attributes=entry.attributes or {},
         )
 

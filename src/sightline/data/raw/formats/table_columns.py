@@ -33,6 +33,7 @@ class Columns:
         flags: columns that are classes, with 1 where an image has it.
         values: regression targets.
         attributes: all others.
+        text: what is written on an image.
     """
 
     path: str
@@ -43,9 +44,12 @@ class Columns:
     flags: tuple[str, ...]
     values: tuple[str, ...]
     attributes: tuple[str, ...]
+    text: str | None = None
 
 
-def find_columns(table: Path, columns: Sequence[str], rows: Sequence[Row], values: Sequence[str]) -> Columns:
+def find_columns(
+    table: Path, columns: Sequence[str], rows: Sequence[Row], values: Sequence[str], text: str | None = None
+) -> Columns:
     """Return what the columns mean.
 
     Args:
@@ -53,29 +57,32 @@ def find_columns(table: Path, columns: Sequence[str], rows: Sequence[Row], value
         columns: their names.
         rows: what stands in them.
         values: names of the regression targets, from the configuration.
+        text: name of the column of texts, from the configuration; None: the one called so, if nothing else is learned.
 
     Raises:
         UserError: the images or what is to be learned are in no column, or in more than one.
     """
-    free = [name for name in columns if name not in values]
+    free = [name for name in columns if name not in (*values, text)]
     path = _named("path", free)
     if path is None:
         raise UserError(_missing(table, "path", columns))
     free.remove(path)
     label, labels, split, group = (_named(what, free) for what in ("label", "labels", "split", "group"))
-    absent = next((name for name in values if name not in columns), None)
+    absent = next((name for name in (*values, *([text] if text else [])) if name not in columns), None)
     if absent is not None:
         raise UserError(_missing(table, absent, columns))
     flags: list[str] = []
-    if not values and label is None and labels is None:
+    if not values and text is None and label is None and labels is None:
+        text = _named("text", free)
+    if not values and text is None and label is None and labels is None:
         label, labels = _elsewhere(table, "label", free), _elsewhere(table, "labels", free)
         rest = [name for name in free if name not in (split, group)]
         flags = [] if label or labels else _flags(rest, rows)
         if not (label or labels or flags):
             raise UserError(_missing(table, "label", columns, _numeric(rest, rows)))
-    taken = {label, labels, split, group, *flags}
+    taken = {label, labels, split, group, text, *flags}
     attributes = tuple(name for name in free if name not in taken)
-    return Columns(path, label, labels, split, group, tuple(flags), tuple(values), attributes)
+    return Columns(path, label, labels, split, group, tuple(flags), tuple(values), attributes, text)
 
 
 def tell_columns(table: str, columns: Columns, rows: Sequence[Row]) -> list[Finding]:

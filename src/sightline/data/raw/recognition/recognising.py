@@ -147,6 +147,11 @@ def _tasks(source: Source, root: Path) -> tuple[str, ...]:
     samples = list(_examples(source))
     if not samples:
         raise UserError(f"{root}: none of its samples can be used")
+    if any(sample.text for sample in samples):
+        raise UserError(
+            f"{root}: texts, for which `sightline start` chooses no model; add a data set and a model with "
+            "task: text_recognition to params.yaml (docs/tasks.md)"
+        )
     if any(sample.values for sample in samples):
         return ("regression",)
     if any(sample.keypoints is not None and (sample.keypoints[..., 2] > 0).any() for sample in samples):

@@ -166,6 +166,21 @@ function draw() {
   const order = objects.map((object, number) => [object, number]).filter(([object]) => sureEnough(object)).reverse();
   if (shown.answer.crop?.box) drawCrop(context, shown.answer.crop, scale * ratio, ratio);
   for (const [object, number] of order) drawObject(context, object, number, scale * ratio, ratio, over);
+  for (const character of shown.answer.characters ?? []) drawCharacter(context, character, scale * ratio, ratio);
+}
+
+// A tick below the columns that said a character, with the character on it.
+function drawCharacter(context, { character, left, right }, scale, ratio) {
+  const size = 14 * ratio, middle = (left + right) / 2 * scale;
+  context.font = `600 ${size}px system-ui, sans-serif`;
+  const width = Math.max(context.measureText(character).width + 6 * ratio, (right - left) * scale);
+  context.fillStyle = "#000c";
+  context.fillRect(middle - width / 2, canvas.height - size - 4 * ratio, width, size + 4 * ratio);
+  context.fillStyle = "#fff";
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  context.fillText(character, middle, canvas.height - ratio);
+  context.textAlign = "start";
 }
 
 function drawCrop(context, crop, scale, ratio) { // what the model looked at
@@ -242,6 +257,7 @@ const list = (rows, kind = "") => element("ul", { className: `rows ${kind}` }, .
 
 function tell(answer) {
   if (answer.refused) return { head: "No answer", lead: answer.refused, body: "" };
+  if (answer.text !== undefined) return tellText(answer);
   if (answer.objects) return tellObjects(answer.objects);
   if (answer.pixels) return tellPixels(answer.pixels);
   if (answer.probabilities) return tellClasses(answer);
@@ -262,6 +278,12 @@ function tellClasses(answer) {
   const lead = answer.labels ? `${several.size} of ${sorted.length} classes` : `confidence ${percent(answer.confidence)}`;
   const more = rest > 0 ? ` · ${rest} less likely classes are not shown` : "";
   return { head: answer.label ?? ([...several].join(", ") || "None of the classes"), lead: lead + more, body: list(rows) };
+}
+
+function tellText(answer) {
+  const rows = (answer.characters ?? []).map(({ character, left, right }, place) =>
+    row(`${place + 1}: ${character}`, `${left.toFixed(0)} to ${right.toFixed(0)} px`, null));
+  return { head: answer.text || "No text", lead: `confidence ${percent(answer.confidence)}`, body: list(rows) };
 }
 
 function tellObjects(objects) {

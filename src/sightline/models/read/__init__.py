@@ -1,0 +1,1 @@
+"""Networks that read text, and how their outputs become texts."""
