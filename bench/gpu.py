@@ -59,6 +59,7 @@ def tasks(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
         "autoencoder": ("digits", {"kind": "autoencoder"}),
         "keypoints": ("figures", {"kind": "keypoints", "width": 64, **body}),
         "fcos": ("scenes", {"kind": "detection", **detector}),
+        "oriented": ("turned", {"kind": "detection", "boxes": "oriented", **detector}),
         "retinanet": ("scenes", {"kind": "detection", "architecture": "retinanet", **detector}),
         "faster_rcnn": ("scenes", {"kind": "detection", "architecture": "faster_rcnn", **detector}),
         "sliding_window": (
@@ -204,6 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
         sections: dict[str, Digits | Scenes | Figures] = {
             "digits": Digits(format="digits", root=_EMBEDDED),
             "scenes": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96),
+            "turned": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96, turn=180),
             "figures": Figures(format="figures", root=_EMBEDDED, count=count, size=96),
         }
         for dataset in {own for own, _ in chosen.values()}:

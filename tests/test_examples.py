@@ -19,9 +19,7 @@ def on_real_data(test: Any) -> Any:
     return pytest.mark.real(absent(test))
 
 
-def run(
-    example: str, root: Path, links: dict[str, str], models: Collection[str], share: float = 1.0
-) -> dict[str, Any]:
+def run(example: str, root: Path, links: dict[str, str], models: Collection[str], share: float = 1.0) -> dict[str, Any]:
     """Run an example with some of its models, for a share of their epochs; return the headline metrics on test."""
     params = YAML(typ="safe").load(ROOT / "examples" / example)
     params["models"] = {name: params["models"][name] for name in models}

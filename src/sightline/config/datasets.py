@@ -89,6 +89,15 @@ class Yolo(Drawn):
     """YOLO's text files: images/ next to labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
+    boxes: Literal["upright", "oriented"] = Field(
+        "upright", description="oriented: rows of four corners are oriented boxes (YOLO-OBB), and not outlines"
+    )
+
+
+class Dota(Drawn):
+    """DOTA's text files of oriented boxes: labelTxt/ next to images/; folders are the split."""
+
+    format: Literal["dota"]
 
 
 class MaskFolder(_Paired):
@@ -184,6 +193,11 @@ class Scenes(DatasetSection):
     count: PositiveInt = Field(800, description="number of images to generate")
     size: Annotated[int, Field(ge=64, le=400)] = Field(96, description="height and width in pixels")
     max_objects: Annotated[int, Field(ge=1, le=8)] = Field(4, description="largest number of digits in an image")
+    turn: Annotated[float, Field(gt=0, le=180)] | None = Field(
+        None,
+        description="degrees by which digits are turned at most, to either side, each with an oriented box; null: 20, "
+        "with upright boxes alone",
+    )
     seed: int = Field(0, description="a different value gives different images")
 
 
@@ -197,7 +211,7 @@ class Figures(DatasetSection):
 
 
 _Table = ImageFolder | CsvTable | Idx
-_Annotated = Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via
+_Annotated = Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via
 _Embedded = Digits | Scenes | Figures
 if TYPE_CHECKING:
 

@@ -17,6 +17,7 @@ from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.raw.annotations import map_names
 from sightline.data.raw.builtin import DIGITS, scanned_digits
 from sightline.data.raw.formats.source import Source
+from sightline.data.rectangles import hulls, smallest_rectangle
 from sightline.data.structures import FLOAT32, UINT8, Sample
 
 # Values: number of objects, and mean grey level 0..1.
@@ -24,7 +25,7 @@ SCENES = replace(DIGITS, values=("objects", "brightness"), semantic=map_names(DI
 PHOTOGRAPHS = ("china", "flower")
 MASK = NDArray[np.bool_]
 _SIDES = (20, 40)  # pixels of a scan's side
-_TURN = 20.0  # degrees
+_TURN = 20.0  # degrees, where boxes are upright
 _INK = 145  # of 255: ink from here on belongs to the object
 _HIDDEN = 0.25  # share of an object that others may cover
 _CONTRAST = 70  # grey levels
@@ -43,10 +44,18 @@ class Scene:
 
 
 class ScenesSource(Source):
-    """Scenes 0..count-1; each depends only on the seed and its number."""
+    """Scenes 0..count-1; each depends only on the seed and its number.
 
-    def __init__(self, count: int, size: int, max_objects: int, seed: int) -> None:
-        self.count, self.size, self.max_objects, self.seed = count, size, max_objects, seed
+    Args:
+        count: of scenes.
+        size: height and width, pixels.
+        max_objects: of a scene.
+        seed: of what is drawn.
+        turn: degrees by which digits are turned at most, to either side, with oriented boxes; None: 20, without.
+    """
+
+    def __init__(self, count: int, size: int, max_objects: int, seed: int, turn: float | None = None) -> None:
+        self.count, self.size, self.max_objects, self.seed, self.turn = count, size, max_objects, seed, turn
         self.labels, self.ignored = SCENES, []
         photographs(), scanned_digits()  # loaded once, before threads ask for samples
 
@@ -56,7 +65,11 @@ class ScenesSource(Source):
     def sample(self, index: int) -> Sample:
         """Return one scene with all that is known of it; its label is the largest object's class."""
         rng = Generator(Philox(key=np.array([self.seed, index], np.uint64)))
-        scene = draw_scene(rng, self.size, self.max_objects)
+        scene = draw_scene(rng, self.size, self.max_objects, _TURN if self.turn is None else self.turn)
+        boxes, corners = np.stack([box_of(mask) for mask in scene.masks]), None
+        if self.turn is not None:
+            corners = np.stack([rectangle_of(mask) for mask in scene.masks])
+            boxes = hulls(corners).clip(0, self.size)
         areas = [int(mask.sum()) for mask in scene.masks]
         semantic = np.zeros((self.size, self.size), np.uint8)
         for mask, digit in zip(scene.masks, scene.classes, strict=True):
@@ -66,7 +79,8 @@ class ScenesSource(Source):
             encode_png(scene.image),
             label=scene.classes[int(np.argmax(areas))],
             labels=sorted(set(scene.classes)),
-            boxes=np.stack([box_of(mask) for mask in scene.masks]),
+            boxes=boxes,
+            corners=corners,
             box_labels=list(scene.classes),
             iscrowd=[False] * len(areas),
             area=[float(area) for area in areas],
@@ -77,8 +91,8 @@ class ScenesSource(Source):
         )
 
 
-def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
-    """Return a crop of a photograph with 1..max_objects digits on it."""
+def draw_scene(rng: Generator, size: int, max_objects: int, turn: float = _TURN) -> Scene:
+    """Return a crop of a photograph with 1..max_objects digits on it, turned by at most `turn` degrees."""
     number = int(rng.integers(len(PHOTOGRAPHS)))
     photograph = photographs()[number]
     top, left = (int(rng.integers(0, side - size + 1)) for side in photograph.shape[:2])
@@ -89,7 +103,7 @@ def draw_scene(rng: Generator, size: int, max_objects: int) -> Scene:
     inks: list[MASK] = []  # whole objects, also where later ones cover them
     for _ in range(int(rng.integers(1, max_objects + 1))):
         scan = int(rng.integers(len(scans)))
-        placed = _place(rng, scans[scan], inks, masks, size)
+        placed = _place(rng, scans[scan], inks, masks, size, turn)
         if placed is None:
             continue
         ink, alpha = placed
@@ -106,6 +120,13 @@ def box_of(mask: MASK) -> FLOAT32:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
+def rectangle_of(mask: MASK) -> FLOAT32:
+    """Return 4 x 2 corners of the smallest rectangle, turned by any angle, around the pixels of a mask."""
+    rows, columns = np.nonzero(mask)
+    pixels = np.stack([columns, rows], -1)
+    return smallest_rectangle(np.concatenate([pixels + corner for corner in ([0, 0], [1, 0], [1, 1], [0, 1])]))
+
+
 @cache
 def photographs() -> tuple[UINT8, UINT8]:
     """Return scikit-learn's two photographs, in the order of `PHOTOGRAPHS`."""
@@ -115,15 +136,17 @@ def photographs() -> tuple[UINT8, UINT8]:
     return china, flower
 
 
-def _place(rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int) -> tuple[MASK, FLOAT32] | None:
+def _place(
+    rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int, turn: float
+) -> tuple[MASK, FLOAT32] | None:
     """Return mask and opacity 0..1, size x size, of an object that covers no other much; None if it has no place."""
     side = rng.uniform(*_SIDES)
-    angle = rng.uniform(-_TURN, _TURN)
+    angle = rng.uniform(-turn, turn)
     for _ in range(_TRIES):
         centre = rng.uniform(side / 2, size - side / 2, 2)
-        turn = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
-        turn[:, 2] += centre - 3.5
-        grey = cv2.warpAffine(scan, turn, (size, size), flags=cv2.INTER_CUBIC)
+        matrix = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
+        matrix[:, 2] += centre - 3.5
+        grey = cv2.warpAffine(scan, matrix, (size, size), flags=cv2.INTER_CUBIC)
         ink = grey >= _INK
         framed = not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
         left = [(mask & ~ink).sum() / whole.sum() for mask, whole in zip(masks, inks, strict=True)]

@@ -148,7 +148,7 @@ def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
 def truth_of(sample: Sample) -> str:
     """Return a hash by which copies of an image with other annotations are distinguished."""
     plain = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances, sample.values]
-    arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
+    arrays = [array for array in (sample.boxes, sample.corners, sample.keypoints, sample.semantic) if array is not None]
     if not any(plain) and not arrays:
         return ""
     joined = hashlib.sha256(json.dumps(plain).encode())

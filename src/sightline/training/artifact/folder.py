@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 ONNX = "model.onnx"
-_LATER = (("views", "one"),)
+_LATER = (("views", "one"), ("boxes", "upright"))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sightline.config.datasets import (
     CsvTable,
     Dataset,
     Digits,
+    Dota,
     Figures,
     Idx,
     ImageFolder,
@@ -86,16 +87,16 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.formats.idx import open_idx
 
             return open_idx(Path(root))
-        case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via():
+        case Coco() | Voc() | Yolo() | Dota() | MaskFolder() | InstanceMasks() | Via():
             return _annotated(dataset)
         case Digits():
             from sightline.data.raw.builtin import DigitsSource
 
             return DigitsSource()
-        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed):
+        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed, turn=turn):
             from sightline.data.raw.builtin_scenes import ScenesSource
 
-            return ScenesSource(count, size, max_objects, seed)
+            return ScenesSource(count, size, max_objects, seed, turn)
         case Figures(count=count, size=size, seed=seed):
             from sightline.data.raw.builtin_figures import FiguresSource
 
@@ -107,7 +108,7 @@ def _opened(dataset: Dataset) -> Source:
             assert_never(dataset)
 
 
-def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) -> Source:
+def _annotated(dataset: Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via) -> Source:
     match dataset:
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.raw.formats.coco import open_coco
@@ -120,7 +121,11 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case Yolo(root=root):
             from sightline.data.raw.formats.yolo import open_yolo
 
-            return open_yolo(Path(root), is_batch(Path(root)))
+            return open_yolo(Path(root), is_batch(Path(root)), dataset.boxes == "oriented")
+        case Dota(root=root):
+            from sightline.data.raw.formats.dota import open_dota
+
+            return open_dota(Path(root), is_batch(Path(root)))
         case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
             from sightline.data.raw.formats.mask_folder import open_mask_folder
 
