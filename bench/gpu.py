@@ -59,6 +59,7 @@ def tasks(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
         "autoencoder": ("digits", {"kind": "autoencoder"}),
         "keypoints": ("figures", {"kind": "keypoints", "width": 64, **body}),
         "fcos": ("scenes", {"kind": "detection", **detector}),
+        "oriented": ("turned", {"kind": "detection", "boxes": "oriented", **detector}),
         "retinanet": ("scenes", {"kind": "detection", "architecture": "retinanet", **detector}),
         "faster_rcnn": ("scenes", {"kind": "detection", "architecture": "faster_rcnn", **detector}),
         "sliding_window": (
@@ -205,6 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         sections: dict[str, Digits | Scenes | Figures | Strings] = {
             "digits": Digits(format="digits", root=_EMBEDDED),
             "scenes": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96),
+            "turned": Scenes(format="scenes", root=_EMBEDDED, count=count, size=96, turn=180),
             "figures": Figures(format="figures", root=_EMBEDDED, count=count, size=96),
             "strings": Strings(format="strings", root=_EMBEDDED, count=count),
         }

@@ -61,6 +61,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few embedded scenes of digits turned by any angle, with oriented boxes, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "turned"
+    prepare("turned", Scenes(format="scenes", root="data/embedded", count=60, size=96, turn=180), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few embedded figures with key points, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "figures"

@@ -11,7 +11,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,17 @@ def write_yolo(root: Path, raw: Raw, polygons: bool = False) -> dict[str, Any]:
     return {"format": "yolo"}
 
 
+def write_dota(root: Path, raw: Raw) -> dict[str, Any]:
+    write_images(root, raw)
+    (root / "labelTxt").mkdir()
+    for number in range(COUNT):
+        rows = ["imagesource:none", "gsd:null"]
+        for colour, (left, top, right, bottom) in things_of(raw, number):
+            rows.append(f"{left} {top} {right} {top} {right} {bottom} {left} {bottom} {raw.called[colour]} 0")
+        (root / "labelTxt" / f"{number:03}.txt").write_text("\n".join(rows))
+    return {"format": "dota"}
+
+
 MASK_VALUES = {"red": 200, "background": 50, "yellow": 90, "green": 17, "blue": 3}  # as listed in params.yaml
 
 
@@ -355,6 +366,7 @@ RAWS = {
         (4,),
     ),
     "voc": Raw(write_voc, same("blue", "green", "red"), COLOURS, ("boxes", "labels")),
+    "dota": Raw(write_dota, same("blue", "green", "red"), COLOURS, ("corners", "labels")),
     "yolo": Raw(
         write_yolo, LabelMap(("green", "red", "yellow", "blue"), ("1", "4", "6", "9")), COLOURS, ("boxes", "labels")
     ),
@@ -426,6 +438,11 @@ def boxes_of(sample: Sample, labels: LabelMap) -> Any:
     return sorted(zip(names, [tuple(np.rint(box).astype(int).tolist()) for box in sample.boxes], strict=True))
 
 
+def turned_boxes_of(sample: Sample, labels: LabelMap) -> Any:
+    assert sample.corners is not None
+    return boxes_of(replace(sample, boxes=np.concatenate([sample.corners.min(1), sample.corners.max(1)], 1)), labels)
+
+
 def pixels_by_name(sample: Sample, labels: LabelMap) -> Any:
     assert sample.semantic is not None
     inner = sample.semantic[1:]  # the first row may be ignored
@@ -452,6 +469,7 @@ READ: dict[str, Callable[[Sample, LabelMap], Any]] = {
     "label": class_of,
     "labels": classes_of,
     "boxes": boxes_of,
+    "corners": turned_boxes_of,
     "semantic": pixels_by_name,
     "keypoints": points_of,
     "values": values_of,
@@ -465,7 +483,7 @@ def expected(field_name: str, things: list[tuple[str, Box]]) -> Any:
     match field_name:
         case "label" | "labels" | "text":
             return sorted(set(names))
-        case "boxes":
+        case "boxes" | "corners":
             return sorted(things)
         case "semantic":
             return {name: sum(area(box) for other, box in things if other == name) for name in names}
@@ -521,6 +539,7 @@ LEARNERS = {
     "regression": Learner({"kind": "regression", **CNN}),
     "localization": Learner({"kind": "localization", **CNN}, epochs=12, lr=1e-3),
     "fcos": Learner({"kind": "detection", "architecture": "fcos", **DETECTOR}, 64),
+    "oriented": Learner({"kind": "detection", "boxes": "oriented", **DETECTOR}, 64),
     "retinanet": Learner({"kind": "detection", "architecture": "retinanet", **DETECTOR}, 64),
     "faster_rcnn": Learner({"kind": "detection", "architecture": "faster_rcnn", **TWO_STAGES}, 64, epochs=12),
     "sliding_window": Learner({"kind": "sliding_window", **CNN, "window": 24, "scales": [1.0]}, 64, epochs=4),
@@ -538,6 +557,7 @@ FROM = {
     "values": ("regression",),
     "text": ("text_recognition",),
     "boxes": ("localization", "fcos", "retinanet", "faster_rcnn", "sliding_window"),
+    "corners": ("oriented",),
     "semantic": ("unet",),
     "keypoints": ("keypoints",),
 }
@@ -550,6 +570,7 @@ QUICK = (
     ("coco", "faster_rcnn"),
     ("coco_points", "keypoints"),
     ("voc", "localization"),
+    ("dota", "oriented"),
     ("yolo", "fcos"),
     ("yolo", "sliding_window"),
     ("mask_folder", "unet"),

@@ -28,6 +28,7 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import FLOAT32, Prediction
 from sightline.evaluation.evaluate import evaluate_model
 from sightline.models.detect.fcos import Fcos
+from sightline.models.detect.gaussians import encode
 from sightline.models.heatmaps import draw_heatmaps
 from sightline.tasks import build
 from sightline.tasks.base import Task
@@ -203,6 +204,25 @@ def densely_detected(task: Any, size: int, resize: Resize) -> dict[str, Tensor]:
     return outputs
 
 
+def turned_detected(task: Any, size: int, resize: Resize) -> dict[str, Tensor]:
+    """Let the point nearest to each claim tell it as an oriented box, and no other."""
+    points, strides = task.network.points, task.network.sides
+    logits = torch.full((len(NUMBERS), len(points), len(CLASSES)), -9.0)
+    codes = torch.zeros(len(NUMBERS), len(points), 5)
+    for number in NUMBERS:
+        claims, taken = claims_of(number), []
+        boxes = box_convert(inside(number, size, resize, claims.boxes), "xyxy", "cxcywh")
+        for box, label, score in zip(F.pad(boxes, (0, 1)), claims.labels, claims.scores, strict=True):
+            apart = (points - box[:2]).norm(dim=1)
+            apart[taken] = torch.inf
+            nearest = int(apart.argmin())
+            taken.append(nearest)
+            logits[number, nearest, label] = float(np.log(score**2 / (1 - score**2)))
+            codes[number, nearest] = encode(box[None], points[nearest][None], strides[nearest][None])
+    central = torch.full((len(NUMBERS), len(points), 1), 30.0)
+    return {"cls_logits": logits, "bbox_regression": codes, "bbox_ctrness": central}
+
+
 def detected(task: Any, size: int, resize: Resize) -> dict[str, Tensor]:
     """Return what a detector in two stages gives out, filled up to four objects."""
     claims = [claims_of(number) for number in NUMBERS]
@@ -258,6 +278,12 @@ def claimed_objects(number: int) -> Prediction:
     return Prediction(boxes=own.boxes, box_labels=own.labels, box_scores=own.scores, instances=masks)
 
 
+def claimed_turned(number: int) -> Prediction:
+    own = claims_of(number)
+    corners = own.boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+    return Prediction(boxes=own.boxes, corners=corners, box_labels=own.labels, box_scores=own.scores)
+
+
 def claimed_box(number: int) -> Prediction:
     own = claims_of(number)
     return Prediction(boxes=own.boxes[:1], box_labels=[int(number % 3 == 0)], box_scores=own.scores[:1])
@@ -291,6 +317,9 @@ class Case:
 CASES = {
     "localization": Case({"kind": "localization", "architecture": "mlp"}, localized, claimed_box),
     "fcos": Case({"kind": "detection", "architecture": "fcos"} | DETECTOR, densely_detected, claimed_objects),
+    "oriented": Case(
+        {"kind": "detection", "boxes": "oriented"} | DETECTOR, turned_detected, claimed_turned, tolerance=1e-3
+    ),
     "retinanet": Case(
         {"kind": "detection", "architecture": "retinanet", **DETECTOR}, densely_detected, claimed_objects
     ),

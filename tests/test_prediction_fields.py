@@ -14,6 +14,8 @@ from sightline.operations.prediction_files.words import told
 
 LABELS = LabelMap(("a", "b"), ("a", "b"), values=("x",), keypoints=("nose",))
 BOX = {"boxes": np.array([[0, 0, 10, 10]], np.float32), "box_labels": [0], "box_scores": np.array([0.9], np.float32)}
+FLAT = np.array([[[0, 3], [10, 3], [10, 7], [0, 7]]], np.float32)
+TURNED = np.array([[[0, 3], [10, 5], [10, 7], [0, 7]]], np.float32)
 MAP = np.zeros((4, 4), np.uint8)
 # Field: what a prediction says, and what another says that differs in it.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -21,6 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "labels": ({"labels": [0]}, {"labels": [1]}),
     "values": ({"values": np.array([1.0], np.float32)}, {"values": np.array([2.0], np.float32)}),
     "boxes": (BOX, BOX | {"boxes": np.array([[0, 0, 3, 3]], np.float32)}),
+    "corners": (BOX | {"corners": FLAT}, BOX | {"corners": TURNED}),
     "box_labels": (BOX, BOX | {"box_labels": [1]}),
     "keypoints": (
         {"keypoints": np.array([[[1, 1, 0.9]]], np.float32)},

@@ -98,6 +98,7 @@ CONTRACT = {
         steps=120,
     ),
     "fcos": Entry({"kind": "detection", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100),
+    "oriented": Entry({"kind": "detection", "boxes": "oriented", **DETECTOR}, "turned", 0.7, 64, 3, steps=100),
     "retinanet": Entry(
         {"kind": "detection", "architecture": "retinanet", **DETECTOR}, "scenes", 0.7, size=64, channels=3, steps=100
     ),
@@ -132,7 +133,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Fast tests learn by heart with one of each kind of network; these take longer.
-SLOW = ("semantic_fpn", "keypoints", "retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")
+SLOW = ("semantic_fpn", "keypoints", "oriented", "retinanet", "faster_rcnn", "mask_rcnn", "sliding_window")
 
 
 @pytest.fixture(params=list(CONTRACT))
@@ -214,6 +215,7 @@ def in_order_of(reference: Prediction, prediction: Prediction) -> Prediction:
         boxes=prediction.boxes[order],  # type: ignore[index]
         box_labels=[prediction.box_labels[index] for index in order],  # type: ignore[index]
         box_scores=prediction.box_scores[order],  # type: ignore[index]
+        corners=None if prediction.corners is None else prediction.corners[order],
     )
 
 

@@ -114,7 +114,7 @@ BROKEN = {
         "datasets.digits.format",
         "digit",
         "datasets.digits: format is 'digit', allowed: image_folder, csv, text_list, idx, coco, voc, yolo, "
-        "mask_folder, instance_masks, via, digits, scenes, figures, strings (did you mean digits?)",
+        "dota, mask_folder, instance_masks, via, digits, scenes, figures, strings (did you mean digits?)",
     ),
     "name of the inbox's own folder": (
         "datasets.quarantine",

@@ -111,6 +111,17 @@ def write_yolo(root: Path, polygons: bool = False) -> Any:
     return config(format="yolo", root=str(root))
 
 
+def write_dota(root: Path) -> Any:
+    write_images(root)
+    (root / "labelTxt").mkdir()
+    for number in range(COUNT):
+        rows = ["imagesource:GoogleEarth", "gsd:0.146343590398"]
+        for label, (left, top, right, bottom) in objects_of(number):
+            rows.append(f"{right}.0 {top} {right} {bottom} {left} {bottom} {left} {top} {CLASSES[label]} {number % 2}")
+        (root / "labelTxt" / f"{name_of(number)}.txt").write_text("\n".join(rows) + "\n")
+    return config(format="dota", root=str(root))
+
+
 def write_via(root: Path, version: int = 2) -> Any:
     write_images(root)
     files = {}

@@ -19,6 +19,7 @@ from annotated_folders import (
     name_of,
     objects_of,
     write_coco,
+    write_dota,
     write_images,
     write_instances,
     write_masks,
@@ -44,6 +45,8 @@ FORMATS: dict[str, tuple[Writer, bool]] = {  # and whether it has outlines
     "voc": (write_voc, False),
     "yolo": (write_yolo, False),
     "yolo polygons": (lambda root: write_yolo(root, polygons=True), True),
+    "yolo oriented": (lambda root: write_yolo(root, polygons=True).model_copy(update={"boxes": "oriented"}), False),
+    "dota": (write_dota, False),
     "via": (write_via, True),
     "via 1": (lambda root: write_via(root, 1), True),
 }

@@ -16,6 +16,7 @@ from annotated_folders import (
     name_of,
     picture,
     write_coco,
+    write_dota,
     write_images,
     write_masks,
     write_via,
@@ -128,6 +129,13 @@ def test_yolo(tmp_path: Path) -> None:
     write_yolo(tmp_path / "outlines", polygons=True)
     assert only(tmp_path / "boxes").tasks == ("detection",)
     assert only(tmp_path / "outlines").tasks == ("instance_segmentation", "detection")
+
+
+def test_dota(tmp_path: Path) -> None:
+    write_dota(tmp_path)
+    found = only(tmp_path)
+    assert found.section["format"] == "dota"
+    assert found.tasks == ("detection",)
 
 
 def test_yolo_without_names_says_what_is_missing(tmp_path: Path) -> None:

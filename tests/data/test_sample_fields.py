@@ -49,6 +49,9 @@ def full() -> Sample:
         label=1,
         labels=[0, 1, 2],
         boxes=np.array([[5, 10, 35, 40], [50, 10, 70, 40]], np.float32),
+        corners=np.array(
+            [[[5, 20], [20, 10], [35, 30], [20, 40]], [[50, 10], [70, 10], [70, 40], [50, 40]]], np.float32
+        ),
         box_labels=[1, 2],
         iscrowd=[False, True],
         difficult=[True, False],

@@ -77,6 +77,14 @@ SIDE = 64
 NAMES = ("nose", "left_hand", "right_hand")
 KINDS: dict[str, dict[str, Any]] = {
     "detection": {"backbone": "timm:test_resnet", "strides": [8, 16], "score_threshold": 0.0, "max_objects": 5},
+    "oriented": {
+        "kind": "detection",
+        "boxes": "oriented",
+        "backbone": "timm:test_resnet",
+        "strides": [8, 16],
+        "score_threshold": 0.0,
+        "max_objects": 5,
+    },
     "retinanet": {"kind": "detection", "architecture": "retinanet", "backbone": "timm:test_resnet", "strides": [8, 16]},
     "faster_rcnn": {
         **{"kind": "detection", "architecture": "faster_rcnn", "backbone": "timm:test_resnet", "strides": [8, 16]},
@@ -117,6 +125,8 @@ def _turned(said: Any) -> Any:
     """What is said of a mirrored image, in the image: by the pixels of predictions, not of raw outputs."""
     if said.boxes is not None:
         said.boxes = SIDE - said.boxes[:, [2, 1, 0, 3]] * [1, -1, 1, -1] - [0, SIDE, 0, SIDE]
+    if said.corners is not None:
+        said.corners = [SIDE, 0] - said.corners[:, [1, 0, 3, 2]] * [1, -1]
     if said.keypoints is not None:
         said.keypoints = said.keypoints[:, [0, 2, 1]] * [-1, 1, 1] + [SIDE, 0, 0]
     for name in ("semantic", "image"):

@@ -24,7 +24,7 @@ _NEEDS = {
     "multilabel": "a table with several classes per image",
     "regression": "a table with a column of numbers",
     "localization": "boxes: COCO, VOC, YOLO",
-    "detection": "boxes: COCO, VOC, YOLO, VIA",
+    "detection": "boxes: COCO, VOC, YOLO, DOTA, VIA",
     "instance_segmentation": "outlines: COCO, VIA, YOLO, or a mask with numbered objects per image",
     "semantic_segmentation": "a mask per image",
     "keypoints": "key points: COCO, YOLO",

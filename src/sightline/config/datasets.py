@@ -100,6 +100,15 @@ class Yolo(Drawn):
     """YOLO's text files: images/ next to labels/; names and split in data.yaml, obj.data, or lists."""
 
     format: Literal["yolo"]
+    boxes: Literal["upright", "oriented"] = Field(
+        "upright", description="oriented: rows of four corners are oriented boxes (YOLO-OBB), and not outlines"
+    )
+
+
+class Dota(Drawn):
+    """DOTA's text files of oriented boxes: labelTxt/ next to images/; folders are the split."""
+
+    format: Literal["dota"]
 
 
 class MaskFolder(_Paired):
@@ -200,6 +209,11 @@ class Scenes(DatasetSection):
     digit_size: Annotated[list[_Side], Field(min_length=2, max_length=2)] = Field(
         [20, 40], description="least and largest side of a digit's scan in pixels, of which ink fills most"
     )
+    turn: Annotated[float, Field(gt=0, le=180)] | None = Field(
+        None,
+        description="degrees by which digits are turned at most, to either side, each with an oriented box; null: 20, "
+        "with upright boxes alone",
+    )
     seed: int = Field(0, description="a different value gives different images")
 
     @model_validator(mode="after")
@@ -242,7 +256,7 @@ class Strings(DatasetSection):
 
 
 _Table = ImageFolder | CsvTable | TextList | Idx
-_Annotated = Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via
+_Annotated = Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via
 _Embedded = Digits | Scenes | Figures | Strings
 if TYPE_CHECKING:
 

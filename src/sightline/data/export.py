@@ -111,6 +111,9 @@ def _annotations(sample: Sample, ids: list[int]) -> Iterator[dict[str, Any]]:
             annotation["ignore"] = 1
         if sample.instances:
             annotation["segmentation"] = sample.instances[place]
+        elif sample.corners is not None:  # as other tools take oriented boxes in COCO's files
+            points = sample.corners[place].astype(float).ravel().tolist()
+            annotation["segmentation"] = [[round(value, _DECIMALS) for value in points]]
         if sample.keypoints is not None:
             points = sample.keypoints[place].astype(float)
             annotation["keypoints"] = [round(value, _DECIMALS) for value in points.ravel().tolist()]

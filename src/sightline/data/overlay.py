@@ -55,7 +55,8 @@ def draw_truth(sample: Sample, side: int, mirrored: Sequence[int] = (), backgrou
     """Return the image with what is known of it: boxes, and masks or (as masks would hide them) key points.
 
     Args:
-        sample: image and annotations; of masks, those of objects are drawn where there are some, else the semantic one.
+        sample: image and annotations; of masks, those of objects are drawn where there are some, else the semantic one,
+            and of boxes the oriented ones.
         side: pixels of the longer side of the result.
         mirrored: as in `LabelMap`; of a pair the first is red and the second blue. Hidden key points are rings.
         background: whether 0 is background in the semantic mask, and c + 1 is class c.
@@ -65,7 +66,11 @@ def draw_truth(sample: Sample, side: int, mirrored: Sequence[int] = (), backgrou
         picture = with_instances(picture, sample.instances, sample.box_labels)
     elif sample.keypoints is None and sample.semantic is not None and sample.boxes is None:
         picture = with_semantic(picture, sample.semantic, background)
-    if sample.boxes is not None:
+    if sample.corners is not None:
+        for shape, label in zip(sample.corners, sample.box_labels, strict=True):
+            lines = (shape * scale - 0.5).round().astype(np.int32)
+            cv2.polylines(picture, [lines], True, class_colour(label), 1, cv2.LINE_AA)
+    elif sample.boxes is not None:
         for (left, top, right, bottom), label in zip(
             (sample.boxes * scale).round().astype(int).tolist(), sample.box_labels, strict=True
         ):

@@ -61,6 +61,7 @@ def sample_row(name: str, sample: Sample, shape: tuple[int, int, int], sha256: s
         "channels": channels,
         "sha256": sha256,
         "boxes": None if sample.boxes is None else sample.boxes.tolist(),
+        "corners": None if sample.corners is None else sample.corners.tolist(),
         "keypoints": None if sample.keypoints is None else sample.keypoints.tolist(),
         "semantic": None if sample.semantic is None else encode_png(sample.semantic),
         "attributes": json.dumps(sample.attributes, sort_keys=True),

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 _BOX = pa.list_(pa.float32(), 4)
 _POINT = pa.list_(pa.float32(), 3)
+_CORNERS = pa.list_(pa.list_(pa.float32(), 2), 4)
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -22,6 +23,7 @@ SCHEMA = pa.schema(
         pa.field("label", pa.int32()),
         pa.field("labels", pa.list_(pa.int32())),
         pa.field("boxes", pa.list_(_BOX)),
+        pa.field("corners", pa.list_(_CORNERS)),
         pa.field("box_labels", pa.list_(pa.int32())),
         pa.field("iscrowd", pa.list_(pa.bool_())),
         pa.field("difficult", pa.list_(pa.bool_())),

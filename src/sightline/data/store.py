@@ -91,10 +91,12 @@ class SplitStore:
         """Return a sample with all that is known of it."""
         shard, row = self._place(index)
         values = shard.slice(row, 1).to_pylist()[0]
-        for name in ("boxes", "keypoints"):
+        for name in ("boxes", "corners", "keypoints"):
             values[name] = None if values[name] is None else np.array(values[name], np.float32)
         if values["boxes"] is not None:
             values["boxes"] = values["boxes"].reshape(-1, 4)
+        if values["corners"] is not None:
+            values["corners"] = values["corners"].reshape(-1, 4, 2)
         if values["keypoints"] is not None:
             values["keypoints"] = values["keypoints"].reshape(len(values["keypoints"]), self._keypoints, 3)
         if values["semantic"] is not None:

@@ -105,6 +105,8 @@ class Sample:
         label: class id, -1 for none.
         labels: class ids of a multi-label sample.
         boxes: N x 4 float32, xyxy pixels.
+        corners: N x 4 x 2 float32, x, y of the corners of oriented boxes (see `rectangles`), in the order of `boxes`,
+            which are the upright boxes around them.
         box_labels: N class ids.
         iscrowd, difficult: N flags.
         area: N areas in pixels.
@@ -124,6 +126,7 @@ class Sample:
     label: int = -1
     labels: list[int] = field(default_factory=list)
     boxes: FLOAT32 | None = None
+    corners: FLOAT32 | None = None
     box_labels: list[int] = field(default_factory=list)
     iscrowd: list[bool] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
@@ -140,6 +143,8 @@ class Sample:
         count = len(self.box_labels)
         if self.boxes is not None and self.boxes.shape != (count, 4):
             raise ValueError(f"{self.source}: boxes are {self.boxes.shape}, but there are {count} box labels")
+        if self.corners is not None and self.corners.shape != (count, 4, 2):
+            raise ValueError(f"{self.source}: corners are {self.corners.shape}, but there are {count} box labels")
         for name in ("iscrowd", "difficult", "area", "instances"):
             values = getattr(self, name)
             if values and len(values) != count:
@@ -182,6 +187,7 @@ class Prediction:
         probabilities: K float32, of each class; they add up to 1 unless the classes are independent.
         values: K float32, predicted numbers.
         boxes: N x 4 float32 xyxy, most confident first.
+        corners: N x 4 x 2 float32, of oriented boxes, in the order of `boxes`, which are the upright boxes around them.
         box_labels: N class ids.
         box_scores: N float32 in 0..1.
         instances: N COCO run-length encodings of the original's size, in the order of `boxes`.
@@ -199,6 +205,7 @@ class Prediction:
     probabilities: FLOAT32 | None = None
     values: FLOAT32 | None = None
     boxes: FLOAT32 | None = None
+    corners: FLOAT32 | None = None
     box_labels: list[int] | None = None
     box_scores: FLOAT32 | None = None
     instances: list[dict[str, Any]] | None = None
@@ -214,7 +221,7 @@ class Prediction:
         if self.text_spans is not None and len(self.text_spans) != len(self.text or ""):
             raise ValueError(f"{len(self.text_spans)} text_spans, but {len(self.text or '')} characters")
         count = None if self.boxes is None else len(self.boxes)
-        for name in ("box_labels", "box_scores", "instances", "keypoints"):
+        for name in ("corners", "box_labels", "box_scores", "instances", "keypoints"):
             values = getattr(self, name)
             if values is not None and count is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name}, but {count} boxes")
@@ -281,6 +288,8 @@ class Prediction:
                 told["confidence"] = float(self.box_scores[place])
             if self.boxes is not None:
                 told["box"] = [float(edge) for edge in self.boxes[place]]
+            if self.corners is not None:
+                told["corners"] = self.corners[place].astype(float).tolist()
             if self.instances is not None:
                 told["mask"] = self.instances[place]
             if self.keypoints is not None:

@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from scipy.stats import binom
 
+from sightline.data import rectangles
 from sightline.data.images import Placement
 from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.tasks.base import Measurement, Task
@@ -168,6 +169,8 @@ def _has_counterparts(one: Prediction, other: Prediction) -> bool:
 
 
 def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
+    if one.corners is not None and other.corners is not None:
+        return rectangles.overlaps(one.corners, other.corners).astype(np.float32)
     from torchvision.ops import box_iou  # seconds of imports that only boxes need
 
     boxes = [torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other)]

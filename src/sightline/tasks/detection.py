@@ -1,10 +1,11 @@
-"""Any number of boxes per image, each with a class."""
+"""Any number of boxes per image, upright or oriented, each with a class."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, assert_never
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -13,12 +14,14 @@ from sightline.config.models import Input
 from sightline.config.network import Views
 from sightline.config.tasks.detection import Detection as Config
 from sightline.data.images import Placement
+from sightline.data.rectangles import hulls, rectangles_of
 from sightline.data.store import SplitStore
 from sightline.data.structures import LabelMap, Prediction
 from sightline.models.classify.hub import Weights
 from sightline.models.detect.dense_detector import BOX_CODES, DenseDetector
-from sightline.models.detect.detections import into_original, share_found
+from sightline.models.detect.detections import corners_into_original, into_original, share_found, turned_iou
 from sightline.models.detect.fcos import build_fcos
+from sightline.models.detect.oriented import build_oriented_fcos
 from sightline.models.detect.retinanet import build_retinanet
 from sightline.models.detect.two_stage import TwoStageDetector, build_faster_rcnn
 from sightline.system.errors import UserError
@@ -41,6 +44,13 @@ def build_detection(
             "choose another task.kind or data set"
         )
     statistics = channel_statistics(image.channels, image.mean, image.std)
+    if task.boxes == "oriented":
+        if train is not None and not any(train.column("corners")):
+            raise UserError(
+                f"{train.path}: no sample has an oriented box (`corners`), which task.boxes: oriented needs; "
+                "choose boxes: upright or another data set"
+            )
+        return OrientedDetection(_network(task, image, len(labels), weights), labels, *statistics, views=task.views)
     return Detection(_network(task, image, len(labels), weights), labels, *statistics, views=task.views)
 
 
@@ -48,6 +58,8 @@ def _network(task: Config, image: Input, classes: int, weights: Weights) -> Dete
     given = (task.backbone, image.channels, image.size, classes, weights)
     match task.architecture:
         case "fcos":
+            if task.boxes == "oriented":
+                return build_oriented_fcos(*given, **task.options())
             return build_fcos(*given, **task.options())
         case "retinanet":
             scale = task.anchor_scale or _RETINANET_SCALE
@@ -136,4 +148,43 @@ class Detection(Task):
     def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
         """COCO's metrics (mAP50, mAP, by size, by class) and precision over recall; see `metrics.detection`."""
         values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "boxes"})
+        return Measurement("mAP50", dict(values), rows, tables)
+
+
+class OrientedDetection(Detection):
+    """Turned rectangles with classes and scores; `boxes` are the upright ones around them, within the image."""
+
+    targets: ClassVar[tuple[str, ...]] = ("boxes", "box_labels", "corners")
+
+    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> Tensor:
+        """Sum of the losses of classes, rectangles and centre-ness, each a mean over the points in objects."""
+        shapes = [
+            torch.from_numpy(rectangles_of(numbers(own))).to(own.device, torch.float32) for own in targets["corners"]
+        ]
+        return self.network.loss(outputs, shapes, targets["box_labels"])
+
+    def scores(self, outputs: dict[str, Tensor], targets: dict[str, Any]) -> dict[str, Tensor]:
+        """Share of objects found, with as many guesses per image as there are objects."""
+        found = self.network.detections(outputs)
+        return {"found": share_found(found, targets["corners"], targets["box_labels"], "corners", turned_iou)}
+
+    def predictions(self, outputs: dict[str, Tensor], placements: Sequence[Placement]) -> list[Prediction]:
+        """Raw outputs -> oriented boxes in pixels of the originals, most confident first."""
+        said = []
+        for found, placement in zip(self.network.detections(outputs), placements, strict=True):
+            corners = corners_into_original(numbers(found["corners"]), placement)
+            edges = np.array([placement.width, placement.height] * 2, np.float32)
+            said.append(
+                Prediction(
+                    boxes=hulls(corners).clip(0, edges),
+                    corners=corners,
+                    box_labels=found["labels"].tolist(),
+                    box_scores=numbers(found["scores"]),
+                )
+            )
+        return said
+
+    def measure(self, predictions: Iterable[Prediction], truth: pd.DataFrame, bins: int) -> Measurement:
+        """COCO's metrics with the overlap of turned rectangles, and precision over recall; see `metrics.detection`."""
+        values, rows, tables = metrics.measure(predictions, truth, self.labels.classes, {"": "corners"})
         return Measurement("mAP50", dict(values), rows, tables)

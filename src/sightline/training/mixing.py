@@ -12,6 +12,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from sightline.config.augmentations import CutMix, Mixing, MixUp, Mosaic
+from sightline.data.rectangles import cut
 from sightline.data.structures import FLOAT32, UINT8
 from sightline.data.vary.augmentation import boxes_of, key
 from sightline.data.vary.geometry import LEAST_VISIBLE, Geometry
@@ -153,19 +154,26 @@ def _part(geometry: Geometry, corner: tuple[int, int], window: tuple[int, int, i
     seen = boxes.clip(np.array([left, top] * 2), np.array([right, bottom] * 2)).astype(np.float32)
     areas = [np.prod((own[:, 2:] - own[:, :2]).clip(0), axis=1) for own in (boxes, seen)]
     kept = (areas[1] >= LEAST_VISIBLE * areas[0]) & (areas[1] >= 1)
+    corners = None
+    if geometry.corners is not None:  # what the window hides is not in the mosaic
+        corners = cut(geometry.corners + np.array([left - x, top - y], np.float32), window)
     masks = None
     if geometry.masks is not None:
         masks = np.zeros((len(boxes), size, size), np.uint8)
         masks[:, top:bottom, left:right] = geometry.masks[:, y : y + bottom - top, x : x + right - left]
         kept &= masks.any((1, 2))
         masks = masks[kept]
-    return Geometry(seen[kept] if masks is None else boxes_of(masks), geometry.box_labels[kept], masks)
+    boxes_seen = seen[kept] if masks is None else boxes_of(masks)
+    corners = None if corners is None else corners[kept]
+    return Geometry(boxes_seen, geometry.box_labels[kept], masks, corners=corners)
 
 
 def _joined(parts: Sequence[Geometry]) -> Geometry:
     masks: list[Any] = [part.masks for part in parts if part.masks is not None]
+    corners: list[Any] = [part.corners for part in parts if part.corners is not None]
     return Geometry(
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.box_labels for part in parts]),
         np.concatenate(masks) if masks else None,
+        corners=np.concatenate(corners) if corners else None,
     )

@@ -19,6 +19,9 @@ class Detection(Detector):
     architecture: Literal["fcos", "retinanet", "faster_rcnn"] = Field(
         "fcos", description="fcos, retinanet: one stage; faster_rcnn: two stages, proposals and their classification"
     )
+    boxes: Literal["upright", "oriented"] = Field(
+        "upright", description="oriented: turned rectangles, learned from the corners of a data set; fcos only"
+    )
     anchor_scale: Positive | None = Field(
         None, description="side of the smallest anchors, in strides; null: 4 for retinanet, 8 for faster_rcnn"
     )
@@ -26,6 +29,8 @@ class Detection(Detector):
 
     @model_validator(mode="after")
     def _options_fit(self) -> Detection:
+        if self.boxes == "oriented" and self.architecture != "fcos":
+            raise ValueError(f"boxes: oriented is for fcos, but architecture is {self.architecture}")
         if self.anchor_scale is not None and self.architecture == "fcos":
             raise ValueError("anchor_scale is for retinanet and faster_rcnn, but architecture is fcos")
         if self.proposals is not None and self.architecture != "faster_rcnn":

@@ -12,10 +12,12 @@ from pycocotools import mask as coco_masks
 from sightline.data.encoding import decode_rle
 from sightline.data.raw.findings import Code, Finding
 from sightline.data.raw.outlines import BrokenOutline, NoArea, Outline, run_lengths_of
+from sightline.data.rectangles import areas, hulls, smallest_rectangle, upright_corners
 from sightline.data.structures import FLOAT32, IGNORED, UINT8, Sample, SplitName
 
 Size = tuple[int, int]  # height, width in pixels of the upright image
 _SLACK = 1e-3  # pixels by which a box may stick out untold: rounding
+_TINY, _FLAT = 2, 1e-3  # pixels
 _Tell = Callable[[Code, str], None]
 
 
@@ -31,6 +33,7 @@ class Annotation:
         points: x, y, visibility of each key point, one after the other.
         area: pixels, as in the file; if it is missing, those of mask or box.
         relative: x and y are shares 0..1 of width and height.
+        corners: x, y, x, y, ... of the corners of an oriented box, which gives the box too.
     """
 
     place: str
@@ -42,6 +45,7 @@ class Annotation:
     iscrowd: bool = False
     difficult: bool = False
     relative: bool = False
+    corners: Sequence[float] | None = None
 
 
 class _Rejected(Exception):  # noqa: N818 - no error of the program
@@ -58,6 +62,7 @@ class _Object:
     area: float
     iscrowd: bool
     difficult: bool
+    corners: tuple[tuple[float, ...], ...] = ()
 
 
 def assemble(
@@ -70,6 +75,7 @@ def assemble(
     masks: bool,
     semantic: bool,
     keypoints: int,
+    oriented: bool = False,
 ) -> tuple[Sample, list[Finding]]:
     """Return a sample with the annotations that hold, and what is to be said of them.
 
@@ -82,6 +88,7 @@ def assemble(
         masks: whether the data set has outlines; then every object gets a mask, if only an empty one.
         semantic: whether a semantic mask is made of the outlines.
         keypoints: number of key points per object, 0 for none.
+        oriented: whether the data set has oriented boxes; then every object gets corners, if only those of its box.
     """
     findings: list[Finding] = []
     objects: list[_Object] = []
@@ -105,6 +112,7 @@ def assemble(
         split=split,
         labels=sorted({one.label for one in objects}),
         boxes=np.array([one.box for one in objects], np.float32).reshape(-1, 4),
+        corners=_corners(objects) if oriented else None,
         box_labels=[one.label for one in objects],
         iscrowd=[one.iscrowd for one in objects],
         difficult=[one.difficult for one in objects],
@@ -120,17 +128,49 @@ def _checked(annotation: Annotation, size: Size, keypoints: int, tell: _Tell) ->
     unit = (size[1], size[0]) if annotation.relative else (1, 1)
     mask = _mask(annotation, size, unit, tell)
     points = _points(_in_pixels(annotation.points, unit), keypoints, size, tell)
+    if annotation.corners is not None:
+        return _turned(annotation, annotation.corners, unit, points, size, tell)
     if annotation.box is not None:
         box = tuple(float(value) * scale for value, scale in zip(annotation.box, (*unit, *unit), strict=True))
     else:
         box = _box_of_points(points) if mask is None else _box_of_mask(mask)
     box = _within(box, size, tell)
     pixels = int(coco_masks.area(mask)) if mask is not None else (box[2] - box[0]) * (box[3] - box[1])
-    if pixels < 2:
+    if pixels < _TINY:
         tell("tiny", f"covers {pixels:g} pixels")
     given = annotation.area
     area = given if given is not None and np.isfinite(given) and given > 0 else float(pixels)
     return _Object(annotation.label, box, mask, points, area, annotation.iscrowd, annotation.difficult)
+
+
+def _turned(
+    annotation: Annotation,
+    corners: Sequence[float],
+    unit: tuple[int, int],
+    points: tuple[tuple[float, ...], ...],
+    size: Size,
+    tell: _Tell,
+) -> _Object:
+    """Return an object with the smallest rectangle around its corners, and the part of the image around that."""
+    given = np.asarray(corners, np.float64).reshape(-1, 2) * unit
+    _within((*given.min(0).tolist(), *given.max(0).tolist()), size, tell)
+    rectangle = smallest_rectangle(given)
+    area = float(areas(rectangle[None])[0])
+    if area < _FLAT:
+        raise _Rejected("bad_box", f"corners {', '.join(f'{value:g}' for value in given.ravel())} have no area")
+    if area < _TINY:
+        tell("tiny", f"covers {area:g} pixels")
+    box = hulls(rectangle[None])[0].clip(0, np.array([size[1], size[0]] * 2, np.float32))
+    return _Object(
+        annotation.label,
+        tuple(box.tolist()),
+        None,
+        points,
+        area,
+        annotation.iscrowd,
+        annotation.difficult,
+        tuple(map(tuple, rectangle.tolist())),
+    )
 
 
 def _in_pixels(points: Sequence[float] | None, unit: tuple[int, int]) -> Sequence[float] | None:
@@ -209,6 +249,13 @@ def _box_of_points(points: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 def _keypoints(objects: Sequence[_Object], count: int) -> FLOAT32:
     return np.array([one.points for one in objects], np.float32).reshape(-1, count, 3)
+
+
+def _corners(objects: Sequence[_Object]) -> FLOAT32:
+    """Return N x 4 x 2 corners, of upright boxes too."""
+    return np.array(
+        [one.corners or upright_corners(np.array([one.box], np.float32))[0] for one in objects], np.float32
+    ).reshape(-1, 4, 2)
 
 
 def _empty(size: Size) -> dict[str, Any]:

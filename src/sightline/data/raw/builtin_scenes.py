@@ -17,6 +17,7 @@ from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.raw.annotations import map_names
 from sightline.data.raw.builtin import DIGITS, scanned_digits
 from sightline.data.raw.formats.source import Source
+from sightline.data.rectangles import hulls, smallest_rectangle
 from sightline.data.structures import FLOAT32, UINT8, Sample
 
 # Values: number of objects, and mean grey level 0..1.
@@ -24,8 +25,8 @@ SCENES = replace(DIGITS, values=("objects", "brightness"), semantic=map_names(DI
 PHOTOGRAPHS = ("china", "flower")
 MASK = NDArray[np.bool_]
 SIDES = (20, 40)  # pixels of a scan's side, least and largest
+TURN = 20.0  # degrees, where boxes are upright
 _WHOLE = 400  # pixels of a scene's side up to which an object is drawn on all of it, and not on what is around it
-_TURN = 20.0  # degrees
 _INK = 145  # of 255: ink from here on belongs to the object
 _HIDDEN = 0.25  # share of an object that others may cover
 _CONTRAST = 70  # grey levels
@@ -44,10 +45,28 @@ class Scene:
 
 
 class ScenesSource(Source):
-    """Scenes 0..count-1; each depends only on the settings and its number."""
+    """Scenes 0..count-1; each depends only on the settings and its number.
 
-    def __init__(self, count: int, size: int, max_objects: int, seed: int, sides: tuple[float, float] = SIDES) -> None:
-        self.count, self.size, self.max_objects, self.seed, self.sides = count, size, max_objects, seed, sides
+    Args:
+        count: of scenes.
+        size: height and width, pixels.
+        max_objects: of a scene.
+        seed: of what is drawn.
+        sides: least and largest side of a digit's scan, pixels.
+        turn: degrees by which digits are turned at most, to either side, with oriented boxes; None: 20, without.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        size: int,
+        max_objects: int,
+        seed: int,
+        sides: tuple[float, float] = SIDES,
+        turn: float | None = None,
+    ) -> None:
+        self.count, self.size, self.max_objects, self.seed = count, size, max_objects, seed
+        self.sides, self.turn = sides, turn
         self.labels, self.ignored = SCENES, []
         photographs(), scanned_digits()  # loaded once, before threads ask for samples
 
@@ -57,7 +76,12 @@ class ScenesSource(Source):
     def sample(self, index: int) -> Sample:
         """Return one scene with all that is known of it; its label is the largest object's class."""
         rng = Generator(Philox(key=np.array([self.seed, index], np.uint64)))
-        scene = draw_scene(rng, self.size, self.max_objects, self.sides)
+        turn = TURN if self.turn is None else self.turn
+        scene = draw_scene(rng, self.size, self.max_objects, self.sides, turn)
+        boxes, corners = np.stack([box_of(mask) for mask in scene.masks]), None
+        if self.turn is not None:
+            corners = np.stack([rectangle_of(mask) for mask in scene.masks])
+            boxes = hulls(corners).clip(0, self.size)
         areas = [int(mask.sum()) for mask in scene.masks]
         semantic = np.zeros((self.size, self.size), np.uint8)
         for mask, digit in zip(scene.masks, scene.classes, strict=True):
@@ -67,7 +91,8 @@ class ScenesSource(Source):
             encode_png(scene.image),
             label=scene.classes[int(np.argmax(areas))],
             labels=sorted(set(scene.classes)),
-            boxes=np.stack([box_of(mask) for mask in scene.masks]),
+            boxes=boxes,
+            corners=corners,
             box_labels=list(scene.classes),
             iscrowd=[False] * len(areas),
             area=[float(area) for area in areas],
@@ -78,8 +103,18 @@ class ScenesSource(Source):
         )
 
 
-def draw_scene(rng: Generator, size: int, max_objects: int, sides: tuple[float, float] = SIDES) -> Scene:
-    """Return a crop of a photograph with 1..max_objects digits on it, with scans of these least and largest sides."""
+def draw_scene(
+    rng: Generator, size: int, max_objects: int, sides: tuple[float, float] = SIDES, turn: float = TURN
+) -> Scene:
+    """Return a crop of a photograph with 1..max_objects digits on it.
+
+    Args:
+        rng: of everything that is drawn.
+        size: height and width, pixels.
+        max_objects: of the scene.
+        sides: least and largest side of a digit's scan, pixels.
+        turn: degrees by which digits are turned at most, to either side.
+    """
     number = int(rng.integers(len(PHOTOGRAPHS)))
     photograph = photographs()[number]
     rows, columns = (_seen(rng, side, size) for side in photograph.shape[:2])
@@ -90,7 +125,7 @@ def draw_scene(rng: Generator, size: int, max_objects: int, sides: tuple[float, 
     inks: list[MASK] = []  # whole objects, also where later ones cover them
     for _ in range(int(rng.integers(1, max_objects + 1))):
         scan = int(rng.integers(len(scans)))
-        placed = _place(rng, scans[scan], inks, masks, size, rng.uniform(*sides))
+        placed = _place(rng, scans[scan], inks, masks, size, rng.uniform(*sides), turn)
         if placed is None:
             continue
         frame, ink, alpha = placed
@@ -119,6 +154,13 @@ def box_of(mask: MASK) -> FLOAT32:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
+def rectangle_of(mask: MASK) -> FLOAT32:
+    """Return 4 x 2 corners of the smallest rectangle, turned by any angle, around the pixels of a mask."""
+    rows, columns = np.nonzero(mask)
+    pixels = np.stack([columns, rows], -1)
+    return smallest_rectangle(np.concatenate([pixels + corner for corner in ([0, 0], [1, 0], [1, 1], [0, 1])]))
+
+
 @cache
 def photographs() -> tuple[UINT8, UINT8]:
     """Return scikit-learn's two photographs, in the order of `PHOTOGRAPHS`."""
@@ -129,20 +171,20 @@ def photographs() -> tuple[UINT8, UINT8]:
 
 
 def _place(
-    rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int, side: float
+    rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int, side: float, turn: float
 ) -> tuple[tuple[slice, slice], MASK, FLOAT32] | None:
     """Return frame, mask and opacity 0..1 in it, of an object that covers no other much; None if it has no place."""
-    angle = rng.uniform(-_TURN, _TURN)
+    angle = rng.uniform(-turn, turn)
     whole = [int(ink.sum()) for ink in inks]
     seen = [int(mask.sum()) for mask in masks]
     for _ in range(_TRIES):
         centre = rng.uniform(side / 2, size - side / 2, 2)
         frame = _frame(centre, side, size)
         corner = np.array([frame[1].start, frame[0].start])
-        turn = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
-        turn[:, 2] += centre - corner - 3.5
+        matrix = cv2.getRotationMatrix2D((3.5, 3.5), angle, side / 8)
+        matrix[:, 2] += centre - corner - 3.5
         shape = (frame[1].stop - frame[1].start, frame[0].stop - frame[0].start)
-        grey = cv2.warpAffine(scan, turn, shape, flags=cv2.INTER_CUBIC)
+        grey = cv2.warpAffine(scan, matrix, shape, flags=cv2.INTER_CUBIC)
         ink = grey >= _INK
         framed = not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
         left = [(own - (mask[frame] & ink).sum()) / total for own, mask, total in zip(seen, masks, whole, strict=True)]

@@ -153,7 +153,7 @@ def truth_of(sample: Sample) -> str:
     """Return a hash by which copies of an image with other annotations are distinguished."""
     plain: list[Any] = [sample.labels, sample.box_labels, sample.iscrowd, sample.difficult, sample.instances]
     plain += [sample.values, *([sample.text] if sample.text else [])]  # hashes of samples without a text stay
-    arrays = [array for array in (sample.boxes, sample.keypoints, sample.semantic) if array is not None]
+    arrays = [array for array in (sample.boxes, sample.corners, sample.keypoints, sample.semantic) if array is not None]
     if not any(plain) and not arrays:
         return ""
     joined = hashlib.sha256(json.dumps(plain).encode())

@@ -192,7 +192,9 @@ KINDS: dict[Code, Kind] = {
     ),
     "divided_group": Kind("kept", "group in several splits of the data set", "move it into one split"),
     "given_split": Kind("kept", "split that comes with the data set", "nothing, or change its lists or folders"),
-    "four_corners": Kind("kept", "outlines of four corners each", "nothing; if they are oriented boxes, learn boxes"),
+    "four_corners": Kind(
+        "kept", "outlines of four corners each", "nothing; if they are oriented boxes, set `boxes: oriented`"
+    ),
     "similar_names": Kind("kept", "class names that differ only in case", "join them if they are one class"),
     "unused_class": Kind(
         "kept",

@@ -16,6 +16,7 @@ import numpy as np
 from albumentations.augmentations.geometric.distortion import BaseDistortion
 
 from sightline.config.augmentations import Entry, ReadyPolicy
+from sightline.data.rectangles import hulls, smallest_rectangles
 from sightline.data.structures import FLOAT32, IGNORED, UINT8
 from sightline.data.vary.distortions import bent_points
 from sightline.data.vary.geometry import Geometry, within
@@ -107,8 +108,9 @@ class Augmenter:
     def with_geometry(self, image: UINT8, geometry: Geometry, epoch: int, sample: str) -> tuple[UINT8, Geometry]:
         """Change an image and its annotations together.
 
-        Boxes become those of their moved masks where there are masks, else those of the ellipse that filled them: a
-        turned object fills the corners of its box as little as an ellipse does.
+        Oriented boxes become the smallest ones around their moved corners, and boxes those around them. Without, boxes
+        become those of their moved masks where there are masks, else those of the ellipse that filled them: a turned
+        object fills the corners of its box as little as an ellipse does.
 
         Raises:
             UserError: a transform cannot be applied to an image like this.
@@ -117,7 +119,9 @@ class Augmenter:
         count = len(geometry.boxes)
         outlines = _outlines(geometry.boxes)
         named = np.zeros((0, 1, 3), np.float32) if geometry.keypoints is None else geometry.keypoints
-        points = np.concatenate([_FRAME * [width, height], outlines, named[..., :2].reshape(-1, 2)])
+        corners = np.zeros((0, 4, 2), np.float32) if geometry.corners is None else geometry.corners
+        parts = [_FRAME * [width, height], outlines, named[..., :2].reshape(-1, 2), corners.reshape(-1, 2)]
+        points = np.concatenate(parts)
         given: dict[str, Any] = {"image": image, "keypoints": (points - _MIDDLE).astype(np.float32)}
         if geometry.masks is not None and count:
             given["masks"] = list(geometry.masks)
@@ -125,7 +129,8 @@ class Augmenter:
             given["mask"] = geometry.semantic
         drawn = self._drawn(epoch, sample, **given)
         places = np.asarray(drawn["keypoints"], np.float32)[:, :2] + _MIDDLE
-        frame, moved, named_moved = np.split(places, [3, 3 + len(outlines)])
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        frame, moved, named_moved, corners_moved = np.split(places, ends)
         moved = moved.reshape(count, len(_ANGLES), 2)
         changed = replace(
             geometry,
@@ -133,10 +138,14 @@ class Augmenter:
             semantic=drawn["mask"] if "mask" in given else None,
             keypoints=None if geometry.keypoints is None else self._points(named, named_moved, frame),
         )
+        if geometry.corners is not None:
+            changed.corners = smallest_rectangles(corners_moved.reshape(-1, 4, 2))
         if "masks" in given:
             masks = (np.stack(drawn["masks"]) == 1).astype(np.uint8)  # outside they are filled with the ignored class
             changed = replace(changed, masks=masks).only(masks.any((1, 2)))
             changed.boxes = boxes_of(masks[masks.any((1, 2))])
+        if changed.corners is not None:
+            changed.boxes = hulls(changed.corners)
         seen: UINT8 = drawn["image"].reshape(*drawn["image"].shape[:2], channels)
         return seen, within(changed, *seen.shape[:2])
 

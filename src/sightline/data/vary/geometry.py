@@ -13,10 +13,11 @@ from pycocotools import mask as coco_mask
 
 from sightline.data.cache import raw_maps
 from sightline.data.images import Placement, Resize, place
+from sightline.data.rectangles import shares_within, smallest_rectangles, upright_corners
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, UINT8
 
-SPATIAL = ("boxes", "instances", "semantic", "keypoints")
+SPATIAL = ("boxes", "corners", "instances", "semantic", "keypoints")
 LEAST_VISIBLE = 0.1  # a box of which less is left in the input is left out
 _POINT = 3  # x, y, visibility
 
@@ -32,6 +33,7 @@ class Geometry:
         semantic: H x W uint8 class ids, 255 = ignore; None if it is not asked for.
         keypoints: N x K x 3 float32 x, y, visibility, in the order of boxes; visibility 0 where a point is absent
             or outside. None if they are not asked for.
+        corners: N x 4 x 2 float32, of oriented boxes, which may reach beyond the image. None if they are not asked for.
     """
 
     boxes: FLOAT32
@@ -39,6 +41,7 @@ class Geometry:
     masks: UINT8 | None = None
     semantic: UINT8 | None = None
     keypoints: FLOAT32 | None = None
+    corners: FLOAT32 | None = None
 
     def only(self, kept: NDArray[Any]) -> Geometry:
         """Return the objects chosen by an index or a mask."""
@@ -48,6 +51,7 @@ class Geometry:
             box_labels=self.box_labels[kept],
             masks=None if self.masks is None else self.masks[kept],
             keypoints=None if self.keypoints is None else self.keypoints[kept],
+            corners=None if self.corners is None else self.corners[kept],
         )
 
 
@@ -73,6 +77,7 @@ class Annotations:
         self._labels = [np.asarray(own or [], np.int64)[kept] for own, kept in zip(labels, single, strict=True)]
         self._masks = _small_masks(store.column("instances"), single, places) if "instances" in fields else None
         self._semantic = raw_maps(store, size, resize) if "semantic" in fields else None
+        self._corners = _corners(store.column("corners"), boxes, single, places) if "corners" in fields else None
         self._points = _points(store.column("keypoints"), single, places) if "keypoints" in fields else None
 
     def __getitem__(self, index: int) -> Geometry:
@@ -89,6 +94,7 @@ class Annotations:
             masks,
             None if self._semantic is None else np.array(self._semantic[index]),
             None if self._points is None else self._points[index].copy(),
+            None if self._corners is None else self._corners[index],
         )
         return within(whole, self.size, self.size)
 
@@ -99,6 +105,8 @@ def within(geometry: Geometry, height: int, width: int) -> Geometry:
     clipped = boxes.clip(0, np.array([width, height, width, height], np.float32))
     whole, left = _areas(boxes), _areas(clipped)
     kept = (left >= LEAST_VISIBLE * whole) & (left >= 1)
+    if geometry.corners is not None and len(boxes):
+        kept &= shares_within(geometry.corners, height, width) >= LEAST_VISIBLE
     points = geometry.keypoints
     if points is not None and points.size:
         outside = ((points[..., :2] < 0) | (points[..., :2] >= [width, height])).any(-1)
@@ -110,13 +118,15 @@ def as_tensors(geometries: Sequence[Geometry], fields: Sequence[str]) -> dict[st
     """Return a batch's spatial targets.
 
     `boxes` lists N tensors n x 4 float32, `box_labels` N tensors n int64, `instances` N tensors n x S x S uint8,
-    `keypoints` N tensors n x K x 3 float32; `semantic` is one tensor N x S x S uint8.
+    `keypoints` N tensors n x K x 3 float32, `corners` N tensors n x 4 x 2 float32; `semantic` is one tensor
+    N x S x S uint8.
     """
     read: dict[str, Callable[[Geometry], Any]] = {
         "boxes": lambda own: own.boxes,
         "box_labels": lambda own: own.box_labels,
         "instances": lambda own: own.masks,
         "keypoints": lambda own: own.keypoints,
+        "corners": lambda own: own.corners,
     }
     targets: dict[str, Any] = {
         name: [torch.from_numpy(np.ascontiguousarray(get(own))) for own in geometries]
@@ -161,6 +171,18 @@ def _points(
         points = np.asarray(own if own else np.zeros((len(kept), len(known), _POINT)), np.float32)[kept]
         points[..., :2] = spot.into_input(points[..., :2])
         moved.append(points)
+    return moved
+
+
+def _corners(
+    corners: Sequence[Any], boxes: Sequence[Any], single: Sequence[NDArray[np.bool_]], places: Sequence[Placement]
+) -> list[FLOAT32]:
+    """Bring corners to the input; where an image has upright boxes alone, those of them."""
+    moved = []
+    for own, upright, kept, spot in zip(corners, boxes, single, places, strict=True):
+        known = upright_corners(np.asarray(upright or [], np.float32)) if own is None else np.asarray(own, np.float32)
+        shapes = spot.into_input(known.reshape(-1, 4, 2)[kept])
+        moved.append(shapes if spot.scale_x == spot.scale_y else smallest_rectangles(shapes))
     return moved
 
 

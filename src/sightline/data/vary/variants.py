@@ -57,6 +57,7 @@ def open_sample(sample: Sample, channels: int) -> Opened:
         masks,
         None if sample.semantic is None else _enlarged(sample.semantic, scale),
         None if sample.keypoints is None else sample.keypoints * np.array([scale, scale, 1], np.float32),
+        None if sample.corners is None else sample.corners * np.float32(scale),
     )
     return Opened(sample, image, geometry, scale, frozenset(unmasked))
 
@@ -82,6 +83,7 @@ def close_sample(opened: Opened) -> Sample:
         image=encode_png(np.ascontiguousarray(image)),
         labels=sorted(set(labels)) if sample.labels and sample.boxes is not None else sample.labels,
         boxes=None if sample.boxes is None else geometry.boxes,
+        corners=None if sample.corners is None else geometry.corners,
         box_labels=labels,
         iscrowd=[sample.iscrowd[number] for number in kept if sample.iscrowd],
         difficult=[sample.difficult[number] for number in kept if sample.difficult],

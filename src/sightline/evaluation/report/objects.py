@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -14,6 +14,8 @@ from pycocotools import mask as coco_masks
 from sightline.data.encoding import decode_rle
 from sightline.data.images import decode
 from sightline.data.overlay import class_colour, scaled, with_instances
+from sightline.data.rectangles import overlaps as turned_overlaps
+from sightline.data.rectangles import upright_corners
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 from sightline.evaluation.report.panels import SIDE, Mark, Panel
 from sightline.evaluation.report.quality import UNKNOWN
@@ -34,6 +36,7 @@ class Objects:
         words: N short texts next to them.
         masks: N run-length encodings, or none where objects are boxes.
         passed: N flags: it need not be found, and may be found several times.
+        corners: N x 4 x 2 where boxes are oriented, else None.
     """
 
     boxes: FLOAT32
@@ -41,6 +44,7 @@ class Objects:
     words: list[str]
     masks: list[dict[str, Any]]
     passed: list[bool]
+    corners: FLOAT32 | None = None
 
     def chosen(self, places: Sequence[int]) -> Objects:
         """Return those at the places."""
@@ -50,6 +54,7 @@ class Objects:
             [self.words[k] for k in places],
             [self.masks[k] for k in places if self.masks],
             [self.passed[k] for k in places],
+            None if self.corners is None else self.corners[list(places)],
         )
 
 
@@ -65,6 +70,8 @@ def object_panels(sample: Sample, prediction: Prediction, labels: LabelMap, thre
     base, scale = scaled(decode(sample.image, 3), SIDE)
     told = predicted_objects(prediction, labels, thresholds)
     true = true_objects(sample, labels, bool(prediction.instances is not None), thresholds is None)
+    if told.corners is None:  # a model of upright boxes is compared with those
+        true = replace(true, corners=None)
     right, found = paired(told, true)
     return [_panel("truth", base, scale, true, found), _panel("prediction", base, scale, told, right)]
 
@@ -80,7 +87,7 @@ def predicted_objects(prediction: Prediction, labels: LabelMap, thresholds: _FLO
         f"{labels.classes[label]} {score:.0%}{'' if enough else ', unsure'}"
         for label, score, enough in zip(own, scores, sure, strict=True)
     ]
-    every = Objects(prediction.boxes, own, words, prediction.instances or [], [False] * len(own))
+    every = Objects(prediction.boxes, own, words, prediction.instances or [], [False] * len(own), prediction.corners)
     return every.chosen(np.flatnonzero(sure).tolist() or range(len(own))[:1])
 
 
@@ -90,7 +97,8 @@ def true_objects(sample: Sample, labels: LabelMap, masks: bool, largest: bool) -
     flags = [own or [False] * len(boxes) for own in (sample.iscrowd, sample.difficult)]
     passed = [crowd or hard for crowd, hard in zip(*flags, strict=True)]
     words = [labels.classes[label] + ("?" if own else "") for label, own in zip(sample.box_labels, passed, strict=True)]
-    every = Objects(boxes, sample.box_labels, words, sample.instances if masks else [], passed)
+    masked = sample.instances if masks else []
+    every = Objects(boxes, sample.box_labels, words, masked, passed, sample.corners)
     place = largest_object(boxes.tolist(), sample.iscrowd)
     return every.chosen([] if place is None else [place]) if largest else every
 
@@ -104,9 +112,7 @@ def paired(told: Objects, true: Objects) -> tuple[_BOOL, _BOOL]:
     right, found = np.zeros(len(told.labels), bool), np.zeros(len(true.labels), bool)
     passed = np.asarray(true.passed, bool)
     if right.size and found.size:
-        masks = bool(told.masks and true.masks)
-        shapes = [own.masks if masks else _as_xywh(own.boxes) for own in (told, true)]
-        overlaps = np.asarray(coco_masks.iou(*shapes, passed.astype(np.uint8)), np.float64)
+        overlaps = _overlaps(told, true, passed)
         overlaps[np.asarray(told.labels)[:, None] != np.asarray(true.labels)] = 0
         for place, own in enumerate(overlaps):
             free = np.where(found & ~passed, 0.0, own)
@@ -117,12 +123,25 @@ def paired(told: Objects, true: Objects) -> tuple[_BOOL, _BOOL]:
     return right, found | passed
 
 
+def _overlaps(told: Objects, true: Objects, passed: _BOOL) -> _FLOAT64:
+    """Return D x G intersections over union, over the area of the prediction where the true object is passed over."""
+    if told.corners is not None:
+        return turned_overlaps(told.corners, _corners(true), passed)
+    masks = bool(told.masks and true.masks)
+    shapes = [own.masks if masks else _as_xywh(own.boxes) for own in (told, true)]
+    return np.asarray(coco_masks.iou(*shapes, passed.astype(np.uint8)), np.float64)
+
+
+def _corners(objects: Objects) -> FLOAT32:
+    return upright_corners(objects.boxes) if objects.corners is None else objects.corners
+
+
 def _panel(name: str, base: UINT8, scale: float, objects: Objects, right: _BOOL) -> Panel:
     picture = with_instances(base, objects.masks, objects.labels) if objects.masks else base
     if objects.masks:
         lines = [_contours(mask, base.shape[:2]) for mask in objects.masks]
     else:
-        lines = [[box[[[0, 1], [2, 1], [2, 3], [0, 3]]] * scale] for box in objects.boxes.astype(np.float64)]
+        lines = [[shape * scale] for shape in _corners(objects).astype(np.float64)]
     outlined = zip(lines, objects.labels, objects.words, right.tolist(), strict=True)
     return Panel(name, picture, [Mark(line, class_colour(label), *rest) for line, label, *rest in outlined])
 

@@ -205,6 +205,8 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
     if kind in ("detection", "instance_segmentation"):
         task["strides"] = strides_for(facts, size, tile)
     if kind == "detection":
+        if facts.oriented:
+            task["boxes"] = Chosen("oriented", "as in the data")
         task["width"] = Chosen(128, "boxes fit more closely than with 64, at little cost in half precision")
         task["head_convs"] = Chosen(4, "as in the paper")
         if mirror and not size % COARSEST:

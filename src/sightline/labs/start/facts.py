@@ -50,6 +50,7 @@ class Facts:
         mirrored: whether key points have partners in a mirror image.
         values: names of regression targets.
         left_out: images that cannot be used, by the reason.
+        oriented: whether boxes are oriented.
     """
 
     task: str
@@ -63,6 +64,7 @@ class Facts:
     mirrored: bool
     values: tuple[str, ...]
     left_out: dict[str, int]
+    oriented: bool = False
 
     @property
     def side(self) -> int:
@@ -95,6 +97,7 @@ def gather(task: str, prepared: Path) -> Facts:
         prepared: folder of the data set.
     """
     card, labels = read_json(prepared / "card.json"), load_labels(prepared)
+    boxed = SplitStore(prepared / "train") if card["objects"] else None
     counted: Mapping[str, Mapping[str, int]] = card["objects"] or card["pixels"] or card["counts"]
     return Facts(
         task,
@@ -104,10 +107,11 @@ def gather(task: str, prepared: Path) -> Facts:
         card["sizes"]["height"]["median"],
         card["sizes"]["width"]["median"],
         "3" not in {channels for channels, count in card["channels"].items() if count},
-        _objects(SplitStore(prepared / "train")) if card["objects"] else None,
+        None if boxed is None else _objects(boxed),
         bool(labels.mirrored),
         labels.values,
         {code: one["count"] for code, one in card["findings"].items() if one["left_out"] == "sample"},
+        boxed is not None and any(boxed.column("corners")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -13,6 +13,7 @@ from torchvision.ops import box_iou
 
 from sightline.data.encoding import encode_rle
 from sightline.data.images import Placement
+from sightline.data.rectangles import overlaps, smallest_rectangles
 from sightline.data.structures import FLOAT32
 
 _ENOUGH = 0.5  # overlap of an object that is found
@@ -25,6 +26,18 @@ def into_original(boxes: FLOAT32, placement: Placement) -> FLOAT32:
     moved[:, 0::2] = moved[:, 0::2].clip(0, placement.width)
     moved[:, 1::2] = moved[:, 1::2].clip(0, placement.height)
     return moved
+
+
+def corners_into_original(corners: FLOAT32, placement: Placement) -> FLOAT32:
+    """N x 4 x 2 corners of rectangles of the input -> of the original image, beyond whose edges they may reach."""
+    moved = placement.into_original(corners)
+    return moved if placement.scale_x == placement.scale_y else smallest_rectangles(moved)
+
+
+def turned_iou(corners: Tensor, others: Tensor) -> Tensor:
+    """G x 4 x 2 and D x 4 x 2 corners of rectangles -> G x D intersections over union, as `box_iou` of boxes."""
+    found = overlaps(corners.detach().cpu().numpy(), others.detach().cpu().numpy())
+    return torch.from_numpy(found).to(corners.device)
 
 
 def masks_into_original(masks: FLOAT32, boxes: FLOAT32, placement: Placement) -> list[dict[str, Any]]:
@@ -49,7 +62,13 @@ def masks_into_original(masks: FLOAT32, boxes: FLOAT32, placement: Placement) ->
     return drawn
 
 
-def share_found(found: Sequence[dict[str, Tensor]], boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
+def share_found(
+    found: Sequence[dict[str, Tensor]],
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    name: str = "boxes",
+    overlap: Callable[[Tensor, Tensor], Tensor] = box_iou,
+) -> Tensor:
     """Return the share of true objects that are found, with as many guesses as there are objects: a scalar in 0..1.
 
     An object is found if one of its image's G most confident predictions, with G objects in the image, has its
@@ -60,11 +79,13 @@ def share_found(found: Sequence[dict[str, Tensor]], boxes: Sequence[Tensor], lab
         found: for each image `boxes`, `labels` and `scores`, most confident first.
         boxes: for each image G x 4 true boxes.
         labels: for each image G class ids.
+        name: of the boxes in `found`.
+        overlap: of G boxes with D others, G x D.
     """
     hits, total = 0, 0
     for said, own, label in zip(found, boxes, labels, strict=True):
         count = len(own)
-        near = box_iou(own, said["boxes"][:count]) >= _ENOUGH
+        near = overlap(own, said[name][:count]) >= _ENOUGH
         same = label[:, None] == said["labels"][None, :count]
         hits += int((near & same).any(1).sum())
         total += count

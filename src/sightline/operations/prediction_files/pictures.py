@@ -57,6 +57,7 @@ def _as_sample(encoded: bytes, prediction: Prediction, places: list[int]) -> Sam
         source="",
         image=encoded,
         boxes=None if prediction.boxes is None else prediction.boxes[places],
+        corners=None if prediction.corners is None else prediction.corners[places],
         box_labels=[chosen[place] for place in places],
         instances=[] if instances is None else [instances[place] for place in places],
         semantic=prediction.semantic,

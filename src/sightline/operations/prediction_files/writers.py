@@ -153,8 +153,11 @@ def _score(prediction: Prediction, place: int) -> float:
 
 
 def _parts(prediction: Prediction, place: int) -> dict[str, Any]:
-    """Return mask and key points of an object, where there are some."""
+    """Return mask, corners and key points of an object, where there are some."""
     parts: dict[str, Any] = {}
+    if prediction.corners is not None:
+        edges = prediction.corners[place].astype(float).ravel().tolist()
+        parts["corners"] = [round(value, _DECIMALS) for value in edges]
     if prediction.instances is not None:
         parts["segmentation"] = prediction.instances[place]
     if prediction.keypoints is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pycocotools import mask as coco_masks
 
+from sightline.data.rectangles import upright_corners
 from sightline.data.structures import FLOAT32, Prediction
 from sightline.tasks.metrics.average_precision import (
     BOOL,
@@ -29,7 +30,7 @@ from sightline.tasks.metrics.detection_tables import f1_of_images, per_class, pr
 from sightline.tasks.metrics.matching import OVERLAPS, SIZES, Matches, Shapes, Truth, areas_of, joined, match
 from sightline.tasks.metrics.resampling import Metric
 
-Shape = Literal["boxes", "instances"]
+Shape = Literal["boxes", "corners", "instances"]
 _AT_50, _AT_75 = 0, 5  # places in OVERLAPS
 _BITS = 1 << np.arange(len(OVERLAPS))
 
@@ -43,8 +44,8 @@ def measure(
         predictions: one per row of `truth`, in its order.
         truth: the columns id, source and those of `truths_of`.
         names: of the K classes.
-        shapes: what is compared, boxes or instances, each by the prefix that its metrics get; words, the rows' `score`
-            and curves are of the first.
+        shapes: what is compared, boxes, corners or instances, each by the prefix that its metrics get; words, the rows'
+            `score` and curves are of the first.
 
     Returns:
         Metrics by name; rows with id, source, told, score and the columns that `metrics_of_rows` needs; the tables
@@ -77,7 +78,11 @@ def _matched(said: Prediction, shape: Shape, truth: Truth, classes: int) -> Matc
     assert said.boxes is not None
     assert said.box_labels is not None
     assert said.box_scores is not None
-    own = said.boxes if shape == "boxes" else said.instances or []
+    own: Shapes = said.instances or []
+    if shape != "instances":
+        whole = said.boxes if shape == "boxes" else said.corners
+        assert whole is not None
+        own = whole
     return match(own, said.box_labels, said.box_scores, truth, classes)
 
 
@@ -85,24 +90,26 @@ def truths_of(truth: pd.DataFrame, shapes: Shape) -> list[Truth]:
     """Return each image's true objects.
 
     Args:
-        truth: the columns box_labels, boxes and, where they are known, instances, area, iscrowd and difficult.
-        shapes: the column to compare with, boxes or instances.
+        truth: the columns box_labels, boxes and, where they are known, corners, instances, area, iscrowd and difficult.
+        shapes: the column to compare with, boxes, corners or instances.
     """
     columns = [
         truth[name] if name in truth else [None] * len(truth)
         for name in ("box_labels", "boxes", shapes, "area", "iscrowd", "difficult")
     ]
-    return [_truth(shapes == "instances", *own) for own in zip(*columns, strict=True)]
+    return [_truth(shapes, *own) for own in zip(*columns, strict=True)]
 
 
-def _truth(masks: bool, labels: Any, boxes: Any, shapes: Any, area: Any, crowds: Any, difficult: Any) -> Truth:
+def _truth(kind: Shape, labels: Any, boxes: Any, shapes: Any, area: Any, crowds: Any, difficult: Any) -> Truth:
     label_of = np.asarray(_listed(labels), np.int64)
     corners = np.array([list(box) for box in _listed(boxes)], np.float32).reshape(-1, 4)
     areas = np.asarray(_listed(area), np.float64)
     flags = [np.asarray(_listed(values), bool) for values in (crowds, difficult)]
     crowd, hard = (values if len(values) else np.zeros(len(label_of), bool) for values in flags)
     own: Shapes = corners
-    if masks:
+    if kind == "corners":
+        own = upright_corners(corners) if shapes is None else _stacked(shapes)
+    if kind == "instances":
         own, crowd = _with_boxes(_listed(shapes), corners, crowd)
     return Truth(own, label_of, areas if len(areas) else areas_of(own), crowd, hard)
 
@@ -117,6 +124,11 @@ def _with_boxes(own: list[Any], corners: FLOAT32, crowd: BOOL) -> tuple[list[Any
         box = np.array([[left, top, right - left, bottom - top]], np.float64)
         filled[place] = coco_masks.frPyObjects(box, height, width)[0]
     return filled, crowd | unknown
+
+
+def _stacked(shapes: Any) -> FLOAT32:
+    """Return N x 4 x 2 corners as an array; those of a table are nested lists or arrays of arrays."""
+    return np.array([[list(point) for point in shape] for shape in shapes], np.float32).reshape(-1, 4, 2)
 
 
 def _listed(values: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Which predicted objects are right: the matching of COCO, for boxes and masks, kept per image.
+"""Which predicted objects are right: the matching of COCO, for boxes, oriented boxes and masks, kept per image.
 
 In each image and class, predictions take turns by score, most confident first. Each takes, of the true objects that are
 still free and overlap it enough, the one that overlaps it most (pycocotools, `COCOeval.evaluateImg`). Crowds and
@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_masks
 
+from sightline.data import rectangles
 from sightline.data.structures import FLOAT32
 
 BOOL = NDArray[np.bool_]
 FLOAT64 = NDArray[np.float64]
 INT64 = NDArray[np.int64]
-Shapes = FLOAT32 | Sequence[dict[str, Any]]  # N x 4 xyxy boxes, or N run-length encodings of masks
+Shapes = FLOAT32 | Sequence[dict[str, Any]]  # N x 4 xyxy boxes, N x 4 x 2 corners, or N masks' run lengths
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)  # COCO's
 SIZES = ("all", "small", "medium", "large")
@@ -33,7 +34,7 @@ class Truth:
     """The true objects of one image.
 
     Attributes:
-        shapes: G boxes or masks.
+        shapes: G boxes, oriented boxes or masks.
         labels: G class ids.
         areas: G areas in pixels, which decide the size of an object.
         crowds: G flags: several objects in one; a prediction within it overlaps it wholly.
@@ -72,7 +73,7 @@ def match(shapes: Shapes, labels: Sequence[int], scores: FLOAT32, truth: Truth, 
     """Match the predicted objects of one image.
 
     Args:
-        shapes: boxes or masks, of the kind that `truth` has.
+        shapes: boxes, oriented boxes or masks, of the kind that `truth` has.
         labels: class id of each.
         scores: of each.
         truth: the image's true objects.
@@ -141,6 +142,8 @@ def _turns(overlaps: FLOAT64, passed_over: BOOL, again: BOOL) -> tuple[BOOL, BOO
 def areas_of(shapes: Shapes) -> FLOAT64:
     """Return N areas in pixels."""
     if isinstance(shapes, np.ndarray):
+        if shapes.ndim == 3:
+            return rectangles.areas(shapes)
         areas: FLOAT64 = _as_xywh(shapes)[:, 2:].prod(1)
         return areas
     return np.array([coco_masks.area(mask) for mask in shapes], np.float64)
@@ -150,6 +153,8 @@ def _overlaps(shapes: Shapes, truth: Truth) -> FLOAT64:
     """Return D x G intersections over union; with crowds, over the area of the prediction."""
     if not len(shapes) or not len(truth.shapes):
         return np.zeros((len(shapes), len(truth.shapes)))
+    if isinstance(shapes, np.ndarray) and isinstance(truth.shapes, np.ndarray) and shapes.ndim == 3:
+        return rectangles.overlaps(shapes, truth.shapes, truth.crowds)
     pair = [_as_xywh(own) if isinstance(own, np.ndarray) else list(own) for own in (shapes, truth.shapes)]
     return np.asarray(coco_masks.iou(*pair, truth.crowds.astype(np.uint8)), np.float64)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 WITH_CROPS = 2  # the format of a model that sees crops: who does not know of them would show it whole images
 ONNX = "model.onnx"
-_LATER = (("views", "one"),)
+_LATER = (("views", "one"), ("boxes", "upright"))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sightline.config.datasets import (
     CsvTable,
     Dataset,
     Digits,
+    Dota,
     Figures,
     Idx,
     ImageFolder,
@@ -93,7 +94,7 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.formats.idx import open_idx
 
             return open_idx(Path(root))
-        case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via():
+        case Coco() | Voc() | Yolo() | Dota() | MaskFolder() | InstanceMasks() | Via():
             return _annotated(dataset)
         case Digits() | Scenes() | Figures() | Strings():
             return _embedded(dataset)
@@ -110,10 +111,10 @@ def _embedded(dataset: Digits | Scenes | Figures | Strings) -> Source:
             from sightline.data.raw.builtin import DigitsSource
 
             return DigitsSource()
-        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed, digit_size=sides):
+        case Scenes(count=count, size=size, max_objects=max_objects, seed=seed, digit_size=sides, turn=turn):
             from sightline.data.raw.builtin_scenes import ScenesSource
 
-            return ScenesSource(count, size, max_objects, seed, (sides[0], sides[1]))
+            return ScenesSource(count, size, max_objects, seed, (sides[0], sides[1]), turn)
         case Figures(count=count, size=size, seed=seed):
             from sightline.data.raw.builtin_figures import FiguresSource
 
@@ -129,7 +130,7 @@ def _embedded(dataset: Digits | Scenes | Figures | Strings) -> Source:
             assert_never(dataset)
 
 
-def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) -> Source:
+def _annotated(dataset: Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via) -> Source:
     match dataset:
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.raw.formats.coco import open_coco
@@ -142,7 +143,11 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
         case Yolo(root=root):
             from sightline.data.raw.formats.yolo import open_yolo
 
-            return open_yolo(Path(root), is_batch(Path(root)))
+            return open_yolo(Path(root), is_batch(Path(root)), dataset.boxes == "oriented")
+        case Dota(root=root):
+            from sightline.data.raw.formats.dota import open_dota
+
+            return open_dota(Path(root), is_batch(Path(root)))
         case MaskFolder(root=root, images=images, masks=masks, mask_suffix=suffix):
             from sightline.data.raw.formats.mask_folder import open_mask_folder
 

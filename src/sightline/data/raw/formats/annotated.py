@@ -50,6 +50,7 @@ class AnnotatedSource(FolderSource):
         entries: the images.
         findings: what was found on reading; those of an annotation that was left out name its image as their source.
         ignored: images that no annotation file names.
+        oriented: whether boxes are oriented, as `corners`.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class AnnotatedSource(FolderSource):
         entries: Iterable[Annotated],
         findings: Sequence[Finding] = (),
         ignored: Sequence[str] = (),
+        oriented: bool = False,
     ) -> None:
+        self.oriented = oriented
         self.root, self.findings, self.ignored = root, findings, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
         self.dropped = Counter(finding.source for finding in findings if finding.fate == "annotation")
@@ -100,6 +103,7 @@ class AnnotatedSource(FolderSource):
             masks=self.masks,
             semantic=bool(self.labels.semantic),
             keypoints=len(self.labels.keypoints),
+            oriented=self.oriented,
         )
         given = len(annotations) + self.dropped[entry.path]
         if given and not sample.box_labels:  # else wrong coordinates or class names would teach background

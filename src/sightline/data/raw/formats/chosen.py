@@ -78,6 +78,7 @@ class ChosenClasses(Source):
             label=self.number.get(sample.label, -1),
             labels=sorted(self.number[label] for label in sample.labels if label in self.number),
             boxes=None if sample.boxes is None else sample.boxes[kept],
+            corners=None if sample.corners is None else sample.corners[kept],
             box_labels=[self.number[label] for label in chosen(sample.box_labels)],
             iscrowd=chosen(sample.iscrowd),
             difficult=chosen(sample.difficult),

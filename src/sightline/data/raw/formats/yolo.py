@@ -23,12 +23,13 @@ from sightline.data.structures import LabelMap, SplitName
 from sightline.system.errors import UserError
 
 
-def open_yolo(root: Path, batch: bool = False) -> AnnotatedSource:
+def open_yolo(root: Path, batch: bool = False, oriented: bool = False) -> AnnotatedSource:
     """Return the images below `root`; classes are in the order of their numbers.
 
     Args:
         root: of the data set.
         batch: whether it is a batch, which may bring some of the parts that its data.yaml names.
+        oriented: whether rows of four corners are oriented boxes, and not outlines.
 
     Raises:
         UserError: there are no images, no class names, or names or a split that cannot be read.
@@ -36,6 +37,11 @@ def open_yolo(root: Path, batch: bool = False) -> AnnotatedSource:
     require_root(root)
     paths = list(visible_files(root))
     told = describe(root, paths)
+    if oriented and told.points is not None:
+        raise UserError(
+            f"{root}/{told.place}: kpt_shape names key points, which oriented boxes have not; "
+            "remove `boxes: oriented` in params.yaml"
+        )
     images = [path for path in paths if is_image(path)]
     if not images:
         raise UserError(f"{root}: no images; put them into {root}/images and their text files into {root}/labels")
@@ -44,20 +50,20 @@ def open_yolo(root: Path, batch: bool = False) -> AnnotatedSource:
     _require_place(root, images, pairing)
     split = read_split(root, told, paths, pairing.unused, batch)
     used, unlisted = split.divided(images, batch)
-    reader = _Reader(root, told)
+    reader = _Reader(root, told, oriented)
     entries = [
         _shared(path, pairing, used) or reader.entry(path, pairing.files.get(path), part) for path, part in used.items()
     ]
     findings = split.findings + reader.findings + _lost(root, pairing.unused) + similar_names(reader.labels.classes)
     findings += examine_outlines([one for entry in entries for one in entry.annotations])
-    return AnnotatedSource(root, reader.labels, entries, findings, unlisted)
+    return AnnotatedSource(root, reader.labels, entries, findings, unlisted, oriented)
 
 
 class _Reader:
     """Reads text files of one data set, and notes what cannot be used."""
 
-    def __init__(self, root: Path, told: Description) -> None:
-        self.root, self.points = root, told.points
+    def __init__(self, root: Path, told: Description, oriented: bool) -> None:
+        self.root, self.points, self.oriented = root, told.points, oriented
         keypoints = (told.points.names, told.points.mirrored) if told.points else ((), ())
         self.labels = LabelMap(
             tuple(told.names.values()),
@@ -78,7 +84,7 @@ class _Reader:
         except BrokenText as error:
             return Annotated(path, [], part, problem=f"{text}: {error}")
         made = [
-            read_row(f"{text}: line {number}", row.split(), self.by_class, self.points)
+            read_row(f"{text}: line {number}", row.split(), self.by_class, self.points, self.oriented)
             for number, row in enumerate(rows, 1)
             if row.strip("\0 \t")
         ]

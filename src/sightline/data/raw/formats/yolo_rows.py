@@ -1,6 +1,7 @@
 """Rows of YOLO's text files: a class, and a box, a box with key points, or the corners of an outline.
 
-All are shares of the image: `class cx cy w h`, `class cx cy w h x y [v] ...`, `class x y x y x y ...`.
+All are shares of the image: `class cx cy w h`, `class cx cy w h x y [v] ...`, `class x y x y x y ...`. An
+oriented box is `class x y x y x y x y`, which looks like an outline of four corners.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _CORNERS = 8  # numbers of four corners
 
 
 def read_row(
-    place: str, cells: Sequence[str], labels: Mapping[str, int], points: Points | None
+    place: str, cells: Sequence[str], labels: Mapping[str, int], points: Points | None, oriented: bool = False
 ) -> Annotation | BrokenRow:
     """Return the object of a row, or what is wrong with it.
 
@@ -38,6 +39,7 @@ def read_row(
         cells: the row.
         labels: class by number and by name, as written.
         points: key points of each object, if any.
+        oriented: whether four corners are an oriented box.
     """
     try:
         values = [float(cell) for cell in cells[1:]]
@@ -49,6 +51,10 @@ def read_row(
     count = len(values)
     if count == _BOX:
         return Annotation(place, label, _box(values), relative=True)
+    if oriented:
+        if count != _CORNERS:
+            return BrokenRow("broken_line", f"{place}: {count + 1} values, expected 9: class and x y of four corners")
+        return Annotation(place, label, corners=values, relative=True)
     if points is not None:
         wanted = _BOX + len(points.names) * points.numbers
         if count != wanted:

@@ -1,4 +1,4 @@
-"""Signs of COCO, VIA, Pascal VOC and YOLO: the annotation files, and where their images are."""
+"""Signs of COCO, VIA, Pascal VOC, YOLO and DOTA: the annotation files, and where their images are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sightline.data.raw.formats.dota import HEADERS, read_dota_row
 from sightline.data.raw.formats.pairing import without_suffix
 from sightline.data.raw.formats.split_words import split_called
 from sightline.data.raw.recognition.listing import Listing
@@ -73,6 +74,17 @@ def propose_yolo(files: Listing) -> Iterator[Proposal]:
     if paired and rows and all(_is_row(row) for row in rows):
         seen = f"{len(paired)} images with text files of numbers of their names, as YOLO has them"
         yield Proposal({"format": "yolo"}, seen, True)
+
+
+def propose_dota(files: Listing) -> Iterator[Proposal]:
+    """Yield a proposal where text files named after images hold corners and names of classes."""
+    texts = {PurePosixPath(path).stem: path for path in files.ending(".txt")}
+    paired = [texts[stem] for path in files.images if (stem := PurePosixPath(path).stem) in texts]
+    rows = [row.split() for path in paired[:_ASKED] for row in _rows(files.root / path)]
+    objects = [row for row in rows if row[0].partition(":")[0].lower() not in HEADERS]
+    if objects and not any(isinstance(read_dota_row("", row), str) for row in objects):
+        seen = f"{len(paired)} images with text files of corners and classes of their names, as DOTA has them"
+        yield Proposal({"format": "dota"}, seen, True)
 
 
 def _read(path: Path) -> Any:

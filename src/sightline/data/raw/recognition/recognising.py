@@ -14,7 +14,13 @@ from sightline.config.own import OwnFormat
 from sightline.config.plugins import FORMATS, implementation, sections
 from sightline.data.raw.formats import Source, Unreadable, open_files
 from sightline.data.raw.formats.source import require_two_classes
-from sightline.data.raw.recognition.annotations import propose_coco, propose_via, propose_voc, propose_yolo
+from sightline.data.raw.recognition.annotations import (
+    propose_coco,
+    propose_dota,
+    propose_via,
+    propose_voc,
+    propose_yolo,
+)
 from sightline.data.raw.recognition.listing import Listing
 from sightline.data.raw.recognition.masks import propose_masks
 from sightline.data.raw.recognition.proposal import Proposal
@@ -29,6 +35,7 @@ _PROPOSERS: tuple[Callable[[Listing], Iterator[Proposal]], ...] = (
     propose_via,
     propose_voc,
     propose_yolo,
+    propose_dota,
     propose_masks,
     propose_tables,
 )
@@ -197,6 +204,7 @@ def _refusal(folder: Path, files: Listing, failures: Sequence[str], wanted: Mapp
     if not failures:
         return [
             f"{folder}: {len(files.images)} images, but nothing that says what they show{settled}; put the images of "
-            "each class into a folder of its name, or add annotations: a table, COCO, VOC, YOLO, VIA, mask pictures"
+            "each class into a folder of its name, or add annotations: a table, COCO, VOC, YOLO, DOTA, VIA, mask "
+            "pictures"
         ]
     return [f"{folder}: no format reads it{settled}:", *(f"  {failure}" for failure in failures)]
