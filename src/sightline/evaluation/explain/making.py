@@ -64,7 +64,7 @@ def explain_model(model: Path, prepared: Path, settings: Explanation, seed: int,
     store = SplitStore(prepared / "test")
     order = by_class(store.labels)
     chosen = order[: max(settings.images, settings.samples)]
-    pixels, _ = predictor.seen([store.image(n) for n in chosen])
+    pixels = np.asarray(predictor.seen([store.image(n) for n in chosen])[0])  # of one size, as nothing is tiled
     images = _Images(pixels, store.labels[chosen])
     pictures = list(_all_pictures(task, model.name, images, settings, seed))
     write_pictures(pictures, folder)

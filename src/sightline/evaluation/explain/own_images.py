@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from sightline.data.cache import counted
 from sightline.data.image_formats import require_whole
 from sightline.data.images import decode
@@ -52,7 +54,7 @@ def explain_images(model: Path, files: Sequence[Path], out: Path, seed: int = 0)
             decode(content, predictor.card.input.channels)
         except ValueError as error:
             raise UserError(f"{file}: {error}; give JPEG or PNG files") from None
-    pixels, _ = predictor.seen(encoded)
+    pixels = np.asarray(predictor.seen(encoded)[0])  # of one size, as nothing is tiled
     methods = chosen_methods(task, map_layers(task, pixels), None)
     heat = [method for method in HEAT_METHODS if method in methods]
     with counted(len(heat), f"explaining {model.name}") as advance:
