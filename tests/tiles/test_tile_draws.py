@@ -176,3 +176,9 @@ def test_large_scenes_have_the_digits_that_were_asked_for(tmp_path: Path) -> Non
         assert masks.sum(0).max() == 1
         most = max(most, len(masks))
     assert most > 8
+
+
+@pytest.mark.parametrize("sides", [[30, 20], [20, 90]])
+def test_digits_that_have_no_room_are_refused(sides: list[int]) -> None:
+    with pytest.raises(ValueError, match="must be least and largest, at most two thirds of size"):
+        Scenes(format="scenes", root="x", size=96, digit_size=sides)

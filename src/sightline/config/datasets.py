@@ -219,8 +219,8 @@ class Scenes(DatasetSection):
     @model_validator(mode="after")
     def _digits_fit(self) -> Scenes:
         least, largest = self.digit_size
-        if not least <= largest <= self.size / 2:
-            raise ValueError(f"digit_size: {self.digit_size}: must be least and largest, at most half of size")
+        if not least <= largest <= 2 * self.size / 3:
+            raise ValueError(f"digit_size: {self.digit_size}: must be least and largest, at most two thirds of size")
         return self
 
 
