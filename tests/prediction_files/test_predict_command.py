@@ -41,6 +41,12 @@ OBJECTS = Prediction(
     box_scores=np.array([0.9, 0.75, 0.1], np.float32),
     instances=[encode_rle(MASK)] * 3,
 )
+TURNED = Prediction(
+    boxes=np.array([[10, 5, 40, 30]], np.float32),
+    corners=np.array([[[20, 5], [40, 20], [30, 30], [10, 15]]], np.float32),
+    box_labels=[0],
+    box_scores=np.array([0.9], np.float32),
+)
 POSES = Prediction(keypoints=np.array([[[20, 20, 0.9], [60, 40, 0.2]]], np.float32))
 SEMANTIC = np.where(MASK, 2, 0).astype(np.uint8)
 
@@ -240,6 +246,9 @@ def test_coco_files_are_read_by_its_own_tools(tmp_path: Path) -> None:
     assert values[0]["bbox"] == [10, 5, 30, 25]
     poses = json.loads((written("coco", LABELS, POSES, tmp_path / "poses") / "results.json").read_text())
     assert poses[0]["keypoints"] == pytest.approx([20, 20, 0.9, 60, 40, 0.2], abs=1e-3)
+    turned = json.loads((written("coco", LABELS, TURNED, tmp_path / "turned") / "results.json").read_text())
+    assert turned[0]["bbox"] == [10, 5, 30, 25]
+    assert turned[0]["corners"] == [20, 5, 40, 20, 30, 30, 10, 15]
     maps = json.loads(
         (written("coco", MAPS, Prediction(semantic=SEMANTIC), tmp_path / "m") / "results.json").read_text()
     )
