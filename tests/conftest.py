@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sightline.config.datasets import Digits, Figures, Scenes
+from sightline.config.datasets import Defects, Digits, Figures, Scenes
 from sightline.data.raw.preparation import prepare
 from sightline.pipeline.process import set_up_process
 
@@ -65,6 +65,14 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few embedded figures with key points, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "figures"
     prepare("figures", Figures(format="figures", root="data/embedded", count=60, size=96), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def defects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few embedded images of one scene with and without defects, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "defects"
+    prepare("defects", Defects(format="defects", root="data/embedded", count=100, size=64), folder)
     return folder
 
 

@@ -28,6 +28,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "semantic": ({"semantic": MAP}, {"semantic": MAP + 1}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
+    "anomaly": ({"anomaly": 0.5}, {"anomaly": 1.5}),
+    "heat": ({"anomaly": 0.5, "heat": MAP * np.float32(1)}, {"anomaly": 0.5, "heat": MAP + np.float32(2)}),
 }
 BESIDE = {"probabilities", "box_scores", "instances"}  # sureness may differ, and masks are compared by their boxes
 

@@ -114,7 +114,7 @@ BROKEN = {
         "datasets.digits.format",
         "digit",
         "datasets.digits: format is 'digit', allowed: image_folder, csv, idx, coco, voc, yolo, "
-        "mask_folder, instance_masks, via, digits, scenes, figures (did you mean digits?)",
+        "mask_folder, instance_masks, via, mvtec, digits, scenes, figures, defects (did you mean digits?)",
     ),
     "name of the inbox's own folder": (
         "datasets.quarantine",

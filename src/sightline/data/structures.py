@@ -160,6 +160,8 @@ class Prediction:
         keypoints: N x K x 3 float32 x, y, score in 0..1, in the order of `boxes` where there are some.
         semantic: H x W uint8 class ids of the original's size.
         image: H x W x C uint8, a picture that the model made, of the original's size.
+        anomaly: how unlike good images it is, at least 0; above 1 it counts as defective.
+        heat: H x W float32, the same of each pixel, of the original's size.
     """
 
     label: int = -1
@@ -173,6 +175,8 @@ class Prediction:
     keypoints: FLOAT32 | None = None
     semantic: UINT8 | None = None
     image: UINT8 | None = None
+    anomaly: float | None = None
+    heat: FLOAT32 | None = None
 
     def __post_init__(self) -> None:
         count = None if self.boxes is None else len(self.boxes)
@@ -200,6 +204,10 @@ class Prediction:
         objects = self._objects(labels)
         if objects is not None:
             told["objects"] = objects
+        if self.anomaly is not None:
+            told |= {"score": self.anomaly, "is_anomaly": self.anomaly > 1}
+        if self.heat is not None:
+            told["defective_pixels"] = int((self.heat > 1).sum())
         if self.semantic is not None:
             counts = np.bincount(self.semantic.ravel(), minlength=len(labels.map_classes))
             told["pixels"] = {name: int(counts[label]) for label, name in enumerate(labels.map_classes)}

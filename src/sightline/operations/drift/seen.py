@@ -30,7 +30,7 @@ class Seen:
         names: of the images.
         vectors: N x D, by the observer.
         statistics: N numbers of each of `STATISTICS`.
-        answers: N numbers for each property of predictions: `confidence`, or `objects` and `best score`.
+        answers: N numbers for each property of predictions: `confidence`, `score`, or `objects` and `best score`.
         labels: N predicted class ids; None if the model predicts no class for an image.
         thumbnails: N x 96 x 96 x 3 uint8.
         unreadable: names of files that are no readable images.
@@ -134,4 +134,6 @@ def _answers(predictions: Sequence[Prediction]) -> tuple[dict[str, FLOAT64], NDA
     if first.probabilities is not None:
         sure = [float(np.max(own.probabilities)) for own in predictions if own.probabilities is not None]
         return {"confidence": np.array(sure)}, labelled
+    if first.anomaly is not None:
+        return {"score": np.array([float(own.anomaly or 0) for own in predictions])}, labelled
     return {}, labelled

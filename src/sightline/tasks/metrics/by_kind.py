@@ -37,7 +37,9 @@ def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, 
     return {**_built_in(kind, rows, labels, own), **own}
 
 
-def _built_in(kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]) -> Mapping[str, Metric]:
+def _built_in(  # noqa: C901 - one case per kind
+    kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]
+) -> Mapping[str, Metric]:
     # Each kind's module is imported where it is needed: some import torch.
     match kind:
         case "classification":
@@ -72,6 +74,10 @@ def _built_in(kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[s
         case "localization":
             columns = {"mean_iou": "score", "class_accuracy": "right_class", "localization_accuracy": "located"}
             return {name: mean_of(rows[column].to_numpy(np.float64)) for name, column in columns.items()}
+        case "anomaly":
+            from sightline.tasks.metrics import anomaly
+
+            return anomaly.metrics_of_rows(rows, labels.classes)
         case "autoencoder":
             return {name: mean_of(rows[name].to_numpy(np.float64)) for name in ("psnr", "ssim", "mse")}
         case _:  # of another package

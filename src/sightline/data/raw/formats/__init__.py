@@ -9,12 +9,14 @@ from sightline.config.datasets import (
     Coco,
     CsvTable,
     Dataset,
+    Defects,
     Digits,
     Figures,
     Idx,
     ImageFolder,
     InstanceMasks,
     MaskFolder,
+    Mvtec,
     Scenes,
     Via,
     Voc,
@@ -86,8 +88,12 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.formats.idx import open_idx
 
             return open_idx(Path(root))
-        case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via():
+        case Coco() | Voc() | Yolo() | MaskFolder() | InstanceMasks() | Via() | Mvtec():
             return _annotated(dataset)
+        case Defects(count=count, size=size, seed=seed):
+            from sightline.data.raw.builtin_defects import DefectsSource
+
+            return DefectsSource(count, size, seed)
         case Digits():
             from sightline.data.raw.builtin import DigitsSource
 
@@ -107,7 +113,7 @@ def _opened(dataset: Dataset) -> Source:
             assert_never(dataset)
 
 
-def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) -> Source:
+def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via | Mvtec) -> Source:
     match dataset:
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.raw.formats.coco import open_coco
@@ -134,5 +140,9 @@ def _annotated(dataset: Coco | Voc | Yolo | MaskFolder | InstanceMasks | Via) ->
             from sightline.data.raw.formats.via import open_via
 
             return open_via(Path(root), annotations, images, attribute, name)
+        case Mvtec(root=root):
+            from sightline.data.raw.formats.mvtec import open_mvtec
+
+            return open_mvtec(Path(root), is_batch(Path(root)))
         case _:
             assert_never(dataset)
