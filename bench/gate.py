@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.gate_defects import inspectors
 from sightline.config.evaluation import Gate
 from sightline.data.structures import LabelMap
 from sightline.registry.gate import Decision, decide
@@ -241,6 +242,8 @@ SETTINGS = {
     "mean IoU": Setting("localization", "mean_iou", locators, 0.35),
     "PSNR": Setting("autoencoder", "psnr", restorers, 0.3),
     "character error rate": Setting("text_recognition", "character_error_rate", readers, 0.5),
+    "AUROC": Setting("anomaly", "auroc", inspectors, 0.6),
+    "PRO": Setting("anomaly", "pro", inspectors, 0.25),
     "mAP50": Setting("detection", "mAP50", detectors, 0.4),
     "mAP50, false positives": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5), 0.8),
     "mAP50, clustered": Setting(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sightline.config.datasets import Digits, Figures, Scenes, Strings
+from sightline.config.datasets import Defects, Digits, Figures, Scenes, Strings
 from sightline.data.raw.preparation import prepare
 from sightline.pipeline.process import set_up_process
 
@@ -81,6 +81,14 @@ def strings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few strips with two or three digits, prepared once."""
     folder = tmp_path_factory.mktemp("prepared") / "strings"
     prepare("strings", Strings(format="strings", root="data/embedded", count=60, shortest=2, longest=3), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def defects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few embedded images of one scene with and without defects, prepared once."""
+    folder = tmp_path_factory.mktemp("prepared") / "defects"
+    prepare("defects", Defects(format="defects", root="data/embedded", count=100, size=64), folder)
     return folder
 
 

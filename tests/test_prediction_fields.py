@@ -33,6 +33,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "crop": ({"crop": Crop((0, 0, 9, 9))}, {"crop": Crop((0, 0, 9, 20))}),
     "text": ({"text": "one"}, {"text": "ore"}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
+    "anomaly": ({"anomaly": 0.5}, {"anomaly": 1.5}),
+    "heat": ({"anomaly": 0.5, "heat": MAP * np.float32(1)}, {"anomaly": 0.5, "heat": MAP + np.float32(2)}),
 }
 # Sureness may differ, masks are compared by their boxes, and characters by what they are, not where they stand.
 BESIDE = {"probabilities", "box_scores", "instances", "text_score", "text_spans"}

@@ -21,6 +21,7 @@ COUNT = 100
 FOUND = (1 << 10) - 1
 LABELS = LabelMap(("a", "b"), ("a", "b"), values=("x",))
 HEADLINES = {
+    "anomaly": "auroc",
     "autoencoder": "psnr",
     "classification": "accuracy",
     "detection": "mAP50",
@@ -42,6 +43,18 @@ def objects(right: Any, prefix: str) -> dict[str, Any]:
         f"{prefix}found": [[FOUND * own] for own in right],
         f"{prefix}ignored": [[0]] * COUNT,
         f"{prefix}truths": [[1, 0]] * COUNT,
+    }
+
+
+def inspected(right: Any) -> dict[str, Any]:
+    anomalous = np.arange(COUNT) // 5 % 2 == 1
+    levels = np.zeros((COUNT, 512))
+    return {
+        "class_id": anomalous.astype(int),
+        "anomalous": anomalous,
+        "anomaly_score": np.where(anomalous == right, 2.0, 0.5),
+        "flagged": anomalous == right,
+        **{name: list(levels) for name in ("pixels_good", "pixels_defective", "defects")},
     }
 
 
@@ -70,6 +83,8 @@ def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
         case "semantic_segmentation":
             hits = [[5 * own, 5 * own] for own in right]
             columns = {"hits": hits, "actual": [[5, 5]] * COUNT, "claimed": [[5, 5]] * COUNT}
+        case "anomaly":
+            columns = inspected(right > 0)
         case "autoencoder":
             columns = {"psnr": 20.0 + 9 * right, "ssim": right, "mse": 1.0 - right}
         case "text_recognition":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,6 +54,8 @@ class Checks(Section):
 
 class DatasetSection(Section):
     """What every data set has, regardless of its format."""
+
+    good_alone_in_train: ClassVar[bool] = False  # whether other classes are only found, and not learned
 
     root: str = Field(min_length=1, description="folder of the raw files; data/embedded for the built-in sets")
     split: Split = Field(Split(), description="how samples are divided if the data set does not define splits")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
 from sightline.config.base import PositiveInt
-from sightline.config.dataset_section import DatasetSection, Text, different
+from sightline.config.dataset_section import Checks, DatasetSection, Text, different
 from sightline.config.own import OwnFormat
 from sightline.config.plugins import FORMATS, sections
 
 PerSplit = Text | Annotated[dict[Literal["train", "val", "test"], Text], Field(min_length=1)]  # one, or one per split
+ONE_SCENE = Checks(near_duplicate_bits=-1)  # good images of one object are nearly the same
 _MaskValue = Annotated[int, Field(ge=0, le=65535)]
 _Byte = Annotated[int, Field(ge=0, le=255)]
 _Side = Annotated[int, Field(ge=12, le=200)]
@@ -191,6 +192,15 @@ class Via(_Paired):
     class_name: Text = Field("object", description="the class of every region if there is no attribute")
 
 
+class Mvtec(DatasetSection):
+    """MVTec AD: train/good, test/good, test/DEFECT, ground_truth/DEFECT/NAME_mask.png; one object or texture."""
+
+    good_alone_in_train: ClassVar[bool] = True
+
+    format: Literal["mvtec"]
+    checks: Checks = Field(ONE_SCENE, description="limits for rejections and warnings")
+
+
 class Digits(DatasetSection):
     """scikit-learn's 1,797 scanned digits, 8 x 8."""
 
@@ -255,9 +265,21 @@ class Strings(DatasetSection):
         return self
 
 
+class Defects(DatasetSection):
+    """One part of a photograph again and again, in test and validation also with scratches, spots, holes, stains."""
+
+    good_alone_in_train: ClassVar[bool] = True
+
+    format: Literal["defects"]
+    count: Annotated[int, Field(ge=20)] = Field(300, description="number of images to generate")
+    size: Annotated[int, Field(ge=64, le=180)] = Field(128, description="height and width in pixels")
+    seed: int = Field(0, description="a different value gives different images")
+    checks: Checks = Field(ONE_SCENE, description="limits for rejections and warnings")
+
+
 _Table = ImageFolder | CsvTable | TextList | Idx
-_Annotated = Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via
-_Embedded = Digits | Scenes | Figures | Strings
+_Annotated = Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via | Mvtec
+_Embedded = Digits | Scenes | Figures | Strings | Defects
 if TYPE_CHECKING:
 
     class _AnyOwnFormat(OwnFormat):

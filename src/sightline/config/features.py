@@ -12,7 +12,7 @@ from sightline.config.models import Input
 from sightline.config.weights import OwnModel, Weights
 
 _Names = Annotated[list[str], Field(min_length=1)]
-_Levels = Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1)]
+_Levels = Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1)]
 
 
 class _Layers(Section):
@@ -73,6 +73,7 @@ class GaborExtractor(Section):
         [4.0, 8.0], description="pixels of the input per period"
     )
     grid: PositiveInt = Field(4, description="cells along each side over which energy is averaged")
+    statistics: bool = Field(False, description="also mean and standard deviation of each channel in each cell")
 
 
 class HogExtractor(Section):
@@ -168,6 +169,21 @@ class Features(Section):
     def model(self) -> str | None:
         """Return the name of the model of this file whose layers these are; None: no such model."""
         return self.weights.model if isinstance(self.weights, OwnModel) else None
+
+    def without_places(self) -> str:
+        """Return why layers do not have features of single places of an image, "" if they have: key, value, remedy."""
+        own = self.extractor
+        if self.normalize:
+            return "normalize is for one vector per image; leave it out"
+        if self.views != "one":
+            return "views: places of different views are not the same; leave it out"
+        if isinstance(own, GaborExtractor):
+            return ""
+        if not isinstance(own, ModelExtractor | NetworkExtractor):
+            return f"extractor.kind: {own.kind} has none; use network, model or gabor"
+        if own.pooling == "flatten" or (len(own.pyramid) == 1 and own.pyramid != [1]):
+            return ""
+        return "extractor: averages over the whole image; set pooling: flatten, or one level of pyramid, e.g. [28]"
 
     def layers(self) -> list[str]:
         """Return the names of what is found, one vector each."""

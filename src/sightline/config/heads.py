@@ -1,4 +1,4 @@
-"""`heads:` classical classifiers over features; each is a model as a network is: evaluated, gated, registered."""
+"""`heads:` classical models over features; each is a model as a network is: evaluated, gated, registered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import Positive, PositiveInt, Probability, Section
+from sightline.config.anomaly import HeadSection, Padim, PatchCore
+from sightline.config.base import Positive, PositiveInt, Probability
 
 # temperature: softmax of the scores, all divided by one number (Guo et al. 2017), so that no class changes;
 # sigmoid, isotonic: a curve per class, then normalised (Platt 1999; Zadrozny and Elkan 2002).
@@ -14,12 +15,7 @@ Calibration = Literal["none", "temperature", "sigmoid", "isotonic"]
 _Tried = Annotated[list[Positive], Field(min_length=1)]
 
 
-class _Head(Section):
-    dataset: str = Field(description="the data set of its features")
-    features: str = Field(description="a key of features")
-    layers: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="which of the embedded layers to use; several are concatenated; null: all"
-    )
+class _Head(HeadSection):
     standardize: bool = Field(
         True, description="scale each feature to mean 0 and standard deviation 1 on the train samples"
     )
@@ -101,7 +97,12 @@ class Knn(_Head):
     )
 
 
+# A classifier, and any head.
 Head = Annotated[
     LinearSvm | RbfSvm | Logistic | Perceptron | NearestCentroid | Knn,
+    Field(discriminator="kind"),
+]
+AnyHead = Annotated[
+    LinearSvm | RbfSvm | Logistic | Perceptron | NearestCentroid | Knn | PatchCore | Padim,
     Field(discriminator="kind"),
 ]

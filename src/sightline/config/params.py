@@ -15,7 +15,7 @@ from sightline.config.errors import ConfigError, mistakes
 from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
 from sightline.config.explanations import Explanation, find_explanation_mistakes
 from sightline.config.features import Features
-from sightline.config.heads import Head
+from sightline.config.heads import AnyHead
 from sightline.config.models import Model
 from sightline.config.monitor import Monitor, find_monitor_mistakes
 from sightline.config.reader import read_mapping
@@ -36,7 +36,7 @@ class Params(Section):
     trainer: Trainer = Field(Trainer(), description="common settings of training")
     models: dict[Name, Model] = Field({}, description="networks, by name")
     features: dict[Name, Features] = Field({}, description="feature extractors, by name")
-    heads: dict[Name, Head] = Field({}, description="classical classifiers over features, by name")
+    heads: dict[Name, AnyHead] = Field({}, description="classical models over features, by name")
     styles: dict[Name, Style] = Field({}, description="style transfers, by name")
     explanations: dict[Name, Explanation] = Field({}, description="explanations of models, by model")
     monitor: dict[Name, Monitor] = Field({}, description="data sets that are monitored for drift, by name")
@@ -81,7 +81,7 @@ class Params(Section):
         """
         return _entry(self.features, "features", name)
 
-    def head(self, name: str) -> Head:
+    def head(self, name: str) -> AnyHead:
         """Return a head's section.
 
         Raises:
@@ -105,13 +105,13 @@ class Params(Section):
         """
         return _entry(self.explanations, "explanations", name)
 
-    def registered(self) -> dict[str, Model | Head]:
+    def registered(self) -> dict[str, Model | AnyHead]:
         """Return everything that is evaluated, released and registered, by its name."""
         return {**self.models, **self.heads}
 
     def kinds(self) -> dict[str, str]:
         """Return the kind of task of everything that is registered."""
-        heads = dict.fromkeys(self.heads, "classification")
+        heads = {name: head.task for name, head in self.heads.items()}
         return {**{name: model.task.kind for name, model in self.models.items()}, **heads}
 
     def dataset_of(self, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sightline.config.features import Features
-from sightline.config.heads import Head
+from sightline.config.heads import AnyHead
 from sightline.config.models import Model
 from sightline.config.styles import Style
 from sightline.config.weights import OwnModel, Weights
@@ -16,7 +16,7 @@ def find_transfer_mistakes(
     datasets: Iterable[str],
     models: Mapping[str, Model],
     features: Mapping[str, Features],
-    heads: Mapping[str, Head],
+    heads: Mapping[str, AnyHead],
     styles: Mapping[str, Style],
 ) -> list[str]:
     """Return one line per error, without the file's name."""
@@ -61,7 +61,7 @@ def _of_features(name: str, section: Features, datasets: list[str], models: list
         yield f"features.{name}.weights.model: {model!r} is not among models{_near(model, models)}"
 
 
-def _of_head(name: str, section: Head, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:
+def _of_head(name: str, section: AnyHead, models: list[str], features: Mapping[str, Features]) -> Iterator[str]:
     if name in models:
         yield f"heads.{name}: there is a model of the same name; choose another name"
     if section.features not in features:
@@ -75,6 +75,8 @@ def _of_head(name: str, section: Head, models: list[str], features: Mapping[str,
         if layer not in known:
             told = _near(layer, known)
             yield f"heads.{name}.layers: {layer!r} is not among the layers of features.{section.features}{told}"
+    if section.task == "anomaly" and (problem := source.without_places()):
+        yield f"heads.{name}.features: needs features of single places: features.{section.features}.{problem}"
 
 
 def _near(word: str, known: Iterable[str]) -> str:

@@ -11,12 +11,13 @@ import numpy as np
 
 from sightline.data.encoding import decode_rle
 from sightline.data.images import decode
-from sightline.data.structures import IGNORED, UINT8, Sample
+from sightline.data.structures import FLOAT32, IGNORED, UINT8, Sample
 
 # Distinguishable for colour-blind readers (after Okabe and Ito 2008, brighter), the next ones at least by their names.
 _FIRST = ((240, 165, 0), (86, 190, 245), (0, 190, 135), (225, 130, 190), (245, 235, 70), (40, 110, 255), (235, 85, 10))
 _GOLDEN = 0.618034  # of the colour wheel between neighbouring classes: any few differ well
-_OPACITY = 0.45
+_OPACITY, _HEAT = 0.45, 0.6
+MOST_HEAT = 2.0  # times the threshold of a detector of defects, which is in the middle of the colours
 _LEFT, _RIGHT, _MIDDLE = (255, 90, 0), (86, 180, 255), (255, 255, 255)
 Colour = tuple[int, int, int]
 
@@ -110,13 +111,32 @@ def with_semantic(picture: UINT8, semantic: UINT8, background: bool) -> UINT8:
     return _blended(picture, colours[ids], (ids != IGNORED) & (ids >= int(background)))
 
 
+def with_heat(picture: UINT8, heat: FLOAT32) -> UINT8:
+    """Lay a heat map of a detector of defects over a picture, dark to bright, so that both can be seen.
+
+    Args:
+        picture: H x W x 3, RGB.
+        heat: of any size, 1 at the threshold.
+    """
+    large = cv2.resize(grey_heat(heat), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    colours = cv2.applyColorMap(large, cv2.COLORMAP_INFERNO)[..., ::-1]
+    return _blended(picture, np.ascontiguousarray(colours), np.ones(picture.shape[:2], bool), _HEAT)
+
+
+def grey_heat(heat: FLOAT32) -> UINT8:
+    """Return a heat map of a detector of defects as grey levels, the threshold at 127.5; 255 is twice that or more."""
+    return np.rint(255 * (heat / MOST_HEAT).clip(0, 1)).astype(np.uint8)
+
+
 def _resized(values: UINT8, picture: UINT8) -> UINT8:
     resized: UINT8 = cv2.resize(values, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return resized
 
 
-def _blended(picture: UINT8, paint: UINT8, covered: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> UINT8:
-    opacity = _OPACITY * covered[..., None]
+def _blended(
+    picture: UINT8, paint: UINT8, covered: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], opaque: float = _OPACITY
+) -> UINT8:
+    opacity = opaque * covered[..., None]
     blended: UINT8 = np.rint(picture * (1 - opacity) + paint * opacity).astype(np.uint8)
     return blended
 

@@ -198,6 +198,8 @@ class Prediction:
         text: what is written on the image.
         text_score: probability of the whole text, 0..1.
         text_spans: L x 2 float32, for each character of the text the left and right edge of where it was read, x.
+        anomaly: how unlike good images it is, at least 0; above 1 it counts as defective.
+        heat: H x W float32, the same of each pixel, of the original's size.
     """
 
     label: int = -1
@@ -216,6 +218,8 @@ class Prediction:
     text: str | None = None
     text_score: float | None = None
     text_spans: FLOAT32 | None = None
+    anomaly: float | None = None
+    heat: FLOAT32 | None = None
 
     def __post_init__(self) -> None:
         if self.text_spans is not None and len(self.text_spans) != len(self.text or ""):
@@ -250,11 +254,20 @@ class Prediction:
         if self.semantic is not None:
             counts = np.bincount(self.semantic.ravel(), minlength=len(labels.map_classes))
             told["pixels"] = {name: int(counts[label]) for label, name in enumerate(labels.map_classes)}
-        return told | self._cropped()
+        return told | self._defects() | self._cropped()
 
     def as_answer(self) -> Prediction:
         """Return the prediction as it is given to others: nothing but the crop, where the model is not to answer."""
         return Prediction(crop=self.crop) if self.crop is not None and self.crop.refused else self
+
+    def _defects(self) -> dict[str, Any]:
+        """Return how unlike good images it is."""
+        told: dict[str, Any] = {}
+        if self.anomaly is not None:
+            told |= {"score": self.anomaly, "is_anomaly": self.anomaly > 1}
+        if self.heat is not None:
+            told["defective_pixels"] = int((self.heat > 1).sum())
+        return told
 
     def _cropped(self) -> dict[str, Any]:
         """Return what part of the image the model saw, if not all of it."""

@@ -121,9 +121,11 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         for name, metric in metrics.items():
             draws.setdefault(name, []).append(metric(counts))
     tail = (1 - settings.confidence) / 2
+    joined = {name: np.concatenate(values) for name, values in draws.items()}
     intervals = {
-        name: [float(edge) for edge in np.nanquantile(np.concatenate(values), [tail, 1 - tail])]
-        for name, values in draws.items()
+        name: [float(edge) for edge in np.nanquantile(values, [tail, 1 - tail])]
+        for name, values in joined.items()
+        if np.isfinite(values).any()  # what a test split has nothing of, as masks, has no interval
     }
     for name in _SHARES & intervals.keys():
         intervals[name] = _never_certain(intervals[name], len(measured.rows), settings.confidence)

@@ -146,6 +146,10 @@ def is_same(one: Prediction, other: Prediction) -> bool:
         return False
     if one.image is not None and np.abs(one.image.astype(np.int16) - other.image).mean() > 1:  # type: ignore[operator]
         return False
+    if one.anomaly is not None and (one.anomaly > 1) != (other.anomaly > 1):  # type: ignore[operator]
+        return False
+    if one.heat is not None and np.mean((one.heat > 1) == (other.heat > 1)) < _SAME_PIXELS:  # type: ignore[operator]
+        return False
     if one.boxes is not None:
         return _has_counterparts(one, other) and _has_counterparts(other, one)
     return one.keypoints is None or _same_points(one.keypoints, other.keypoints)

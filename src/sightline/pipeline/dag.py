@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from sightline.config import Params
 from sightline.config.augmentations import READY_POLICIES
+from sightline.config.heads import AnyHead
 from sightline.config.weights import OwnModel, Weights, file_of
 from sightline.pipeline.stamps import STAMPS
 from sightline.system.files import new_file
@@ -38,6 +39,9 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
     def copies(name: str, augment: str) -> str:
         return _stamp("train", name) if augment in READY_POLICIES else f"data/augmented/{augment}"
 
+    def validation(name: str, head: AnyHead) -> str:
+        return f"data/features/{head.features}/val.arrow" if head.task == "anomaly" else _stamp("fit_head", name)
+
     return {
         "prepare": {name: {"root": one.root} for name, one in params.datasets.items()},
         "augment": {name: {"dataset": one.dataset} for name, one in params.augmentations.items()},
@@ -57,7 +61,10 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
             }
             for name, one in params.features.items()
         },
-        "fit_head": {name: {"dataset": one.dataset, "features": one.features} for name, one in params.heads.items()},
+        "fit_head": {
+            name: {"dataset": one.dataset, "features": one.features, "validation": validation(name, one)}
+            for name, one in params.heads.items()
+        },
         "evaluate": {name: {"dataset": one.dataset} for name, one in params.registered().items()},
         "stylize": {
             name: {

@@ -145,8 +145,8 @@ def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:
 
 
 def _present(sample: Sample, pixels: tuple[int, ...]) -> tuple[int, ...]:
-    told = {sample.label, *sample.labels, *sample.box_labels, *(label for label, count in enumerate(pixels) if count)}
-    return tuple(sorted(told - {-1}))
+    inside = [label for label, count in enumerate(pixels) if count and sample.label < 0]  # else the image has its class
+    return tuple(sorted({sample.label, *sample.labels, *sample.box_labels, *inside} - {-1}))
 
 
 def truth_of(sample: Sample) -> str:

@@ -60,6 +60,7 @@ Code = Literal[
     "unnamed_points",
     "ignored_pixels",
     "second_mask",
+    "no_masks",
     "divided_by_hash",
     "empty_class",
     "doubtful_class",
@@ -208,6 +209,7 @@ KINDS: dict[Code, Kind] = {
         "give the class the ignored value in names, e.g. {background: 0, object: 255}",
     ),
     "second_mask": Kind("kept", "second mask of an image, not used", "nothing, or remove it"),
+    "no_masks": Kind("kept", "data set without masks", "nothing, or add the masks of all defects"),
     "divided_by_hash": Kind(
         "kept",
         "divided by an older rule",

@@ -122,8 +122,10 @@ def _divided(
     findings += find_near_copies(records, splits, dataset.checks.near_duplicate_bits)
     parts: _Parts = {part: [record for record, split in pairs if split == part] for part in SPLITS}
     counts = {part: count_classes(source.labels, members) for part, members in parts.items()}
-    findings += find_scarce_classes(counts, dataset.checks.min_samples_per_class)
-    return parts, findings + find_unlearned_characters(parts), division
+    scarce = find_scarce_classes(counts, dataset.checks.min_samples_per_class)
+    if dataset.good_alone_in_train:
+        scarce = [finding for finding in scarce if finding.code != "class_without_train"]
+    return parts, findings + scarce + find_unlearned_characters(parts), division
 
 
 def _without(records: Sequence[Record], findings: Sequence[Finding]) -> list[Record]:

@@ -14,6 +14,7 @@ from sightline.evaluation.report.figures import save_figure
 from sightline.evaluation.report.matrices import characters, confusion, pixels
 from sightline.evaluation.report.quality import quality_of, worst_first
 from sightline.evaluation.report.samples import Predict, samples_page
+from sightline.evaluation.report.scores import roc, score_histogram
 from sightline.evaluation.report.values import distribution, scatter
 from sightline.system.files import read_json
 
@@ -35,7 +36,9 @@ TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
     "pixels": (pixels, ("actual",)),
     "precision_recall": (precision_recall, ("class",)),
     "reliability": (reliability, ()),
+    "roc": (roc, ()),
     "scatter": (scatter, ("value",)),
+    "scores": (score_histogram, ()),
 }
 _LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its threshold
 

@@ -56,7 +56,7 @@ _MEASURES = {
     ),
     "f1": _Measure("F1 of each class", "F1", "F1", {"precision": "precision", "recall": "recall"}),
     "pck": _Measure("key points found (PCK at 0.2)", "PCK", "PCK", {}),
-    "recall": _Measure("characters that are read right", "share read right", "right", {}),
+    "recall": _Measure("what is judged right of each class", "judged right", "right", {"auroc": "AUROC against good"}),
 }
 _MARKS = (("D", 4.5, ORANGE), ("|", 9, INK))  # shape, size in points, colour
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.images import decode
-from sightline.data.overlay import Colour, class_colour, scaled, with_semantic
-from sightline.data.structures import IGNORED, UINT8, LabelMap, Sample
+from sightline.data.overlay import Colour, class_colour, scaled, with_heat, with_semantic
+from sightline.data.structures import FLOAT32, IGNORED, UINT8, LabelMap, Sample
 
 SIDE = 380  # pixels of a panel's longer side
 _WRONG: Colour = (213, 94, 0)
@@ -70,6 +70,15 @@ def image_panels(sample: Sample, image: UINT8) -> list[Panel]:
     amplified = (_AMPLIFIED * difference).clip(0, 255).astype(np.uint8)
     named = {"original": original, "made by the model": image, f"difference x {_AMPLIFIED}": amplified}
     return [Panel(name, fitted(pixels)) for name, pixels in named.items()]
+
+
+def heat_panels(sample: Sample, heat: FLOAT32, labels: LabelMap) -> list[Panel]:
+    """Return the image, the true defects on it where they are known, and the heat map (H x W) on it."""
+    base, _ = scaled(decode(sample.image, 3), SIDE)
+    panels = [Panel("image", base)]
+    if sample.semantic is not None:
+        panels.append(Panel("truth", with_semantic(base, sample.semantic, True)))
+    return [*panels, Panel("heat map", with_heat(base, heat))]
 
 
 def fitted(pixels: UINT8) -> UINT8:

@@ -89,6 +89,8 @@ def quality_of(rows: pd.DataFrame, thresholds: FLOAT64 | None) -> Quality:
         pairs = zip(rows["probabilities"], rows["label"], strict=True)
         return Quality("probability of the true class", np.array([own[label] for own, label in pairs], np.float64))
     score = rows["score"].to_numpy(np.float64)
+    if "anomalous" in rows:
+        return Quality("distance to the threshold", score, None, told=True)
     if "psnr" in rows:
         return Quality("peak signal-to-noise ratio", score, None, " dB", told=True)
     if "edits" in rows:

@@ -16,7 +16,7 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap, Prediction, Sample
 from sightline.evaluation.report.grid import Cell, draw_grid
 from sightline.evaluation.report.objects import object_panels
-from sightline.evaluation.report.panels import Panel, fitted, image_panels, map_legend, map_panels
+from sightline.evaluation.report.panels import Panel, fitted, heat_panels, image_panels, map_legend, map_panels
 from sightline.evaluation.report.poses import pose_legend, pose_panels
 from sightline.evaluation.report.quality import MARKED
 from sightline.evaluation.report.readings import reading_panels
@@ -56,13 +56,13 @@ def samples_page(
     words = zip(drawn, rows["told"], rows["note"], rows["source"], strict=False)
     cells = [Cell(panels, told, " · ".join(filter(None, (note, source)))) for panels, told, note, source in words]
     hint, legend = _explained(samples, said, labels)
-    wide = said[0].semantic is not None or said[0].boxes is not None
+    wide = any(getattr(said[0], name) is not None for name in ("semantic", "boxes", "heat"))
     return draw_grid(cells, title + hint, 2 if wide else 3, legend)
 
 
 def is_drawable(prediction: Prediction) -> bool:
     """Return whether a prediction has anything that can be drawn over its image, or is an image."""
-    fields = ("boxes", "keypoints", "semantic", "image", "text")
+    fields = ("boxes", "keypoints", "semantic", "image", "text", "heat")
     return any(getattr(prediction, name) is not None for name in fields)
 
 
@@ -74,6 +74,8 @@ def panels_of(
         return image_panels(sample, prediction.image)
     if prediction.text is not None:
         return reading_panels(sample, prediction)
+    if prediction.heat is not None:
+        return heat_panels(sample, prediction.heat, labels)
     if prediction.semantic is not None:
         return map_panels(sample, prediction.semantic, labels)
     if prediction.boxes is not None:
@@ -88,6 +90,8 @@ def _explained(
     if said[0].semantic is not None:
         maps = [own for own in [*(one.semantic for one in samples), *(one.semantic for one in said)] if own is not None]
         return "", map_legend(maps, labels, MOST_COLOURS)
+    if said[0].heat is not None:
+        return "; the threshold is in the middle of the heat map's colours", {}
     if said[0].boxes is not None:
         return "; dashed: missed or false, at an overlap of 0.5", {}
     if said[0].text is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 
 from sightline.config import Params, load_params
+from sightline.config.anomaly import Padim, PatchCore
 from sightline.config.published import published_input
 from sightline.config.weights import MIRROR, available_networks
 from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
@@ -143,7 +144,9 @@ class Chooser:
         params = self._params(more)
         image, size = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
         written.update(more)
-        stages = timing.head_seconds(params.head(head_name), image, size, self.prepared, self.loading)
+        own = params.head(head_name)
+        assert not isinstance(own, PatchCore | Padim)
+        stages = timing.head_seconds(own, image, size, self.prepared, self.loading)
         names = {"embed": feature_name}
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 

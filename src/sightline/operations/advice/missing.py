@@ -23,13 +23,13 @@ def what_is_missing(root: Path, params: Params, advice: Advice) -> list[str]:
 
 
 def _no_curve(root: Path, params: Params, dataset: str, every: tuple[Candidate, ...]) -> str:
-    heads = [one.name for one in every if one.role != "network"]
+    heads = [one.name for one in every if one.role != "network" and params.kinds()[one.name] in _ONE_CLASS]
     if heads:
         there = [name for name in heads if curve_file(root, name).is_file()]
         if there:
             return f"{dataset}: no learning curve: {read_json(curve_file(root, there[0]))['reason']}"
         return f"{dataset}: no learning curve yet; run `dvc repro fit_head@{heads[0]}`"
-    kinds = {params.models[one.name].task.kind for one in every}
+    kinds = {params.kinds()[one.name] for one in every}
     if kinds and not kinds & set(_ONE_CLASS):
         told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
         return f"{dataset}: no learning curve: it needs one class per image, and {told} has none"

@@ -121,13 +121,17 @@ class ModelObserver(Observer):
         """N x S x S x C -> N x D, and N predictions."""
         import torch
 
-        from sightline.training.heads.task import HeadClassifier
+        from sightline.training.heads.task import AnomalyDetector, HeadClassifier
 
         task = self._predictor.task
         if isinstance(task, HeadClassifier):
             found = task.features(pixels)
             vectors = np.concatenate([found[name] for name in task.layers], axis=1)
             return vectors, self._predictor.predict_pixels(pixels, placements)
+        if isinstance(task, AnomalyDetector):
+            found = task.features(pixels)
+            patches = task.detector.layout.patches([found[name] for name in task.layers])
+            return patches.mean(1), self._predictor.predict_pixels(pixels, placements)
         seen: list[Any] = []
         # A head that is no function of its own is entered by the first of its parts.
         parts = task.network.get_submodule(task.head).modules()

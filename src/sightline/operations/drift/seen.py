@@ -30,7 +30,7 @@ class Seen:
         names: of the images.
         vectors: N x D, by the observer.
         statistics: N numbers of each of `STATISTICS`.
-        answers: N numbers for each property of predictions: `confidence`, or `objects` and `best score`.
+        answers: N numbers for each property of predictions: `confidence`, `score`, or `objects` and `best score`.
         labels: N predicted class ids; None if the model predicts no class for an image.
         thumbnails: N x 96 x 96 x 3 uint8.
         unreadable: names of files that are no readable images.
@@ -138,4 +138,6 @@ def _answers(predictions: Sequence[Prediction]) -> tuple[dict[str, FLOAT64], NDA
         read = [len(own.text or "") for own in predictions]
         sure = [float(own.text_score or 0.0) for own in predictions]
         return {"confidence": np.array(sure), "characters": np.array(read, np.float64)}, labelled
+    if first.anomaly is not None:
+        return {"score": np.array([float(own.anomaly or 0) for own in predictions])}, labelled
     return {}, labelled

@@ -11,6 +11,7 @@ import pandas as pd
 from sightline.operations.pages.sources import Sources
 
 _NEARLY_NOTHING = 0.05
+_RANDOM_ORDER = 0.5
 _FROM_NOTHING = ("mAP50", "mAP", "mask_mAP50", "mask_mAP", "box_mAP50", "box_mAP", "pck", "oks_ap", "oks_ap50")
 
 
@@ -24,6 +25,8 @@ def constant_answer(sources: Sources, metrics: Mapping[str, Any]) -> str:
     name, low, high = own["name"], own.get("low", own["value"]), own.get("high", own["value"])
     if name in _FROM_NOTHING:
         return "next to nothing" if high < _NEARLY_NOTHING else ""
+    if name in ("auroc", "pixel_auroc"):
+        return "no better than a random order of the images" if low <= _RANDOM_ORDER else ""
     if name == "r2":
         return "no better than always answering the mean" if low <= 0 else ""
     path = sources.evaluation / "predictions.parquet"

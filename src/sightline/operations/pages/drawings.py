@@ -48,6 +48,16 @@ CHARTS = {
         ("confidence", "accuracy", "samples"),
     ),
     "scatter": _Words("Predicted over actual values", "Predicted over actual values", ("value", "actual", "predicted")),
+    "scores": _Words(
+        "Scores of good and defective images",
+        "Number of good and of defective test images by their score, with the threshold",
+        ("low", "high", "good", "defective"),
+    ),
+    "roc": _Words(
+        "Found over false alarms",
+        "Share of defective images found over that of false alarms",
+        ("false_alarms", "found"),
+    ),
     "per_class": _Words(
         "Scores by class", "A bar for each class, the worst above; the table has the numbers", ("class",)
     ),

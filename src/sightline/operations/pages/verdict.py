@@ -164,6 +164,7 @@ def _does(metrics: Mapping[str, Any], classes: int) -> str:
         "keypoints": "finds key points",
         "autoencoder": "reconstructs images",
         "text_recognition": "reads what is written on an image",
+        "anomaly": "tells defective images from good ones, and shows where",
     }
     return words.get(metrics["task"], f"does {task_words(metrics['task'])}")
 

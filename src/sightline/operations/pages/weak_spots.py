@@ -141,6 +141,8 @@ def _class_words(units: Units, weak: Sequence[int], rows: pd.DataFrame, table: p
     against = f"of all classes {of_100(of_all)} of 100"
     if "label" in rows:
         words = f"{name} is right in only {right} of {total} images, {against}{_confusion(rows, table, group)}."
+    elif "anomalous" in rows:
+        words = f"{name} is judged right in only {right} of {total} images, {against}."
     elif "predicted_labels" in rows:
         words = f"Of {total} images with {name} it names it in only {right}, {against} labels."
     elif "predicted_values" in rows:

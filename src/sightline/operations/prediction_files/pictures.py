@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sightline.data.images import decode
-from sightline.data.overlay import class_colour, draw_truth, keypoint_colour
+from sightline.data.overlay import class_colour, draw_truth, keypoint_colour, with_heat
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction, Sample
 from sightline.operations.prediction_files.words import counted, told
 
@@ -33,6 +33,8 @@ def draw_prediction(encoded: bytes, prediction: Prediction, labels: LabelMap, le
     places = counted(prediction, least)
     sample = _as_sample(encoded, prediction, places)
     picture = draw_truth(sample, side, background=bool(labels.semantic))
+    if prediction.heat is not None:
+        picture = with_heat(picture, prediction.heat)
     scale = side / max(height, width)
     for place, label in zip(places, sample.box_labels, strict=True):
         left, top = (np.asarray(prediction.boxes)[place, :2] * scale).round().astype(int).tolist()

@@ -43,6 +43,8 @@ def _said(prediction: Prediction, labels: LabelMap, least: float, top: int) -> s
     if prediction.keypoints is not None:
         seen = int((prediction.keypoints[..., 2] >= least).sum())
         return f"{seen} of {prediction.keypoints[..., 2].size} key points"
+    if prediction.anomaly is not None:
+        return f"{'defective' if prediction.anomaly > 1 else 'good'}, score {prediction.anomaly:.2f}"
     if prediction.semantic is not None:
         return _shares(prediction.semantic, labels, top)
     if prediction.image is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from sightline.data.encoding import encode_rle
 from sightline.data.export import categories, category_ids
+from sightline.data.overlay import grey_heat
 from sightline.data.structures import IGNORED, LabelMap, Prediction
 from sightline.operations.prediction_files.pictures import draw_prediction
 from sightline.operations.prediction_files.sources import ImageFile
@@ -167,39 +168,42 @@ def _parts(prediction: Prediction, place: int) -> dict[str, Any]:
 
 
 class _Pictures:
-    """A PNG per image with the prediction drawn on it, and a class map as ids; or the output image of a model."""
+    """A PNG per image with the prediction drawn on it, and a map of classes or heat; or the output image of a model."""
 
     def __init__(self, folder: Path, labels: LabelMap, least: float) -> None:
         self._folder, self._labels, self._least = folder, labels, least
         self._taken: set[str] = set()
 
     def add(self, file: ImageFile, encoded: bytes, size: tuple[int, int], prediction: Prediction) -> None:
-        path = self._folder / self._free(file.output, prediction.semantic is not None)
+        beside = "classes" if prediction.semantic is not None else "heat" if prediction.heat is not None else ""
+        path = self._folder / self._free(file.output, beside)
         path.parent.mkdir(parents=True, exist_ok=True)
         if prediction.image is not None:
             _write(path.with_suffix(".png"), prediction.image)
             return
         if prediction.semantic is not None:
             _write(path.with_suffix(".classes.png"), prediction.semantic[..., None])
+        if prediction.heat is not None:
+            _write(path.with_suffix(".heat.png"), grey_heat(prediction.heat)[..., None])
         _write(path.with_suffix(".png"), draw_prediction(encoded, prediction, self._labels, self._least))
 
-    def _free(self, output: str, mapped: bool) -> str:
+    def _free(self, output: str, beside: str) -> str:
         """Return a name that no other file has: a.jpg and a.png of one folder, or of two, make two pictures.
 
-        Names that differ in case alone are one on macOS and Windows. With a class map the name is `mapped` too.
+        Names that differ in case alone are one on macOS and Windows. With a map, NAME.`beside` is a file too.
         """
         wanted = PurePosixPath(output)
         stem = chosen = str(wanted.with_suffix(""))
         number = 1
-        while not self._taken.isdisjoint(names := _names(chosen, mapped)):
+        while not self._taken.isdisjoint(names := _names(chosen, beside)):
             number += 1
             chosen = f"{stem}-{number}"
         self._taken |= names
         return f"{chosen}{wanted.suffix or '.png'}"
 
 
-def _names(chosen: str, mapped: bool) -> set[str]:
-    return {chosen.casefold(), *([f"{chosen}.classes".casefold()] if mapped else [])}
+def _names(chosen: str, beside: str) -> set[str]:
+    return {chosen.casefold(), *([f"{chosen}.{beside}".casefold()] if beside else [])}
 
 
 def _write(path: Path, pixels: Any) -> None:

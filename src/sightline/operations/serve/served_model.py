@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, sides
-from sightline.data.overlay import class_colour, keypoint_colour
+from sightline.data.overlay import class_colour, grey_heat, keypoint_colour
 from sightline.data.structures import UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.operations.serve.limits import Upload, check_whole, unreadable
@@ -31,7 +31,7 @@ class Options:
 
     Attributes:
         top: the number of classes whose probability is returned, most confident first; None for all, in their order.
-        pictures: whether semantic maps and images that the model made are added, as PNG in base64.
+        pictures: whether maps of classes, heat maps, and images that the model made are added, as PNG in base64.
     """
 
     top: int | None = None
@@ -84,7 +84,8 @@ class ServedModel:
             surest = sorted(told["probabilities"].items(), key=lambda pair: -pair[1])
             told["probabilities"] = dict(surest[: options.top])
         if options.pictures:
-            pictures = {"semantic_png": prediction.semantic, "image_png": prediction.image}
+            heat = None if prediction.heat is None else grey_heat(prediction.heat)
+            pictures = {"semantic_png": prediction.semantic, "image_png": prediction.image, "heat_png": heat}
             told |= {name: base64_png(picture) for name, picture in pictures.items() if picture is not None}
         return told
 

@@ -78,6 +78,10 @@ def _built_in(  # noqa: C901 - one case per kind
         case "localization":
             columns = {"mean_iou": "score", "class_accuracy": "right_class", "localization_accuracy": "located"}
             return {name: mean_of(rows[column].to_numpy(np.float64)) for name, column in columns.items()}
+        case "anomaly":
+            from sightline.tasks.metrics import anomaly
+
+            return anomaly.metrics_of_rows(rows, labels.classes)
         case "autoencoder":
             return {name: mean_of(rows[name].to_numpy(np.float64)) for name in ("psnr", "ssim", "mse")}
         case _:  # of another package

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from sightline.data.structures import FLOAT32, UINT8
 
 Vectors = dict[str, FLOAT32]  # by name of the layer, N x D
+MapShape = tuple[int, int, int]  # channels, height, width
 
 
 class Extractor(ABC):
@@ -16,9 +18,12 @@ class Extractor(ABC):
 
     Attributes:
         dimensions: number of features of each layer, by its name.
+        maps: of the layers whose features are those of single places, channel by channel and row by row: what their
+            vectors are as maps.
     """
 
     dimensions: Mapping[str, int]
+    maps: Mapping[str, MapShape] = MappingProxyType({})
 
     @abstractmethod
     def __call__(self, images: UINT8) -> Vectors:

@@ -109,7 +109,7 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
         case PixelsExtractor():
             return Pixels(image.size, image.channels)
         case GaborExtractor():
-            return Gabor(own.wavelengths, own.orientations, own.grid)
+            return Gabor(own.wavelengths, own.orientations, own.grid, image.channels if own.statistics else 0)
         case HogExtractor():
             return Hog(image.size, own.cell, own.block, own.bins)
         case VisualWordsExtractor():

@@ -46,7 +46,8 @@ def embed(features: FeatureMap, prepared: Path, folder: Path) -> FeatureCard:
         for split, store in stores.items():
             embed_split(store, features, work / f"{split}.arrow")
         data = hashlib.sha256((train.digest + labels.sha256).encode()).hexdigest()
-        card = FeatureCard(dict(features.dimensions), labels, rows_sha256(train.ids, train.labels), data, files)
+        rows = rows_sha256(train.ids, train.labels)
+        card = FeatureCard(dict(features.dimensions), labels, rows, data, files, dict(features.maps))
         write_json(work / "features.json", card.to_json())
     return card
 

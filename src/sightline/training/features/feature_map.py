@@ -10,7 +10,7 @@ import numpy as np
 
 from sightline.data.structures import FLOAT32, UINT8
 from sightline.system.files import write_json
-from sightline.training.features.base import Extractor, Vectors
+from sightline.training.features.base import Extractor, MapShape, Vectors
 from sightline.training.features.pooling import normalised
 from sightline.training.features.settings import FORMAT_VERSION, SETTINGS, Settings
 from sightline.training.features.views import Viewer
@@ -32,6 +32,12 @@ class FeatureMap:
     def dimensions(self) -> Mapping[str, int]:
         """Number of features of each layer, by its name."""
         return self.extractor.dimensions
+
+    @property
+    def maps(self) -> Mapping[str, MapShape]:
+        """Channels, height and width of the layers with features of single places, by their names."""
+        whole = self.settings.views != "one" or self.settings.normalize
+        return {} if whole else self.extractor.maps
 
     def __call__(self, images: UINT8) -> Vectors:
         """N x S x S x C uint8 -> N x D float32 of each layer: the mean over views, normalised."""

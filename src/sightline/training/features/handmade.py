@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -32,15 +33,17 @@ class Gabor(Extractor):
         wavelengths: pixels per period, one ring of filters each.
         orientations: of each ring, equally far apart in half a turn.
         grid: cells along each side.
+        channels: of the images, whose means and deviations in each cell are features too; 0: they are not.
     """
 
-    def __init__(self, wavelengths: Sequence[float], orientations: int, grid: int) -> None:
+    def __init__(self, wavelengths: Sequence[float], orientations: int, grid: int, channels: int = 0) -> None:
         self.rings = [_ring(wavelength, orientations) for wavelength in wavelengths]
-        self.grid = grid
-        self.dimensions = {"gabor": len(wavelengths) * orientations * grid * grid}
+        self.grid, self.statistics = grid, channels > 0
+        self.maps = {"gabor": (len(wavelengths) * orientations + 2 * channels, grid, grid)}
+        self.dimensions = {"gabor": math.prod(self.maps["gabor"])}
 
     def __call__(self, images: UINT8) -> Vectors:
-        """N x S x S x C uint8 -> N x (rings x orientations x grid^2), grey values in 0..1 filtered."""
+        """N x S x S x C uint8 -> N x ((rings x orientations + 2 C or 0) x grid^2), values in 0..1."""
         grey = torch.from_numpy(_grey(images)).unsqueeze(1).float() / 255
         found = []
         with torch.inference_mode():
@@ -49,6 +52,10 @@ class Gabor(Extractor):
                 answers = F.conv2d(F.pad(grey, (margin,) * 4, mode="replicate"), kernels)
                 even, odd = answers.chunk(2, dim=1)  # a quadrature pair: energy is the same for edges and lines
                 found.append(F.adaptive_avg_pool2d((even**2 + odd**2).sqrt(), self.grid).flatten(1))
+            if self.statistics:
+                colour = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255  # the variance is a difference
+                mean, square = (F.adaptive_avg_pool2d(values, self.grid) for values in (colour, colour**2))
+                found += [mean.float().flatten(1), (square - mean**2).clamp_min(0).sqrt().float().flatten(1)]
         return {"gabor": np.asarray(torch.cat(found, 1).numpy(), np.float32)}
 
 

@@ -18,8 +18,8 @@ from sightline.models.fusing import fuse_batch_norms
 from sightline.models.layer_names import meant_layer
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
-from sightline.training.features.base import Extractor, Vectors
-from sightline.training.features.pooling import Pooling, channels_first, pooled
+from sightline.training.features.base import Extractor, MapShape, Vectors
+from sightline.training.features.pooling import Pooling, channels_first, map_shape, pooled
 
 
 class _AllSeen(Exception):  # noqa: N818 - no error: nothing more of the forward pass is needed
@@ -66,10 +66,12 @@ class NetworkExtractor(Extractor):
         self._seen: Counter[str] = Counter()
         self._found: dict[str, Tensor] = {}
         self._images = 0  # of the pass that runs
+        self._shapes: dict[str, MapShape | None] = {}
         for name in self.layers:
             modules[name].register_forward_hook(partial(self._keep, name))
         vectors = self._forward(blank)
         self.dimensions = {name: vectors[name].shape[1] for name in self.layers}
+        self.maps = {name: shape for name in self.layers if (shape := self._shapes[name]) is not None}
 
     def __call__(self, images: UINT8) -> Vectors:
         """N x S x S x C uint8 -> N x D float32 of each layer."""
@@ -109,6 +111,7 @@ class NetworkExtractor(Extractor):
                 f"extractor.layers: {name}: outputs a {kind}, not a tensor; name a layer inside or after it"
             )
         self._check_shape(name, output)
+        self._shapes[name] = map_shape(output, self.pooling, self.pyramid)
         self._found[name] = pooled(output, self.pooling, self.pyramid)
         if len(self._found) == len(self.layers):
             raise _AllSeen

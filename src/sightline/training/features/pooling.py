@@ -34,6 +34,16 @@ def pooled(output: Tensor, pooling: Pooling, pyramid: Sequence[int] = (1,)) -> T
     return torch.cat([_in_cells(maps, pooling, cells) for cells in pyramid], 1)
 
 
+def map_shape(output: Tensor, pooling: Pooling, pyramid: Sequence[int]) -> tuple[int, int, int] | None:
+    """Return channels, height and width of the map that `pooled` leaves of a layer's output; None: it leaves none."""
+    if output.ndim != 4:
+        return None
+    channels, height, width = channels_first(output).shape[1:]
+    if pooling != "flatten":
+        return (channels, pyramid[0], pyramid[0]) if len(pyramid) == 1 and pyramid[0] > 1 else None
+    return (channels, height, width) if output.shape[1] == channels else None  # else channels come last
+
+
 def channels_first(maps: Tensor) -> Tensor:
     """Return N x C x S x S from that or from N x S x S x C, as transformers with windows have it.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sightline.data.structures import FLOAT32, LabelMap, SplitName
 from sightline.system.errors import UserError, first_line, nearest
 from sightline.system.files import read_json
+from sightline.training.features.base import MapShape, Vectors
 
 FORMAT_VERSION = 1
 EXTRACTOR = "extractor"
@@ -32,6 +33,7 @@ class FeatureCard:
         train_sha256: of ids and labels of the train split.
         data_sha256: of the train samples and the label map.
         extractor: hash of each file of the extractor, by its name.
+        maps: channels, height and width of the layers with features of single places, by their names.
     """
 
     dimensions: dict[str, int]
@@ -39,6 +41,7 @@ class FeatureCard:
     train_sha256: str
     data_sha256: str
     extractor: dict[str, str]
+    maps: dict[str, MapShape] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
@@ -49,6 +52,7 @@ class FeatureCard:
             "train_sha256": self.train_sha256,
             "data_sha256": self.data_sha256,
             "extractor": self.extractor,
+            "maps": {name: list(shape) for name, shape in self.maps.items()},
         }
 
 
@@ -91,6 +95,7 @@ def read_feature_card(folder: Path) -> FeatureCard:
             values["train_sha256"],
             values["data_sha256"],
             values["extractor"],
+            {name: (shape[0], shape[1], shape[2]) for name, shape in values.get("maps", {}).items()},
         )
     except FileNotFoundError:
         raise UserError(f"{folder}: no features there; {_remedy(folder)}") from None
@@ -109,28 +114,43 @@ def read_table(folder: Path, split: SplitName, layers: Sequence[str]) -> Feature
     Raises:
         UserError: a file that is missing or damaged, an unknown layer, or features that are not finite numbers.
     """
+    parts = list(read_parts(folder, split, layers))
+    vectors = np.concatenate([np.concatenate([part[name] for _, _, part in parts]) for name in layers], axis=1)
+    labels = np.concatenate([own for _, own, _ in parts])
+    return FeatureTable([one for ids, _, _ in parts for one in ids], labels, vectors)
+
+
+def read_parts(
+    folder: Path, split: SplitName, layers: Sequence[str]
+) -> Iterator[tuple[list[str], NDArray[np.int64], Vectors]]:
+    """Yield ids, class ids and the features of each layer, of as many samples as were written at once.
+
+    Memory does not grow with their number; the rest is as in `read_table`.
+    """
     path = folder / f"{split}.arrow"
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        batches = [file.get_batch(number) for number in range(file.num_record_batches)]  # mapped, not read
     except (pa.ArrowException, OSError) as error:
         problem = first_line(error)
         raise UserError(f"{path}: missing or damaged ({problem}); {_remedy(folder)}") from None
-    known = table.column_names[2:]
+    known = file.schema.names[2:]
     for name in layers:
         if name not in known:
             raise UserError(f"{folder}: has no layer {name}{nearest(name, known)}; it has {', '.join(known)}")
-    vectors = np.concatenate([_matrix(table.column(name)) for name in layers], axis=1)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(1))
-    ids = table.column("id").to_pylist()
-    if len(bad):
-        raise UserError(f"{path}: features of sample {ids[bad[0]]} are not finite numbers; {_remedy(folder)}")
-    return FeatureTable(ids, table.column("label").to_numpy().astype(np.int64), vectors)
+    for batch in batches:
+        ids = batch.column("id").to_pylist()
+        vectors = {name: _matrix(batch.column(name)) for name in layers}
+        for own in vectors.values():
+            bad = np.flatnonzero(~np.isfinite(own).all(1))
+            if len(bad):
+                raise UserError(f"{path}: features of sample {ids[bad[0]]} are not finite numbers; {_remedy(folder)}")
+        yield ids, batch.column("label").to_numpy().astype(np.int64), vectors
 
 
-def _matrix(column: pa.ChunkedArray) -> FLOAT32:
-    parts = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks]
-    joined: FLOAT32 = np.concatenate(parts)
-    return joined
+def _matrix(column: pa.Array) -> FLOAT32:
+    values: FLOAT32 = column.flatten().to_numpy().reshape(len(column), -1)
+    return values
 
 
 def _remedy(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The directory of a head: `model.json`, `head.skops` and the extractor; image in, class out, nothing unpickled."""
+"""The directory of a head: `model.json`, what was fitted, and the extractor; nothing in it is unpickled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from sightline.data.structures import LabelMap
 from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_folder, read_json, write_json
 from sightline.training.features.store import EXTRACTOR
-from sightline.training.heads.skops_file import dump
 
 FORMAT_VERSION = 1
-FILE = "head.skops"
+FILES = {"classification": "head.skops", "anomaly": "head.safetensors"}  # what was fitted, by the kind of task
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,14 @@ class HeadCard:
     """What `model.json` of a head says.
 
     Attributes:
-        kind: of the classifier.
+        kind: of the head.
         layers: of the features that are joined.
         settings: of the head's section that decide its result, and what was chosen.
         input: what the extractor sees.
         labels: the classes.
         data_sha256: of the train samples and the label map.
-        weights_sha256: of `head.skops` and of the extractor's files.
+        task: kind of what it does.
+        weights_sha256: of the file of what was fitted, and of the extractor's.
     """
 
     kind: str
@@ -42,13 +42,19 @@ class HeadCard:
     input: Input
     labels: LabelMap
     data_sha256: str
+    task: str = "classification"
     weights_sha256: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of the file of what was fitted."""
+        return FILES[self.task]
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
         return {
             "format_version": FORMAT_VERSION,
-            "task": {"kind": "classification"},
+            "task": {"kind": self.task},
             "head": {"kind": self.kind, "layers": self.layers, "settings": self.settings},
             "input": self.input.to_json(),
             "labels": self.labels.to_json(),
@@ -57,20 +63,19 @@ class HeadCard:
         }
 
 
-def write_head(folder: Path, classifier: Any, extractor: Path, card: HeadCard) -> HeadCard:
+def write_head(folder: Path, content: bytes, extractor: Path, card: HeadCard) -> HeadCard:
     """Write the directory of a head, in place of an earlier one; return the card with the hash of its files.
 
     Args:
         folder: to write.
-        classifier: fitted.
+        content: of the file of what was fitted.
         extractor: the folder of its extractor, which is copied.
         card: what it is.
     """
-    content = dump(classifier)
     with new_folder(folder) as work:
         shutil.copytree(extractor, work / EXTRACTOR)
-        (work / FILE).write_bytes(content)
-        card = HeadCard(**{**card.__dict__, "weights_sha256": _files_sha256(work)})
+        (work / card.file).write_bytes(content)
+        card = HeadCard(**{**card.__dict__, "weights_sha256": _files_sha256(work, card.file)})
         write_json(work / "model.json", card.to_json())
     return card
 
@@ -104,21 +109,23 @@ def read_head_card(folder: Path) -> HeadCard:
             Input.model_validate(values["input"]),
             LabelMap.from_json(values["labels"]),
             values["data_sha256"],
+            values["task"]["kind"],
             values["weights_sha256"],
         )
+        file = card.file
     except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
         first = first_line(error)
         raise UserError(f"{path}: damaged or changed by hand ({first}); restore it with dvc checkout") from None
-    for path in (folder / FILE, folder / EXTRACTOR):
+    for path in (folder / file, folder / EXTRACTOR):
         if not path.exists():
             raise UserError(f"{path}: missing; restore it with dvc checkout")
-    if _files_sha256(folder) != card.weights_sha256:
+    if _files_sha256(folder, file) != card.weights_sha256:
         raise UserError(f"{folder}: its files do not match model.json (different hash); restore it with dvc checkout")
     return card
 
 
-def _files_sha256(folder: Path) -> str:
-    """Return a hash of all that predicts: the classifier and the extractor's files, by name and content."""
-    paths = [folder / FILE, *sorted((folder / EXTRACTOR).iterdir())]
+def _files_sha256(folder: Path, file: str) -> str:
+    """Return a hash of all that predicts: what was fitted and the extractor's files, by name and content."""
+    paths = [folder / file, *sorted((folder / EXTRACTOR).iterdir())]
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

@@ -15,7 +15,8 @@ from sightline.tasks.classification import Classification
 from sightline.training.features.building import read_features
 from sightline.training.features.feature_map import FeatureMap
 from sightline.training.features.store import EXTRACTOR
-from sightline.training.heads.artifact import FILE, HeadCard, read_head_card
+from sightline.training.heads.anomaly.task import AnomalyDetector, read_detector
+from sightline.training.heads.artifact import HeadCard, read_head_card
 from sightline.training.heads.classifiers import probabilities_of
 from sightline.training.heads.skops_file import load
 
@@ -47,13 +48,15 @@ class HeadClassifier(Classification):
         return torch.from_numpy(np.log(np.maximum(probabilities, _LEAST)))
 
 
-def read_head(folder: Path) -> tuple[HeadClassifier, HeadCard]:
+def read_head(folder: Path) -> tuple[HeadClassifier | AnomalyDetector, HeadCard]:
     """Load the directory of a head; nothing in it is unpickled.
 
     Raises:
         UserError: damaged, or files that are not the card's.
     """
     card = read_head_card(folder)
-    classifier = load((folder / FILE).read_bytes(), str(folder / FILE))
-    features = read_features(folder / EXTRACTOR)
+    features, file = read_features(folder / EXTRACTOR), folder / card.file
+    if card.task == "anomaly":
+        return read_detector(card, file, features).eval(), card
+    classifier = load(file.read_bytes(), str(file))
     return HeadClassifier(features, card.layers, classifier, card.labels).eval(), card

@@ -8,11 +8,13 @@ from typing import Any
 
 from sightline.config.heads import Head
 from sightline.data.store import load_labels
+from sightline.data.structures import LabelMap
 from sightline.system.errors import UserError
 from sightline.training.features.settings import read_settings
-from sightline.training.features.store import EXTRACTOR, read_feature_card, read_table, rows_sha256
+from sightline.training.features.store import EXTRACTOR, FeatureCard, read_feature_card, read_table, rows_sha256
 from sightline.training.heads.artifact import HeadCard, write_head
 from sightline.training.heads.fitting import FittedHead, fit
+from sightline.training.heads.skops_file import dump
 
 _APART = {"dataset", "features", "layers", "seed", "kind"}  # of a section: what the card says elsewhere
 
@@ -33,12 +35,7 @@ def fit_head(
     Raises:
         UserError: features of other classes or samples, unknown layers, classes with too few samples.
     """
-    known, labels = read_feature_card(features), load_labels(prepared)
-    if known.labels.sha256 != labels.sha256:
-        raise UserError(
-            f"{features}: its classes are {list(known.labels.classes)}, those of {prepared} are "
-            f"{list(labels.classes)}; run dvc repro embed@{features.name}"
-        )
+    known, labels = card_of(features, prepared)
     table = read_table(features, "train", layers)
     if rows_sha256(table.ids, table.labels) != known.train_sha256:
         raise UserError(
@@ -49,7 +46,22 @@ def fit_head(
     image = read_settings(features / EXTRACTOR).input
     settings = {**head.model_dump(exclude=_APART), "seed": seed, "chosen": fitted.chosen}
     card = HeadCard(head.kind, list(layers), settings, image, labels, known.data_sha256)
-    return write_head(output, fitted.classifier, features / EXTRACTOR, card), fitted
+    return write_head(output, dump(fitted.classifier), features / EXTRACTOR, card), fitted
+
+
+def card_of(features: Path, prepared: Path) -> tuple[FeatureCard, LabelMap]:
+    """Return the card of features, and the label map of their data set.
+
+    Raises:
+        UserError: they have other classes.
+    """
+    known, labels = read_feature_card(features), load_labels(prepared)
+    if known.labels.sha256 != labels.sha256:
+        raise UserError(
+            f"{features}: its classes are {list(known.labels.classes)}, those of {prepared} are "
+            f"{list(labels.classes)}; run dvc repro embed@{features.name}"
+        )
+    return known, labels
 
 
 def flat_settings(head: Head, card: HeadCard, fitted: FittedHead) -> dict[str, Any]:

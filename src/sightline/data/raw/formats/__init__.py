@@ -9,6 +9,7 @@ from sightline.config.datasets import (
     Coco,
     CsvTable,
     Dataset,
+    Defects,
     Digits,
     Dota,
     Figures,
@@ -16,6 +17,7 @@ from sightline.config.datasets import (
     ImageFolder,
     InstanceMasks,
     MaskFolder,
+    Mvtec,
     Scenes,
     Strings,
     TextList,
@@ -94,9 +96,9 @@ def _opened(dataset: Dataset) -> Source:
             from sightline.data.raw.formats.idx import open_idx
 
             return open_idx(Path(root))
-        case Coco() | Voc() | Yolo() | Dota() | MaskFolder() | InstanceMasks() | Via():
+        case Coco() | Voc() | Yolo() | Dota() | MaskFolder() | InstanceMasks() | Via() | Mvtec():
             return _annotated(dataset)
-        case Digits() | Scenes() | Figures() | Strings():
+        case Digits() | Scenes() | Figures() | Strings() | Defects():
             return _embedded(dataset)
         case OwnFormat():
             source: Source = implementation(dataset.opener)(dataset)
@@ -105,7 +107,7 @@ def _opened(dataset: Dataset) -> Source:
             assert_never(dataset)
 
 
-def _embedded(dataset: Digits | Scenes | Figures | Strings) -> Source:
+def _embedded(dataset: Digits | Scenes | Figures | Strings | Defects) -> Source:
     match dataset:
         case Digits():
             from sightline.data.raw.builtin import DigitsSource
@@ -126,11 +128,15 @@ def _embedded(dataset: Digits | Scenes | Figures | Strings) -> Source:
             digits = of_mnist(Path(root), fractions, seed) if dataset.digits == "mnist" else scanned(fractions, seed)
             lengths = (dataset.shortest, dataset.longest)
             return StringsSource(digits, fractions, dataset.count, dataset.height, lengths, seed)
+        case Defects(count=count, size=size, seed=seed):
+            from sightline.data.raw.builtin_defects import DefectsSource
+
+            return DefectsSource(count, size, seed)
         case _:
             assert_never(dataset)
 
 
-def _annotated(dataset: Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via) -> Source:
+def _annotated(dataset: Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | Via | Mvtec) -> Source:
     match dataset:
         case Coco(root=root, annotations=annotations, images=images):
             from sightline.data.raw.formats.coco import open_coco
@@ -161,5 +167,9 @@ def _annotated(dataset: Coco | Voc | Yolo | Dota | MaskFolder | InstanceMasks | 
             from sightline.data.raw.formats.via import open_via
 
             return open_via(Path(root), annotations, images, attribute, name)
+        case Mvtec(root=root):
+            from sightline.data.raw.formats.mvtec import open_mvtec
+
+            return open_mvtec(Path(root), is_batch(Path(root)))
         case _:
             assert_never(dataset)

@@ -51,11 +51,12 @@ async function open(file) {
     const seconds = (performance.now() - began) / 1000;
     if (answer.version !== model.version) await describe(); // a new champion
     const told = answer.predictions[0];
-    const [map, made] = await Promise.all([
-      told.semantic_png && readMap(told.semantic_png), told.image_png && readPng(told.image_png)]);
+    const [map, made, heat] = await Promise.all([
+      told.semantic_png && readMap(told.semantic_png), told.image_png && readPng(told.image_png),
+      told.heat_png && readHeat(told.heat_png)]);
     if (mine !== turn) return;
-    shown = { file, image, answer: told, map, made, heat: null, chosen: null };
-    at("heat").checked = false;
+    shown = { file, image, answer: told, map, made, heat: heat ?? null, chosen: null };
+    at("heat").checked = Boolean(heat);
     show(seconds);
   } catch (error) {
     if (mine === turn) fail(error);
@@ -262,6 +263,9 @@ const list = (rows, kind = "") => element("ul", { className: `rows ${kind}` }, .
 function tell(answer) {
   if (answer.refused) return { head: "No answer", lead: answer.refused, body: "" };
   if (answer.text !== undefined) return tellText(answer);
+  if (answer.is_anomaly !== undefined) {
+    return { head: answer.is_anomaly ? "Defective" : "Good", lead: `score ${answer.score.toFixed(2)}; above 1 is defective`, body: "" };
+  }
   if (answer.objects) return tellObjects(answer.objects);
   if (answer.pixels) return tellPixels(answer.pixels);
   if (answer.probabilities) return tellClasses(answer);
@@ -337,7 +341,7 @@ function show(seconds) {
   const size = `${answer.width} × ${answer.height} pixels`;
   at("about").textContent = `${file.name || "pasted image"}, ${size}${image ? "" : "; your browser cannot show this format"}`;
   const scored = (answer.objects ?? []).some((object) => object.confidence !== undefined);
-  const parts = { opacity: map || made || at("heat").checked, least: scored, names: scored, heat: model.explains };
+  const parts = { opacity: map || made || at("heat").checked, least: scored, names: scored, heat: model.explains || Boolean(answer.heat_png) };
   for (const [name, there] of Object.entries(parts)) at(`${name}-control`).hidden = !there;
   at("controls").hidden = !Object.values(parts).some(Boolean);
   at("invitation").hidden = true;

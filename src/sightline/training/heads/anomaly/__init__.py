@@ -1,0 +1,1 @@
+"""Heads that learn what good images look like: a memory of their places, or a Gaussian of each place."""
