@@ -89,10 +89,9 @@ def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
             columns = {"psnr": 20.0 + 9 * right, "ssim": right, "mse": 1.0 - right}
         case "text_recognition":
             columns = {"characters": 4, "edits": 4 * (1 - right), "exact": right > 0}
-        case "instance_segmentation":
-            columns = objects(right, "mask_") | objects(right, "box_")
         case _:
-            columns = objects(right, "")
+            shapes = ("mask_", "box_") if kind == "instance_segmentation" else ("",)
+            columns = {name: own for shape in shapes for name, own in objects(right, shape).items()}
     ids = [f"{place:03d}" for place in range(COUNT)]
     return pd.DataFrame({"id": ids, "truth": [truth] * COUNT, **columns})
 
