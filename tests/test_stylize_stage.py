@@ -18,10 +18,10 @@ from sklearn.datasets import load_sample_image
 
 from sightline.config.styles import Style
 from sightline.labs.stylize.jobs import make_styled
-from sightline.labs.stylize.layers import LayerOutputs
-from sightline.labs.stylize.losses import as_maps, gram, relative_distance
 from sightline.labs.stylize.networks import library_backbone
 from sightline.labs.stylize.pictures import read_picture
+from sightline.models.style.layers import LayerOutputs
+from sightline.models.style.losses import as_maps, gram, relative_distance
 
 DATA = ROOT.parent / "shared/data"
 

@@ -44,6 +44,12 @@ def test_a_model_of_the_file_needs_no_architecture(tmp_path: Path) -> None:
         ({"animation": "gif"}, "animation: gif: needs frames_every greater than 0"),
         ({"architecture": None}, "architecture: missing, but needed with weights: squeezenet.pth"),
         ({"weights": {"model": "cnn"}}, "defined by the model; leave it out"),
+        ({"photorealism": -1.0}, "-1.0 is not allowed, must be greater than or equal to 0"),
+        ({"regions": {"content": "a.png"}}, "styles.one.regions.style: missing"),
+        (
+            {"mix": {"a.jpg": 1.0, "b.jpg": 1.0}, "regions": {"content": "a.png", "style": "b.png"}},
+            "regions: are those of one style, but mix has several",
+        ),
         ({"size": 8}, "8 is not allowed, must be greater than or equal to 16"),
     ],
 )

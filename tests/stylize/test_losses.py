@@ -13,7 +13,7 @@ from sightline.labs.stylize.colour import (
     transfer_colours,
     with_luminance,
 )
-from sightline.labs.stylize.losses import as_maps, gram, mixed_grams, relative_distance, total_variation
+from sightline.models.style.losses import as_maps, gram, mixed_grams, relative_distance, total_variation
 
 
 def test_gram_is_the_mean_product_over_places() -> None:

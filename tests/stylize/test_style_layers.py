@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from sightline.labs.stylize.layers import LayerOutputs, default_layers, with_average_pooling
 from sightline.labs.stylize.networks import Backbone
+from sightline.models.style.layers import LayerOutputs, default_layers, with_average_pooling
 from sightline.system.errors import UserError
 
 

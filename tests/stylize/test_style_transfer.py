@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sightline.labs.stylize.colour import to_yiq
-from sightline.labs.stylize.losses import as_maps, gram, relative_distance
 from sightline.labs.stylize.networks import Backbone
 from sightline.labs.stylize.pictures import read_picture
 from sightline.labs.stylize.transfer import Losses, Optimizer, Start, StyleTransfer, minimise
+from sightline.models.style.losses import as_maps, gram, relative_distance
 
 STYLE = {"body.1": 1.0, "body.4": 1.0}
 

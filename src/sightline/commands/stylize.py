@@ -35,6 +35,11 @@ def stylize(
     content_weight: _Weight = None,
     style_weight: _Weight = None,
     tv_weight: _Weight = None,
+    photorealism: Annotated[
+        float | None, typer.Option(min=0, help="weight of the matting Laplacian; 0: a painting, 1000: a photograph")
+    ] = None,
+    content_regions: Annotated[Path | None, typer.Option(help="map of the content's regions, one colour each")] = None,
+    style_regions: Annotated[Path | None, typer.Option(help="map of the style's regions, in the same colours")] = None,
     colours: Annotated[
         Literal["style", "luminance", "transfer"], typer.Option(help="where the colours come from")
     ] = "style",
@@ -51,6 +56,8 @@ def stylize(
     from sightline.labs.stylize.jobs import make_styled
     from sightline.labs.stylize.progress import progress_bar
 
+    if (content_regions is None) != (style_regions is None):
+        raise UserError("--content-regions and --style-regions go together; give both or none")
     of_library = network.partition(":")[0] in ("torchvision", "timm")
     file = Path(weights)
     values = {
@@ -63,6 +70,8 @@ def stylize(
         "style_layers": _pairs("style-layer", style_layer, 1.0),
         **{"size": size, "style_size": style_size, "steps": steps, "frames_every": frames, "animation": animation},
         **{"content_weight": content_weight, "style_weight": style_weight, "tv_weight": tv_weight},
+        "photorealism": photorealism,
+        "regions": content_regions and {"content": str(content_regions), "style": str(style_regions)},
         **{"colours": colours, "start": start, "optimizer": optimizer, "pooling": pooling},
     }
     section = _section({name: value for name, value in values.items() if value is not None})

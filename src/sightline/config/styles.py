@@ -13,6 +13,13 @@ _Weight = Annotated[float, Field(ge=0)]
 _LayerWeights = Annotated[dict[str, _Weight], Field(min_length=1)]
 
 
+class Regions(Section):
+    """Regions that belong together: two maps, pictures of one colour per region; equal colours belong together."""
+
+    content: Annotated[str, Field(min_length=1, description="the content's map of regions, a PNG of few colours")]
+    style: Annotated[str, Field(min_length=1, description="the map of the style's picture, with the same colours")]
+
+
 class Style(Section):
     """The style of some pictures on the content of another (Gatys, Ecker and Bethge 2016)."""
 
@@ -40,6 +47,14 @@ class Style(Section):
     content_weight: _Weight = Field(1.0, description="larger values preserve more of the content")
     style_weight: _Weight = Field(60.0, description="larger values preserve less of the content")
     tv_weight: _Weight = Field(50.0, description="weight of total variation; larger values give smoother pictures")
+    photorealism: _Weight = Field(
+        0.0,
+        description="weight of the matting Laplacian, which keeps edges straight and colours affine in those of the "
+        "content (Luan et al. 2017); 0: a painting, from about 1000 on a photograph",
+    )
+    regions: Regions | None = Field(
+        None, description="maps of regions between which style is transferred, such as sky to sky; null: the whole"
+    )
     pooling: Literal["max", "average"] = Field(
         "average", description="average: replaces max pooling, as in Gatys et al."
     )
@@ -73,6 +88,8 @@ class Style(Section):
                 raise ValueError(f"{name}: all weights are 0; give one a weight above 0")
         if not self.content_weight and not self.style_weight:
             raise ValueError("content_weight and style_weight are both 0; set one of them above 0")
+        if self.regions is not None and self.mix is not None and len([one for one in self.mix.values() if one]) > 1:
+            raise ValueError("regions: are those of one style, but mix has several; name a single picture as style")
         if self.animation != "none" and not self.frames_every:
             raise ValueError(f"animation: {self.animation}: needs frames_every greater than 0, e.g. 10")
         return self

@@ -70,6 +70,8 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
             name: {
                 "content": one.content,
                 "style": one.style,
+                "content_regions": one.regions.content if one.regions else _stamp("stylize", name),
+                "style_regions": one.regions.style if one.regions else _stamp("stylize", name),
                 "weights": begun_with("stylize", name, one.weights, one.architecture),
             }
             for name, one in params.styles.items()

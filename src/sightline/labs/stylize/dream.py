@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from sightline.labs.stylize.layers import LayerOutputs
 from sightline.labs.stylize.networks import Backbone
+from sightline.models.style.layers import LayerOutputs
 from sightline.system.errors import UserError, first_line
 
 Answer: TypeAlias = Callable[[Tensor], Tensor]  # 1 x C x H x W normalised -> a number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from torch import Tensor
 from sightline.config.styles import Style
 from sightline.config.weights import Weights, file_of
 from sightline.labs.stylize.dream import Answer, DreamSettings, class_answer, dream, layer_answer
-from sightline.labs.stylize.layers import default_layers, with_average_pooling
 from sightline.labs.stylize.networks import Backbone, library_backbone, model_backbone
 from sightline.labs.stylize.pictures import find_pictures, read_picture, to_pixels, write_picture
 from sightline.labs.stylize.progress import Follow, follow_nothing
+from sightline.labs.stylize.regions import Regions, read_regions
 from sightline.labs.stylize.results import Frames, write_losses, write_settings
 from sightline.labs.stylize.transfer import Losses, StyleTransfer, minimise
+from sightline.models.style.layers import default_layers, with_average_pooling
 from sightline.system.device import chosen_device
 from sightline.system.errors import UserError, nearest
 from sightline.system.files import new_folder
@@ -66,6 +67,7 @@ def make_styled(
     styles = _mixed(Path(section.style), section.mix)
     content = read_picture(Path(section.content), section.size)
     pictures = [read_picture(path, section.style_size or section.size) for path in styles]
+    regions = _regions(section, content, pictures)
     backbone = _backbone(section.architecture, section.weights, weights_folder, seed)
     if section.pooling == "average" and _has_max_pooling(backbone):
         with_average_pooling(backbone.network)
@@ -82,6 +84,8 @@ def make_styled(
         style_weight=section.style_weight,
         tv_weight=section.tv_weight,
         colours=section.colours,
+        regions=regions,
+        photorealism=section.photorealism,
     )
     rows: list[dict[str, float]] = []
     frames = Frames(section.frames_every)
@@ -233,6 +237,16 @@ def _mixed(place: Path, mix: Mapping[str, float] | None) -> dict[Path, float]:
             near = nearest(name, by_name, most=3)
             raise UserError(f"mix: {name}: no such picture in {place}{near}; there are {', '.join(by_name)}")
     return {by_name[name]: weight for name, weight in mix.items() if weight}
+
+
+def _regions(section: Style, content: Tensor, styles: Sequence[Tensor]) -> Regions | None:
+    """Return the masks of content and style, at their sizes."""
+    if section.regions is None:
+        return None
+    if len(styles) != 1:
+        raise UserError(f"regions: {section.style} has {len(styles)} pictures; name a single picture as style")
+    shapes = [(one.shape[2], one.shape[3]) for one in (content, styles[0])]
+    return read_regions(Path(section.regions.content), Path(section.regions.style), *shapes)
 
 
 def _backbone(architecture: str | None, weights: Weights, weights_folder: Path, seed: int) -> Backbone:

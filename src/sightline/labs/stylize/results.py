@@ -13,7 +13,14 @@ from sightline.labs.stylize.pictures import write_animation, write_picture
 from sightline.system.files import new_file, write_json
 
 # Colour-blind safe (Okabe and Ito 2008); the total is dark.
-_COLOURS = {"total": "#1f2937", "style": "#ea580c", "content": "#2563eb", "tv": "#009e73", "answer": "#ea580c"}
+_COLOURS = {
+    "total": "#1f2937",
+    "style": "#ea580c",
+    "content": "#2563eb",
+    "tv": "#009e73",
+    "photorealism": "#cc79a7",
+    "answer": "#ea580c",
+}
 
 
 class Frames:

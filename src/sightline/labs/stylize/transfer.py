@@ -13,9 +13,19 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.labs.stylize.colour import luminance, match_luminance, transfer_colours, with_luminance
-from sightline.labs.stylize.layers import LayerOutputs
-from sightline.labs.stylize.losses import as_maps, gram, mixed_grams, relative_distance, total_variation
+from sightline.labs.stylize.matting import matting_laplacian, photorealism
 from sightline.labs.stylize.networks import Backbone
+from sightline.labs.stylize.regions import Regions, pooled
+from sightline.models.style.layers import LayerOutputs
+from sightline.models.style.losses import (
+    as_maps,
+    gram,
+    mixed_grams,
+    region_grams,
+    relative_distance,
+    total_variation,
+)
+from sightline.system.errors import UserError
 
 Colours = Literal["style", "luminance", "transfer"]
 Start = Literal["content", "noise"]
@@ -31,19 +41,22 @@ class Goal:
 
     Attributes:
         content: outputs of the content picture, C x M by layer.
-        style: Gram matrices of the styles, C x C by layer.
+        style: Gram matrices of the styles, R x C x C by layer: one of the whole picture, or one for each region.
+        shares: of the R regions in the picture; they sum to 1.
         content_layers: weights, by layer.
         style_layers: weights, by layer.
-        content_weight, style_weight, tv_weight: of the three losses.
+        content_weight, style_weight, tv_weight, photorealism: of the losses.
     """
 
     content: Mapping[str, Tensor]
     style: Mapping[str, Tensor]
+    shares: Sequence[float]
     content_layers: Mapping[str, float]
     style_layers: Mapping[str, float]
     content_weight: float
     style_weight: float
     tv_weight: float
+    photorealism: float
 
 
 class StyleTransfer:
@@ -59,9 +72,11 @@ class StyleTransfer:
         content_weight, style_weight, tv_weight: of the losses.
         colours: `style`: whatever comes; `luminance`: the content's colours under a new luminance; `transfer`: the
             styles are first given the content's mean and covariance of colours.
+        regions: compare style within regions only, of the single style that there is then.
+        photorealism: weight of what is not affine, place by place, in the colours of the content.
 
     Raises:
-        UserError: a layer that the network does not have.
+        UserError: a layer that the network does not have, or one without places where there are regions.
     """
 
     def __init__(
@@ -77,6 +92,8 @@ class StyleTransfer:
         style_weight: float,
         tv_weight: float,
         colours: Colours = "style",
+        regions: Regions | None = None,
+        photorealism: float = 0.0,
     ) -> None:
         self.backbone, self.content, self.colours = backbone, content, colours
         match colours:
@@ -91,17 +108,24 @@ class StyleTransfer:
                 assert_never(colours)
         layers = list(dict.fromkeys([*content_layers, *style_layers]))
         self._outputs = LayerOutputs(backbone.network, layers, self._seen(self._first))
+        self._masks = None if regions is None else regions.content.to(content)
         with torch.no_grad():
             seen = self._outputs(self._seen(self._first))
-            grams = [self._grams(target, style_layers) for target in targets]
+            masks = None if regions is None else regions.style.to(content)
+            grams = [self._targets(target, style_layers, masks) for target in targets]
+        if photorealism:
+            colour = content[0].permute(1, 2, 0).double().cpu().numpy()
+            self._laplacian = matting_laplacian(colour)
         self.goal = Goal(
             {name: as_maps(seen[name]) for name in content_layers},
             mixed_grams(grams, [weight / sum(mix) for weight in mix]),
+            [1.0] if regions is None else regions.shares,
             {name: weight / sum(content_layers.values()) for name, weight in content_layers.items()},
             {name: weight / sum(style_layers.values()) for name, weight in style_layers.items()},
             content_weight,
             style_weight,
             tv_weight,
+            photorealism,
         )
 
     def start(self, start: Start, seed: int) -> Tensor:
@@ -116,20 +140,26 @@ class StyleTransfer:
                 assert_never(start)
 
     def losses(self, values: Tensor) -> dict[str, Tensor]:
-        """Return `content`, `style` and `tv`, weighted, and their sum `total`."""
+        """Return `content`, `style`, `tv` and, where it counts, `photorealism`, weighted, and their sum `total`."""
         goal = self.goal
         seen = self._outputs(self._seen(values))
         content, style = torch.zeros(()).to(values), torch.zeros(()).to(values)
         for name, weight in goal.content_layers.items():
             content = content + weight * relative_distance(as_maps(seen[name]), goal.content[name])
         for name, weight in goal.style_layers.items():
-            style = style + weight * relative_distance(gram(as_maps(seen[name])), goal.style[name])
+            found = self._grams(name, seen[name], self._masks, values)
+            for share, own, target in zip(goal.shares, found, goal.style[name], strict=True):
+                style = style + weight * share * relative_distance(own, target)
         parts = {
             "content": goal.content_weight * content,
             "style": goal.style_weight * style,
             "tv": goal.tv_weight * total_variation(values),
         }
-        return {"total": parts["content"] + parts["style"] + parts["tv"], **parts}
+        total = parts["content"] + parts["style"] + parts["tv"]
+        if goal.photorealism:
+            parts["photorealism"] = goal.photorealism * photorealism(values, self._laplacian)
+            total = total + parts["photorealism"]
+        return {"total": total, **parts}
 
     def picture(self, values: Tensor) -> Tensor:
         """Return the picture that the values stand for, 1 x 3 x H x W in 0..1."""
@@ -137,13 +167,27 @@ class StyleTransfer:
         return with_luminance(self.content, values) if self.colours == "luminance" else values
 
     def _seen(self, values: Tensor) -> Tensor:
-        room = [min(_MARGIN, (side - 1) // 2) for side in values.shape[2:]]
-        values = F.pad(values, (room[1], room[1], room[0], room[0]), mode="reflect")
-        return self.backbone.normalise(values)
+        down, right = _margin(values)
+        return self.backbone.normalise(F.pad(values, (right, right, down, down), mode="reflect"))
 
-    def _grams(self, picture: Tensor, layers: Mapping[str, float]) -> dict[str, Tensor]:
+    def _targets(self, picture: Tensor, layers: Mapping[str, float], masks: Tensor | None) -> dict[str, Tensor]:
         seen = self._outputs(self._seen(picture))
-        return {name: gram(as_maps(seen[name])) for name in layers}
+        return {name: self._grams(name, seen[name], masks, picture) for name in layers}
+
+    def _grams(self, layer: str, output: Tensor, masks: Tensor | None, picture: Tensor) -> Tensor:
+        """Return R x C x C Gram matrices of a layer's output for a picture, R of them with masks, else one."""
+        if masks is None:
+            return gram(as_maps(output))[None]
+        if output.ndim != 4:
+            raise UserError(f"regions: layer {layer} outputs no maps, so it has no regions; name other layers")
+        height, width = output.shape[2:]
+        return region_grams(as_maps(output), pooled(masks, _margin(picture), (height, width)))
+
+
+def _margin(values: Tensor) -> tuple[int, int]:
+    """Return rows and columns by which a picture is mirrored at its borders."""
+    height, width = (min(_MARGIN, (side - 1) // 2) for side in values.shape[2:])
+    return height, width
 
 
 Watch: TypeAlias = Callable[[int, Losses, Tensor], None]  # step from 1 on, losses before it, values after it

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+_LEAST_SHARE = 1e-6  # places of a region that no place of a coarse map sees
+
 
 def as_maps(output: Tensor) -> Tensor:
     """Output of a layer -> C x M: C features at M places; of tokens, places come first."""
@@ -21,6 +23,15 @@ def as_maps(output: Tensor) -> Tensor:
 def gram(features: Tensor) -> Tensor:
     """C x M -> C x C mean products of features over the places, G = F F^T / M (equation 3)."""
     return features @ features.T / features.shape[1]
+
+
+def region_grams(features: Tensor, shares: Tensor) -> Tensor:
+    """C x M features, R x M shares of regions in the places -> R x C x C mean products within each region.
+
+    Luan et al. (2017, equation 3) multiply features by binary masks; a place on a border counts by its share.
+    """
+    weighted = features * shares[:, None]  # R x C x M
+    return weighted @ features.T / shares.sum(1).clamp_min(_LEAST_SHARE)[:, None, None]
 
 
 def mixed_grams(styles: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
