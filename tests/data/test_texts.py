@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from raw_folders import config, png, write_idx
 
+from sightline.data.export import export_coco
 from sightline.data.images import Resize, fit, place, sides
 from sightline.data.raw.builtin_strings import StringsSource, of_mnist, scanned
 from sightline.data.raw.formats import open_source
@@ -76,6 +77,12 @@ def test_strips_are_as_asked_for(strings: Path) -> None:
     assert "## Characters" in (strings / "report.md").read_text()
     sheet = np.asarray(Image.open(strings / "samples.png").convert("RGB"))
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 200
+
+
+def test_an_export_has_the_texts(strings: Path, tmp_path: Path) -> None:
+    export_coco(strings, "test", tmp_path / "out")
+    images = json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]
+    assert sorted(one["text"] for one in images) == sorted(SplitStore(strings / "test").column("text"))
 
 
 def test_digits_of_mnist_keep_their_split(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def export_coco(prepared: Path, split: SplitName, folder: Path) -> tuple[int, in
     """Write a split to `folder` as `images/` and `annotations.json`; return the numbers of images and annotations.
 
     Category ids are the source's, where those are whole numbers. A sample with a semantic mask and no boxes gets an
-    annotation per class, as in COCO-Stuff. What COCO has no place for stands at the image: label, labels, values.
+    annotation per class, as in COCO-Stuff. What COCO has no place for stands at the image: label, labels, values, text.
 
     Args:
         prepared: folder of the prepared data set.
@@ -92,6 +92,8 @@ def _about(sample: Sample, labels: LabelMap) -> dict[str, Any]:
         about["labels"] = [labels.classes[label] for label in sample.labels]
     if sample.values:
         about["values"] = dict(zip(labels.values, sample.values, strict=True))
+    if sample.text:
+        about["text"] = sample.text
     return about
 
 

@@ -14,6 +14,7 @@ from sightline.operations.pages.pictures import Picture, picture
 from sightline.operations.pages.tables import Cell, Table, figure_cell, text_cell
 from sightline.system.files import read_json
 
+_CHARACTERS = 60  # of an alphabet that are shown
 MOST_ROWS = 50  # of the quarantine
 
 
@@ -89,6 +90,10 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         (f"value {name}", f"{own['min']:.4g} to {own['max']:.4g}, mean {own['mean']:.4g}")
         for name, own in card["values"].items()
     ]
+    characters = list(card.get("characters", {}).get("train", {}))
+    if characters:
+        more = "..." if len(characters) > _CHARACTERS else ""
+        values.append(("characters", f"{len(characters)} different: {''.join(characters[:_CHARACTERS])}{more}"))
     return [
         ("images", " · ".join(f"{samples[split]:,} {split}" for split in SPLITS)),
         ("format", card["format"]),
