@@ -125,7 +125,8 @@ def with_heat(picture: UINT8, heat: FLOAT32) -> UINT8:
 
 def grey_heat(heat: FLOAT32) -> UINT8:
     """Return a heat map of a detector of defects as grey levels, the threshold at 127.5; 255 is twice that or more."""
-    return np.rint(255 * (heat / MOST_HEAT).clip(0, 1)).astype(np.uint8)
+    grey: UINT8 = np.rint(255 * (heat / MOST_HEAT).clip(0, 1)).astype(np.uint8)
+    return grey
 
 
 def _resized(values: UINT8, picture: UINT8) -> UINT8:

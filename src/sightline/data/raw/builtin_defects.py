@@ -58,7 +58,6 @@ class DefectsSource(Source):
             split=split,
             label=label,
             semantic=mask.astype(np.uint8) * np.uint8(label),
-            attributes={"defect": CLASSES[label], "defective_pixels": int(mask.sum())},
         )
 
 

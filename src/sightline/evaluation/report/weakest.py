@@ -146,7 +146,7 @@ def class_units(rows: pd.DataFrame, table: pd.DataFrame) -> Units | None:
         groups = rows["label"].to_numpy(np.int64)
         return units(names, rows["score"].to_numpy(np.float64), groups, np.arange(len(rows)))
     if "anomalous" in rows:
-        right = (rows["flagged"] == rows["anomalous"]).to_numpy(np.float64)
+        right = np.equal(rows["flagged"].to_numpy(bool), rows["anomalous"].to_numpy(bool)).astype(np.float64)
         return units(names, right, rows["class_id"].to_numpy(np.int64), np.arange(len(rows)))
     if "predicted_labels" in rows:
         return _of_labels(rows, names)

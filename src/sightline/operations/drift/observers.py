@@ -121,7 +121,8 @@ class ModelObserver(Observer):
         """N x S x S x C -> N x D, and N predictions."""
         import torch
 
-        from sightline.training.heads.task import AnomalyDetector, HeadClassifier
+        from sightline.training.heads.anomaly.task import AnomalyDetector
+        from sightline.training.heads.task import HeadClassifier
 
         task = self._predictor.task
         if isinstance(task, HeadClassifier):

@@ -17,7 +17,7 @@ from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
 
-_ORDER = ("copies", "quarantine", "balance", "labels", "input", "slice", "test images")
+_ORDER = ("copies", "quarantine", "threshold", "balance", "labels", "input", "slice", "test images")
 _MUCH = 0.05  # of the images in quarantine
 _WIDE = 0.05  # interval of a score between 0 and 1
 _RARE = 0.5  # of the median class
@@ -58,7 +58,7 @@ def next_steps(
         *_more_images([sources, *others]),
         *_copies(sources, card),
         *_quarantine(sources, card),
-        *_weak_class(weak, card, settings),
+        *(_of_defects(weak, settings) if metrics["task"] == "anomaly" else _weak_class(weak, card, settings)),
         *_small_objects(metrics, card, settings),
         *_weak_slice(weak),
         *_test_images(metrics),
@@ -164,6 +164,23 @@ def _weak_class(weak: WeakSpots, card: Mapping[str, Any], settings: Mapping[str,
         )
     known = f"; it has {counts[name]:,} training images" if name in counts else ""
     yield Step("labels", f"Check the labels of “{name}” and add images of it{known}. What that gains is not estimated.")
+
+
+def _of_defects(weak: WeakSpots, settings: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield what helps a head that learns from good images alone: images of defects would teach it nothing."""
+    asked, expected = settings.get("false_alarms"), settings.get("threshold.expected_false_alarms")
+    if asked is not None and expected is not None and expected > asked:
+        yield Step(
+            "threshold",
+            f"Add good validation images: from {settings.get('threshold.images')} of them the threshold can only "
+            f"promise {expected:.1%} false alarms, not {asked:.1%}.",
+        )
+    if weak.classes:
+        yield Step(
+            "labels",
+            f"Look at the heat maps of “{weak.classes[0]}”: more places, other layers or a larger input may show them. "
+            "What that gains is not estimated.",
+        )
 
 
 def _small_objects(metrics: Mapping[str, Any], card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Step]:

@@ -51,7 +51,8 @@ class Seen:
 def levels_of(scores: FLOAT32) -> NDArray[np.int64]:
     """Return the level of each score, 0 to 511; those of the threshold are 256."""
     exact = np.log2(np.maximum(scores, 1e-9)) * _PER_DOUBLING + LEVELS // 2
-    return np.rint(exact).clip(0, LEVELS - 1).astype(np.int64)
+    levels: NDArray[np.int64] = np.rint(exact).clip(0, LEVELS - 1).astype(np.int64)
+    return levels
 
 
 def pixels_of(seen: Seen) -> dict[str, NDArray[Any]]:
@@ -81,22 +82,23 @@ def measurement(
         classes: names.
         good: id of the class without a defect.
     """
-    labels, scores, pixels = [], [], []
+    labels, scores, pixels = list[int](), list[float](), list[dict[str, NDArray[Any]]]()
     for seen in images:  # one by one: heat maps of all could fill the memory
         labels.append(seen.label)
         scores.append(seen.score)
         pixels.append(pixels_of(seen))
     label, score = np.array(labels, np.int64), np.array(scores, np.float64)
     anomalous, flagged = label != good, score > 1
-    rows = known.reset_index(drop=True).assign(
-        told=[_told(classes[own], value) for own, value in zip(labels, scores, strict=True)],
-        score=np.where(anomalous, score - 1, 1 - score),
-        class_id=label,
-        anomalous=anomalous,
-        anomaly_score=score,
-        flagged=flagged,
+    columns = {
+        "told": [_told(classes[own], value) for own, value in zip(labels, scores, strict=True)],
+        "score": np.where(anomalous, score - 1, 1 - score),
+        "class_id": label,
+        "anomalous": anomalous,
+        "anomaly_score": score,
+        "flagged": flagged,
         **{name: [own[name] for own in pixels] for name in ("pixels_good", "pixels_defective", "defects")},
-    )
+    }
+    rows = pd.concat([known.reset_index(drop=True), pd.DataFrame(columns)], axis=1)
     found = metrics_of_rows(rows, classes)
     once = np.ones((1, len(rows)), np.float32)
     measured = {name: float(metric(once)[0]) for name, metric in found.items()}

@@ -44,8 +44,7 @@ class PlaceGaussians:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Any]) -> PlaceGaussians:
         """Make it again."""
-        own = (tensors[name] for name in ("channels", "centre", "whitening"))
-        return cls(*own, Scaling.from_tensors(tensors))
+        return cls(tensors["channels"], tensors["centre"], tensors["whitening"], Scaling.from_tensors(tensors))
 
 
 def gaussians_of(
