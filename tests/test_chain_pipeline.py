@@ -86,7 +86,7 @@ def test_a_changed_classifier_leaves_the_detector_alone(project: Project) -> Non
 
 def test_a_changed_detector_trains_the_classifier_again(project: Project) -> None:
     change(project, "models.finder.seed", 5)
-    assert {"train@finder", "train@a-namer", "evaluate@a-namer"} <= would_run(project)
+    assert "train@finder" in would_run(project)  # what follows, a dry run does not tell
     ran = project.repro()
     assert ran.index("train@finder") < ran.index("train@a-namer") < ran.index("evaluate@a-namer")
     assert project.versions("a-namer") == 2
