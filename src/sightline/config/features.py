@@ -100,8 +100,29 @@ class VisualWordsExtractor(Section):
     )
 
 
+class StructureExtractor(Section):
+    """Strokes, ends, crossings, holes, zones and profiles of a character (Trier, Jain and Taxt 1996)."""
+
+    kind: Literal["structure"]
+    zones: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="zones along each side of the square around the ink"
+    )
+    directions: Annotated[int, Field(ge=2, le=16)] = Field(
+        4, description="directions over 180 degrees by which lines and arcs are told apart"
+    )
+    profiles: Annotated[int, Field(ge=1, le=64)] = Field(
+        10, description="places along each side at which the distance to the ink is measured and strokes are counted"
+    )
+
+
 Extractor = Annotated[
-    ModelExtractor | NetworkExtractor | PixelsExtractor | GaborExtractor | HogExtractor | VisualWordsExtractor,
+    ModelExtractor
+    | NetworkExtractor
+    | PixelsExtractor
+    | GaborExtractor
+    | HogExtractor
+    | VisualWordsExtractor
+    | StructureExtractor,
     Field(discriminator="kind"),
 ]
 

@@ -17,6 +17,7 @@ from sightline.config.features import (
     ModelExtractor,
     NetworkExtractor,
     PixelsExtractor,
+    StructureExtractor,
     VisualWordsExtractor,
 )
 from sightline.config.models import Input
@@ -33,6 +34,7 @@ from sightline.training.features.base import Extractor
 from sightline.training.features.feature_map import FeatureMap
 from sightline.training.features.handmade import Gabor, Hog, Pixels
 from sightline.training.features.settings import Settings, read_settings
+from sightline.training.features.structure import Structure
 from sightline.training.features.visual_words import VisualWords
 from sightline.training.normalisation import with_normalisation
 
@@ -114,6 +116,8 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
             return Hog(image.size, own.cell, own.block, own.bins)
         case VisualWordsExtractor():
             return VisualWords(image.size, own.words, own.sampling, own.step, own.patch, own.weighting, own.descriptors)
+        case StructureExtractor():
+            return Structure(own.zones, own.directions, own.profiles)
         case ModelExtractor() | NetworkExtractor():
             raise AssertionError("networks are built from weights")
         case _:
