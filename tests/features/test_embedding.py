@@ -26,6 +26,8 @@ HANDMADE: dict[str, dict[str, Any]] = {
     "gabor": {"orientations": 4},
     "hog": {"cell": 4},
     "visual_words": {"words": 20, "descriptors": 2000, "weighting": "tf_idf"},
+    "structure": {},
+    "hmax": {"prototypes": 15, "orientations": 4},
 }
 
 

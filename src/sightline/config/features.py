@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.config.base import PositiveInt, Section
+from sightline.config.base import Positive, PositiveInt, Section
 from sightline.config.defaults import complete_features
 from sightline.config.models import Input
 from sightline.config.weights import OwnModel, Weights
@@ -101,8 +101,65 @@ class VisualWordsExtractor(Section):
     )
 
 
+class StructureExtractor(Section):
+    """Strokes, ends, crossings, holes, zones and profiles of a character (Trier, Jain and Taxt 1996)."""
+
+    kind: Literal["structure"]
+    zones: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="zones along each side of the square around the ink"
+    )
+    directions: Annotated[int, Field(ge=2, le=16)] = Field(
+        4, description="directions over 180 degrees by which lines and arcs are told apart"
+    )
+    profiles: Annotated[int, Field(ge=1, le=64)] = Field(
+        10, description="places along each side at which the distance to the ink is measured and strokes are counted"
+    )
+
+
+class HmaxExtractor(Section):
+    """Gabor filters, maxima, prototypes out of train, maxima (Riesenhuber and Poggio 1999; Serre et al. 2007)."""
+
+    kind: Literal["hmax"]
+    sizes: Annotated[list[Annotated[int, Field(ge=3, le=63)]], Field(min_length=2)] = Field(
+        [5, 7, 9, 11], description="sides of the filters, odd pixels; the maximum is over each two neighbouring sizes"
+    )
+    orientations: Annotated[int, Field(ge=2, le=32)] = Field(
+        8, description="orientations of the filters over 180 degrees"
+    )
+    pool: Annotated[int, Field(ge=2, le=64)] = Field(
+        4,
+        description="side in pixels of the squares of positions over which the maximum is taken; those of each "
+        "further two sizes are 2 larger; half of it is the step",
+    )
+    prototypes: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        300, description="prototypes of each side, taken out of train images"
+    )
+    patches: Annotated[list[Annotated[int, Field(ge=1, le=32)]], Field(min_length=1)] = Field(
+        [2, 4], description="sides of the prototypes, in positions of the maxima"
+    )
+    width: Positive = Field(1.0, description="how far an image may be from a prototype and still match")
+
+    @model_validator(mode="after")
+    def _sizes_are_pairs(self) -> HmaxExtractor:
+        even = [size for size in self.sizes if size % 2 == 0]
+        if even:
+            raise ValueError(f"sizes: {even[0]}: a filter needs a pixel in its middle; use {even[0] + 1}")
+        if len(self.sizes) % 2:
+            raise ValueError(f"sizes: {self.sizes}: each two neighbouring sizes belong together; list an even number")
+        if sorted(set(self.sizes)) != self.sizes:
+            raise ValueError(f"sizes: {self.sizes}: list each size once, the smallest first")
+        return self
+
+
 Extractor = Annotated[
-    ModelExtractor | NetworkExtractor | PixelsExtractor | GaborExtractor | HogExtractor | VisualWordsExtractor,
+    ModelExtractor
+    | NetworkExtractor
+    | PixelsExtractor
+    | GaborExtractor
+    | HogExtractor
+    | VisualWordsExtractor
+    | StructureExtractor
+    | HmaxExtractor,
     Field(discriminator="kind"),
 ]
 

@@ -13,10 +13,12 @@ from sightline.config.features import Extractor as ExtractorConfig
 from sightline.config.features import (
     Features,
     GaborExtractor,
+    HmaxExtractor,
     HogExtractor,
     ModelExtractor,
     NetworkExtractor,
     PixelsExtractor,
+    StructureExtractor,
     VisualWordsExtractor,
 )
 from sightline.config.models import Input
@@ -32,7 +34,9 @@ from sightline.training.features import network
 from sightline.training.features.base import Extractor
 from sightline.training.features.feature_map import FeatureMap
 from sightline.training.features.handmade import Gabor, Hog, Pixels
+from sightline.training.features.hmax import Hmax
 from sightline.training.features.settings import Settings, read_settings
+from sightline.training.features.structure import Structure
 from sightline.training.features.visual_words import VisualWords
 from sightline.training.normalisation import with_normalisation
 
@@ -50,7 +54,7 @@ class _ModelExtractor(network.NetworkExtractor):
 
 
 def build_features(config: Features, seed: int, weights_folder: Path = Path("data/weights")) -> FeatureMap:
-    """Build what a features entry says; visual words still have to learn.
+    """Build what a features entry says; visual words and prototypes still have to be learned.
 
     Args:
         config: the section.
@@ -99,7 +103,7 @@ def read_features(folder: Path) -> FeatureMap:
         extractor = _of_network(own, image, built.network)
     else:
         extractor = _handmade(own, image)
-        if isinstance(extractor, VisualWords):
+        if isinstance(extractor, VisualWords | Hmax):
             extractor.read(folder)
     return FeatureMap(settings, extractor)
 
@@ -114,6 +118,10 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
             return Hog(image.size, own.cell, own.block, own.bins)
         case VisualWordsExtractor():
             return VisualWords(image.size, own.words, own.sampling, own.step, own.patch, own.weighting, own.descriptors)
+        case StructureExtractor():
+            return Structure(own.zones, own.directions, own.profiles)
+        case HmaxExtractor():
+            return Hmax(own.sizes, own.orientations, own.pool, own.prototypes, own.patches, own.width)
         case ModelExtractor() | NetworkExtractor():
             raise AssertionError("networks are built from weights")
         case _:

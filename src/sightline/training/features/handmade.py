@@ -44,7 +44,7 @@ class Gabor(Extractor):
 
     def __call__(self, images: UINT8) -> Vectors:
         """N x S x S x C uint8 -> N x ((rings x orientations + 2 C or 0) x grid^2), values in 0..1."""
-        grey = torch.from_numpy(_grey(images)).unsqueeze(1).float() / 255
+        grey = torch.from_numpy(grey_values(images)).unsqueeze(1).float() / 255
         found = []
         with torch.inference_mode():
             for kernels in self.rings:
@@ -97,7 +97,7 @@ def _ring(wavelength: float, orientations: int) -> Tensor:
     return torch.from_numpy(kernels).unsqueeze(1)
 
 
-def _grey(images: UINT8) -> UINT8 | FLOAT32:
+def grey_values(images: UINT8) -> UINT8 | FLOAT32:
     """N x S x S x C uint8 -> N x S x S by the weights of ITU-R BT.601, as OpenCV has them."""
     if images.shape[3] == 1:
         return images[..., 0]
