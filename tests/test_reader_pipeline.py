@@ -17,8 +17,8 @@ PARAMS = {
             "task": {"kind": "text_recognition", "width": 8, "hidden": 32},
             "input": {"size": 32, "width": 64},
             "augment": "none",
-            "optimizer": {"name": "adamw", "lr": 0.005},
-            "trainer": {"max_epochs": 6, "batch_size": 16, "clip_norm": 5.0},
+            "optimizer": {"name": "adamw", "lr": 0.008},
+            "trainer": {"max_epochs": 14, "batch_size": 8, "clip_norm": 5.0},
         },
     },
     "monitor": {"strips": {"model": "reader"}},
@@ -35,7 +35,8 @@ def test_a_reader_is_trained_evaluated_and_registered(tmp_path: Path) -> None:
     metrics = json.loads((evaluation / "metrics.json").read_text())
     headline = metrics["headline"]
     assert headline["name"] == "character_error_rate"
-    assert headline["low"] <= headline["value"] <= headline["high"] < 1
+    assert headline["low"] <= headline["value"] <= headline["high"]
+    assert headline["value"] < 0.8
     assert metrics["onnx"]["agrees"]
     assert 0 <= metrics["interval"]["exact_match"]["low"] <= metrics["exact_match"]
     pictures = {path.name for path in evaluation.glob("*.png")}

@@ -94,9 +94,10 @@ def check_labels(predictor: Predictor, prepared: Path, model: Path) -> None:
     """
     theirs, ours = load_labels(prepared), predictor.card.labels
     if theirs.sha256 != ours.sha256:
+        what = "characters" if theirs.classes == ours.classes and theirs.characters != ours.characters else "classes"
         raise UserError(
-            f"{model}: its classes are {list(ours.classes)}, those of {prepared} are {list(theirs.classes)}; "
-            "train again with dvc repro"
+            f"{model}: its {what} are {list(getattr(ours, what))}, those of {prepared} are "
+            f"{list(getattr(theirs, what))}; train again with dvc repro"
         )
 
 

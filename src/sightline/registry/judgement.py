@@ -189,11 +189,12 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
     before, after = champion["labels"], challenger["labels"]
     if before == after:
         return None
-    if before["classes"] == after["classes"]:  # the names are the same: show where they come from
-        before, after = ({"classes": labels["source_ids"]} for labels in (before, after))
-    shown = f"the champion's are {_shortened(before['classes'])}, the challenger's {_shortened(after['classes'])}"
-    first = _first_change(before["classes"], after["classes"])
-    return "other_classes", f"different classes: {shown}{first}; {remedy}"
+    pairs = {what: (before.get(what, []), after.get(what, [])) for what in ("classes", "characters", "source_ids")}
+    what = next((own for own, (old, new) in pairs.items() if old != new), "source_ids")
+    was, now = pairs[what]
+    shown = f"the champion's are {_shortened(was)}, the challenger's {_shortened(now)}"
+    name = "characters" if what == "characters" else "classes"  # source ids: where classes of the same names come from
+    return "other_classes", f"different {name}: {shown}{_first_change(was, now)}; {remedy}"
 
 
 def _by_hand(name: str) -> str:
