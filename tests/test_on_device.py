@@ -17,12 +17,15 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from test_task_contract import CONTRACT, SLOW, Entry, made, plain, some
 from torch import Tensor, nn
 
+from sightline.config.anomaly import PatchCore
 from sightline.config.evaluation import Evaluation
 from sightline.config.explanations import Explanation
+from sightline.config.features import Features
 from sightline.config.models import Input
 from sightline.config.optimizers import AdamW, Constant
 from sightline.config.tasks import Task as TaskConfig
 from sightline.data.images import place
+from sightline.data.store import SplitStore
 from sightline.evaluation.evaluate import evaluate_model
 from sightline.evaluation.explain.faithfulness import chance_curve, order_of
 from sightline.evaluation.explain.heat import HeatMethod, heat_maps
@@ -34,12 +37,15 @@ from sightline.evaluation.explain.randomisation import with_random_weights
 from sightline.evaluation.explain.responses import responses
 from sightline.evaluation.explain.targets import surest_targets
 from sightline.evaluation.explain.visualisation import channel_images, class_images
-from sightline.evaluation.predictor import Predictor
+from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.tasks.base import Task
 from sightline.tasks.classification import Classification
 from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.datamodule import PreparedData
+from sightline.training.features.building import build_features
+from sightline.training.features.embedding import embed
 from sightline.training.features.network import NetworkExtractor
+from sightline.training.heads.anomaly.fitting import fit_detector
 from sightline.training.module import Fit
 
 TWO = [0, 1]
@@ -221,6 +227,24 @@ def test_features_are_found_on_the_device(digits: Path) -> None:
         assert on_device(list(task.parameters()))
         theirs = extractor(pixels)
     np.testing.assert_allclose(ours["conv2"], theirs["conv2"], rtol=1e-5)
+
+
+def test_a_head_that_finds_defects_uses_the_device_and_agrees_with_the_cpu(defects: Path, tmp_path: Path) -> None:
+    network = {"kind": "network", "architecture": "timm:test_resnet", "layers": ["layer1", "layer2"], "pyramid": [4]}
+    values = {"dataset": "defects", "weights": "random", "input": {"size": 64, "channels": 3}, "extractor": network}
+    embed(build_features(Features.model_validate(values), 0), defects, tmp_path / "maps")
+    head = PatchCore(dataset="defects", features="maps", kind="patch_core")
+    fit_detector(head, network["layers"], 0, tmp_path / "maps", defects, tmp_path / "model")  # type: ignore[arg-type]
+    test = SplitStore(defects / "test")
+    images = [test.image(index) for index in range(4)]
+    ours = load_predictor(tmp_path / "model").predictions(images)
+    with standing_in():
+        predictor = load_predictor(tmp_path / "model", "cuda:0")
+        theirs = predictor.predictions(images)
+        assert on_device(list(predictor.task.features.extractor.task.parameters()))  # type: ignore[union-attr,attr-defined]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.anomaly == pytest.approx(other.anomaly, rel=1e-4)
+        np.testing.assert_allclose(one.heat, other.heat, rtol=1e-3, atol=1e-4)  # type: ignore[arg-type]
 
 
 def test_the_stand_in_refuses_what_cuda_refuses() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,21 @@ from sightline.config.features import Features
 from sightline.data.encoding import encode_png
 from sightline.data.images import place
 from sightline.data.store import SplitStore, load_labels
-from sightline.evaluation.evaluate import evaluate_model
+from sightline.evaluation.evaluate import evaluate_model, with_intervals
 from sightline.evaluation.predictor import Predictor, load_predictor
 from sightline.evaluation.report import draw_evaluation
+from sightline.operations.drift.images import reference_images
+from sightline.operations.drift.observers import ModelObserver
+from sightline.operations.drift.seen import look
+from sightline.operations.pages.next_steps import next_steps
+from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.prediction_files.pictures import draw_prediction
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.operations.prediction_files.writers import open_writer
 from sightline.operations.serve.served_model import Options, load_served
 from sightline.system.errors import UserError
+from sightline.tasks.base import Measurement
+from sightline.tasks.metrics.anomaly import Seen, measurement
 from sightline.training.features.building import build_features
 from sightline.training.features.embedding import embed
 from sightline.training.features.store import read_feature_card
@@ -276,3 +284,40 @@ def test_damage_is_told(models: dict[str, Path], tmp_path: Path) -> None:
     (folder / "head.safetensors").unlink()
     with pytest.raises(UserError, match=r"head.safetensors: missing; restore it with dvc checkout"):
         load_predictor(folder)
+
+
+def test_no_errors_on_few_images_is_not_certainty(models: dict[str, Path], defects: Path) -> None:
+    """Of 4 good and 6 defective images all in order: 4 pairs that share no image, so an AUROC of 0.4 is possible."""
+    task = load_predictor(models["padim"]).task
+    seen = [(label, 0.5 + label) for label in (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)]
+    known = pd.DataFrame({"id": list("abcdefghij"), "source": list("abcdefghij")})
+    heat = np.ones((4, 4), np.float32)
+    images = [Seen(label, score, heat, None, 0) for label, score in seen]
+    metrics = with_intervals(task, Measurement(*measurement(images, known, task.labels.classes, 0)), Evaluation())
+    interval = {name: (own["low"], own["high"]) for name, own in metrics["interval"].items()}
+    assert set(interval) == {"auroc", "false_alarms", "missed"}, "there are no masks"
+    assert interval["auroc"] == pytest.approx((0.025 ** (1 / 4), 1))
+    assert interval["false_alarms"] == pytest.approx((0, 1 - 0.025 ** (1 / 4)))
+    assert interval["missed"] == pytest.approx((0, 1 - 0.025 ** (1 / 6)))
+
+
+def test_drift_watches_features_and_scores(models: dict[str, Path], defects: Path) -> None:
+    for folder in models.values():
+        seen = look(reference_images(defects, 5, 0), ModelObserver(folder, "finder"))
+        assert seen is not None
+        assert seen.vectors.shape == (5, 10)
+        assert set(seen.answers) == {"score"}
+        assert np.ptp(seen.answers["score"]) > 0
+
+
+def test_what_to_do_next_is_not_to_teach_it_defects(features: Path, defects: Path, tmp_path: Path) -> None:
+    make_head(section("padim"), ["gabor"], 0, features, defects, tmp_path / "model", tmp_path / "report", False)
+    settings = json.loads((tmp_path / "report/training.json").read_text())
+    files: Any = SimpleNamespace(
+        name="finder", dataset="defects", optional=lambda path: settings if path.endswith("training.json") else None
+    )
+    metrics = {"task": "anomaly", "samples": 30, "headline": {"name": "auroc", "value": 0.9}}
+    steps = [step.words for step in next_steps(files, metrics, WeakSpots("", classes=["spot"]))]
+    assert len(steps) == 2
+    assert steps[0].startswith("Add good validation images: from 10 of them the threshold can only promise 9.1%")
+    assert steps[1].startswith("Look at the heat maps of “spot”")

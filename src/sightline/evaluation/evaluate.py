@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.metrics import own_metrics, unknown_metric
@@ -27,7 +28,7 @@ from sightline.training.artifact.folder import read_onnx
 from sightline.training.heads.artifact import HeadCard
 from sightline.training.truth import truth_of
 
-_SHARES = frozenset({"accuracy", "exact_match"})  # of images that are right
+_SHARES = ("accuracy", "exact_match")  # of images that are right
 
 
 def evaluate_model(
@@ -128,8 +129,9 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
         for name, values in joined.items()
         if np.isfinite(values).any()  # what a test split has nothing of, as masks, has no interval
     }
-    for name in _SHARES & intervals.keys():
-        intervals[name] = _never_certain(intervals[name], len(measured.rows), settings.confidence)
+    for name, count in _trials(measured.rows).items():
+        if name in intervals and count:
+            intervals[name] = _never_certain(intervals[name], count, settings.confidence)
     own = {name: value_of(metrics[name], len(measured.rows)) for name in own_metrics(task.kind)}
     low, high = intervals[measured.headline]
     headline = {"name": measured.headline, "value": value, "low": low, "high": high}
@@ -145,8 +147,21 @@ def with_intervals(task: Task, measured: Measurement, settings: Evaluation) -> d
     }
 
 
+def _trials(rows: pd.DataFrame) -> dict[str, int]:
+    """Return how many independent trials a share is of, by the name of the metric.
+
+    AUROC is the chance that a pair is in order, and of N good and M defective images min(N, M) pairs share no image.
+    """
+    trials = dict.fromkeys(_SHARES, len(rows))
+    if "anomalous" in rows:
+        defective = int(rows["anomalous"].sum())
+        good = len(rows) - defective
+        trials |= {"false_alarms": good, "missed": defective, "auroc": min(good, defective)}
+    return trials
+
+
 def _never_certain(interval: list[float], count: int, confidence: float) -> list[float]:
-    """Return the interval of a share of images, of which every resample is alike if all are right, or all wrong.
+    """Return the interval of a share of trials, of which every resample is alike if all are right, or all wrong.
 
     Then it is the exact one of Clopper and Pearson (1934).
     """
