@@ -11,7 +11,16 @@ from sightline.config.base import Section
 from sightline.config.defaults import as_mapping, complete_model
 from sightline.config.ladder import Ladder
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
-from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
+from sightline.config.optimizers import (
+    AdamW,
+    Constant,
+    Evolution,
+    Hebb,
+    NaturalEvolution,
+    Optimizer,
+    Rosenblatt,
+    Schedule,
+)
 from sightline.config.recipes import Recipe, as_recipe
 from sightline.config.tasks import Task
 from sightline.config.trainer import Trainer
@@ -123,8 +132,27 @@ class Model(Section):
             )
         if loss == "hebb" and not isinstance(self.optimizer, Hebb):
             raise ValueError("task.loss: hebb is unbounded below; it needs optimizer.name: hebb")
-        if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
+        if isinstance(self.optimizer, Hebb | Rosenblatt | Evolution) and self.schedule.name != "constant":
             raise ValueError(f"optimizer.name: {self.optimizer.name} does not use a schedule; leave schedule out")
+        return self
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> Model:
+        name = self.optimizer.name
+        if not isinstance(self.optimizer, Evolution | NaturalEvolution):
+            return self
+        for key in ("recipe", "ladder"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key}: trains by gradients, which {name} does without; leave one of them out")
+        for key, default in (("accumulate", 1), ("clip_norm", None), ("freeze_epochs", 0)):
+            value = getattr(self.trainer, key)
+            if value != default:
+                told = "null" if default is None else default
+                raise ValueError(f"trainer.{key}: {value}: {name} has no gradients; set it to {told}")
+        if self.trainer.precision not in ("auto", "32"):
+            raise ValueError(
+                f"trainer.precision: {self.trainer.precision}: {name} compares losses that differ little; use 32"
+            )
         return self
 
     @model_validator(mode="after")
