@@ -22,7 +22,7 @@ from sightline.config.optimizers import (
     Schedule,
 )
 from sightline.config.recipes import Recipe, as_recipe
-from sightline.config.tasks import Task
+from sightline.config.tasks import Autoencoder, Task
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
 
@@ -152,6 +152,23 @@ class Model(Section):
         if self.trainer.precision not in ("auto", "32"):
             raise ValueError(
                 f"trainer.precision: {self.trainer.precision}: {name} compares losses that differ little; use 32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Model:
+        if not isinstance(self.task, Autoencoder):
+            return self
+        phases = self.task.phases()
+        if phases > self.trainer.max_epochs:
+            raise ValueError(
+                f"trainer.max_epochs: {self.trainer.max_epochs}: task.order: {self.task.order} has {phases} parts; "
+                f"set it to {phases} or more"
+            )
+        if phases > 1 and self.trainer.early_stopping is not None:
+            raise ValueError(
+                "trainer.early_stopping: the loss of the whole does not fall before the last layer learns; "
+                "set it to null, or task.order: together"
             )
         return self
 

@@ -149,7 +149,8 @@ def fit_network(
     own, kept = build_callbacks(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
     follow = logger(folder) if logger else None
-    trainer = build_loop(settings, numerics, [*callbacks, *own], follow, folder, job.processes)
+    every = [*callbacks, *own]
+    trainer = build_loop(settings, numerics, every, follow, folder, job.processes, task.learns_in_parts)
     module = (Searching if has_no_gradients(job.config.optimizer) else Fit)(
         task,
         job.config.optimizer,

@@ -89,8 +89,10 @@ class Fit(LightningModule):
         torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_train_epoch_start(self) -> None:
-        """Seed the global generators from (seed, epoch, rank), which makes an epoch repeatable after a resume."""
+        """Tell the task, and seed the generators from (seed, epoch, rank), which makes an epoch repeatable."""
         self.log_reset()
+        assert self.trainer.max_epochs is not None
+        self.task.begin_epoch(self.current_epoch, self.trainer.max_epochs)
         stream = key(self.seed, "epoch", self.current_epoch, self.global_rank)
         torch.manual_seed(stream >> 1)
         np.random.seed(stream % 2**32)  # third-party code may draw from the global generator
