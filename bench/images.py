@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,19 @@ def write_idx(folder: Path, count: int, tests: int = 64) -> None:
             stream.write(head + images.tobytes())
         with gzip.open(folder / f"{name}-labels-idx1-ubyte.gz", "wb", 1) as stream:
             stream.write(struct.pack(">II", 0x801, number) + digits.target[chosen].astype(np.uint8).tobytes())
+
+
+def few_digits(data: Path, folder: Path, train: Sequence[int], test: Sequence[int]) -> Path:
+    """Write some of MNIST's digits into a new folder, by their places in the files in `data`, in the same format."""
+    folder.mkdir(parents=True)
+    for name, rows in (("train", train), ("t10k", test)):
+        for kind, head, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            file = f"{name}-{kind}-ubyte.gz"
+            content = gzip.decompress((data / file).read_bytes())
+            chosen = np.frombuffer(content, np.uint8, offset=head).reshape(-1, size)[np.asarray(rows)]
+            first = content[:4] + struct.pack(">I", len(rows)) + content[8:head]
+            (folder / file).write_bytes(gzip.compress(first + chosen.tobytes(), 1, mtime=0))
+    return folder
 
 
 def _varied(image: UINT8, generator: np.random.Generator) -> UINT8:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.images import few_digits
 from sightline.config.dataset_section import Split
 from sightline.config.datasets import Digits, Idx, ImageFolder
 from sightline.config.evaluation import Evaluation
@@ -110,25 +111,10 @@ def _prepared(subject: str, data: Path | None, folder: Path) -> Path:
         split = Split(train=0.7, val=0.3, test=0.0)
         prepare(subject, ImageFolder(format="image_folder", root=str(few), split=split), prepared)
         return prepared
-    few = _few_digits(data, folder / "mnist")
+    few = few_digits(data, folder / "mnist", range(2000), range(2000))
     split = Split(train=0.8, val=0.2, test=0.0)
     prepare(subject, Idx(format="idx", root=str(few), split=split), prepared)
     return prepared
-
-
-def _few_digits(data: Path, folder: Path, train: int = 2000, test: int = 2000) -> Path:
-    """Write the first digits of MNIST's files in the same format."""
-    import gzip
-    import struct
-
-    folder.mkdir()
-    for name, count in (("train", train), ("t10k", test)):
-        for kind, head, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            file = f"{name}-{kind}-ubyte.gz"
-            content = gzip.decompress((data / file).read_bytes())
-            first = content[:4] + struct.pack(">I", count) + content[8:head]
-            (folder / file).write_bytes(gzip.compress(first + content[head : head + count * size], mtime=0))
-    return folder
 
 
 if __name__ == "__main__":

@@ -12,9 +12,18 @@ from sightline.config.crop_by import MaybeCropBy
 from sightline.config.defaults import as_mapping, complete_model
 from sightline.config.ladder import Ladder
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
-from sightline.config.optimizers import AdamW, Constant, Hebb, Optimizer, Rosenblatt, Schedule
+from sightline.config.optimizers import (
+    AdamW,
+    Constant,
+    Evolution,
+    Hebb,
+    NaturalEvolution,
+    Optimizer,
+    Rosenblatt,
+    Schedule,
+)
 from sightline.config.recipes import Recipe, as_recipe
-from sightline.config.tasks import Task, kinds
+from sightline.config.tasks import Autoencoder, Task, kinds
 from sightline.config.tiling import KINDS, MaybeTiling
 from sightline.config.trainer import Trainer
 from sightline.config.weights import MEANING, Weights
@@ -175,8 +184,44 @@ class Model(Section):
             )
         if loss == "hebb" and not isinstance(self.optimizer, Hebb):
             raise ValueError("task.loss: hebb is unbounded below; it needs optimizer.name: hebb")
-        if isinstance(self.optimizer, Hebb | Rosenblatt) and self.schedule.name != "constant":
+        if isinstance(self.optimizer, Hebb | Rosenblatt | Evolution) and self.schedule.name != "constant":
             raise ValueError(f"optimizer.name: {self.optimizer.name} does not use a schedule; leave schedule out")
+        return self
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> Model:
+        name = self.optimizer.name
+        if not isinstance(self.optimizer, Evolution | NaturalEvolution):
+            return self
+        for key in ("recipe", "ladder"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key}: trains by gradients, which {name} does without; leave one of them out")
+        for key, default in (("accumulate", 1), ("clip_norm", None), ("freeze_epochs", 0)):
+            value = getattr(self.trainer, key)
+            if value != default:
+                told = "null" if default is None else default
+                raise ValueError(f"trainer.{key}: {value}: {name} has no gradients; set it to {told}")
+        if self.trainer.precision not in ("auto", "32"):
+            raise ValueError(
+                f"trainer.precision: {self.trainer.precision}: {name} compares losses that differ little; use 32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Model:
+        if not isinstance(self.task, Autoencoder):
+            return self
+        phases = self.task.phases()
+        if phases > self.trainer.max_epochs:
+            raise ValueError(
+                f"trainer.max_epochs: {self.trainer.max_epochs}: task.order: {self.task.order} has {phases} parts; "
+                f"set it to {phases} or more"
+            )
+        if phases > 1 and self.trainer.early_stopping is not None:
+            raise ValueError(
+                "trainer.early_stopping: the loss of the whole does not fall before the last layer learns; "
+                "set it to null, or task.order: together"
+            )
         return self
 
     @model_validator(mode="after")

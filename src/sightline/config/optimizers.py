@@ -111,8 +111,30 @@ class Rosenblatt(Section):
     lr: Positive = Field(1.0, description="share of t x by which a weight moves")
 
 
+class Evolution(Section):
+    """Random changes of which the better ones stay, without gradients: a (1+1) strategy (Rechenberg 1973)."""
+
+    name: Literal["evolution"]
+    sigma: Positive = Field(
+        0.05, description="first standard deviation of the changes; it grows where more than one in five is better"
+    )
+    tries: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="changes that are tried on each batch")
+
+
+class NaturalEvolution(Section):
+    """Steps along random changes, weighted by the ranks of their losses, without gradients (Salimans et al. 2017)."""
+
+    name: Literal["natural_evolution"]
+    lr: Positive = Field(0.02, description=_LR)
+    sigma: Positive = Field(0.05, description="standard deviation of the changes")
+    population: Annotated[int, Field(ge=2, le=10_000, multiple_of=2)] = Field(
+        50, description="changes that are tried on each batch, half of them the others with the sign turned"
+    )
+
+
 Optimizer = Annotated[
-    Sgd | Momentum | Nesterov | Adagrad | Adadelta | Adam | AdamW | Hebb | Rosenblatt, Field(discriminator="name")
+    Sgd | Momentum | Nesterov | Adagrad | Adadelta | Adam | AdamW | Hebb | Rosenblatt | Evolution | NaturalEvolution,
+    Field(discriminator="name"),
 ]
 
 

@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 import torch
 from torch import Tensor, nn
 
+from sightline.config.tasks.autoencoder import DENSE_HIDDEN
 from sightline.models.classify.hub import Weights
 from sightline.models.segment.dense_networks import convolutions
 from sightline.models.weights import load_strictly, read_weights
@@ -36,6 +37,21 @@ class Autoencoder(nn.Module):
         return torch.sigmoid(reconstructed.float())
 
 
+def layer_pairs(network: Autoencoder) -> list[tuple[nn.Module, nn.Module]]:
+    """Return each layer of a dense autoencoder's encoder, from the input on, with the one that undoes it.
+
+    Each is N x inputs -> N x outputs, with the ReLU that follows it in the network; the first pair gives back pixels
+    before the logistic function.
+    """
+    into = [layer for layer in network.encoder.children() if isinstance(layer, nn.Linear)]
+    back = [layer for layer in network.decoder.children() if isinstance(layer, nn.Linear)][::-1]
+    last = len(into) - 1
+    return [
+        (down if place == last else nn.Sequential(down, nn.ReLU()), nn.Sequential(up, nn.ReLU()) if place else up)
+        for place, (down, up) in enumerate(zip(into, back, strict=True))
+    ]
+
+
 def autoencoder_network(
     architecture: Architecture,
     channels: int,
@@ -57,7 +73,7 @@ def autoencoder_network(
         code: length of the code of an image.
         width: maps of conv_autoencoder's first layer; None is 16.
         depth: how often conv_autoencoder halves the sides; None is 3.
-        hidden: units of dense_autoencoder's layers before the code; None is 512, 128.
+        hidden: units of dense_autoencoder's layers before the code; None is `DENSE_HIDDEN`.
 
     Raises:
         UserError: weights that do not fit, or an image too small to be halved so often.
@@ -66,7 +82,7 @@ def autoencoder_network(
         case "conv_autoencoder":
             network = conv_autoencoder(channels, size, code, width or 16, depth or 3)
         case "dense_autoencoder":
-            network = dense_autoencoder(channels, size, code, hidden or (512, 128))
+            network = dense_autoencoder(channels, size, code, hidden or DENSE_HIDDEN)
         case _:
             assert_never(architecture)
     if weights == "pretrained":
@@ -79,7 +95,7 @@ def autoencoder_network(
 def dense_autoencoder(channels: int, size: int, code: int, hidden: Sequence[int]) -> Autoencoder:
     """Layers of fewer and fewer units to the code, and the same number back (Hinton and Salakhutdinov 2006).
 
-    All weights learn at once from random ones, with ReLU; the paper trained layer by layer, with logistic units.
+    Units are ReLU, those of the paper logistic. `layer_pairs` has the layers one by one.
     """
     pixels = channels * size**2
     into, back = [pixels, *hidden, code], [code, *reversed(hidden), pixels]

@@ -58,6 +58,25 @@ def body_of_detector(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
+def layers_of_encoder(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return the lowest layers of a dense autoencoder's encoder as those of an `mlp`; other weights as they are.
+
+    Its other layers and its head are the network's own: what was learned without labels is where training with them
+    begins (Hinton and Salakhutdinov 2006; Vincent et al. 2010).
+    """
+    if "encoder.1.weight" not in state or "decoder.0.weight" not in state:
+        return state
+    own = network.state_dict()
+    into = {f"dense{place + 1}": f"encoder.{1 + 2 * place}" for place in range(len(state))}
+    taken = {
+        key: state[f"{into[layer]}.{part}"]
+        for key in own
+        for layer, _, part in [key.rpartition(".")]
+        if layer in into and f"{into[layer]}.{part}" in state
+    }
+    return own | taken if taken else state
+
+
 def is_folded(network: nn.Module) -> bool:
     """Return whether batch normalisation does nothing, as where it was folded into the convolutions before it."""
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]

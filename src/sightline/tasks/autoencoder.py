@@ -17,13 +17,15 @@ from sightline.config.tasks.autoencoder import Autoencoder as Config
 from sightline.data.images import Placement, decode
 from sightline.data.store import SplitStore
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction
-from sightline.models.autoencoders import autoencoder_network
+from sightline.models.autoencoders import Autoencoder as AutoencoderNetwork
+from sightline.models.autoencoders import autoencoder_network, layer_pairs
 from sightline.models.classify.hub import Weights
 from sightline.models.processes import joint_mean
 from sightline.tasks.base import Measurement, Task, channel_statistics, numbers
 from sightline.tasks.metrics.images import WHITE, mean_squared_error, peak_signal_to_noise, structural_similarity
 
 Loss = Literal["mse", "bce"]
+Order = Literal["together", "layers", "layers_then_together"]
 _METRICS = ("psnr", "ssim", "mse")
 
 
@@ -33,11 +35,28 @@ def build_autoencoder(
     """Build an autoencoder and its loss from configuration."""
     network = autoencoder_network(task.architecture, image.channels, image.size, weights=weights, **task.options())
     statistics = channel_statistics(image.channels, image.mean, image.std)
-    return Autoencoder(network, "decoder", labels, *statistics, loss=task.loss, noise=task.noise, views=task.views)
+    return Autoencoder(
+        network,
+        "decoder",
+        labels,
+        *statistics,
+        loss=task.loss,
+        noise=task.noise,
+        masking=task.masking,
+        order=task.order,
+        views=task.views,
+    )
 
 
 class Autoencoder(Task):
-    """Learns to give back its input; with noise on the input, to take it away (Vincent et al. 2008)."""
+    """Learns to give back its input; with noise on the input, to take it away (Vincent et al. 2008).
+
+    Layer by layer it is a stack of such (Vincent et al. 2010; Hinton and Salakhutdinov 2006): each layer learns to give
+    back what the one below makes of clean images, while all others rest.
+
+    Attributes:
+        level: the layer that learns now, 0 at the input; None: all of them.
+    """
 
     kind: ClassVar[str] = "autoencoder"
     targets: ClassVar[tuple[str, ...]] = ()
@@ -52,12 +71,16 @@ class Autoencoder(Task):
         std: Sequence[float],
         loss: Loss = "mse",
         noise: float = 0.0,
+        masking: float = 0.0,
+        order: Order = "together",
         views: Views = "one",
     ) -> None:
         super().__init__(network, head, labels, mean, std)
         self.views = views
         self.criterion: Loss = loss
-        self.noise = noise
+        self.noise, self.masking, self.order = noise, masking, order
+        self.learns_in_parts = order != "together"
+        self.level: int | None = None
 
     def mean_of_views(self, outputs: Tensor, mirrored: Tensor) -> Tensor:
         """Return the mean of both images."""
@@ -80,10 +103,50 @@ class Autoencoder(Task):
         errors = (outputs.float() - _wanted(targets)).square().mean((1, 2, 3))
         return {"psnr": (-10 * torch.log10(errors.clamp_min(1e-6))).mean()}
 
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Choose the layer that learns: each for an equal share of the epochs."""
+        if self.order == "together":
+            return
+        layers = len(layer_pairs(self._stack))
+        now = epoch * (layers + (self.order == "layers_then_together")) // epochs
+        self.level = now if now < layers else None
+
     def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
-        """Return the loss of giving back the clean images from noisy ones."""
+        """Return the loss of giving back the clean images from noisy ones, or what a layer is given."""
+        if self.level is not None:
+            return self._loss_of_layer(images, self.level)
+        return self.loss(self(self._noisy(images)), targets | {"image": images})
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        """N x S x S x C -> the same with noise and without some pixels (all channels of them)."""
         noisy = images + WHITE * self.noise * torch.randn(images.shape, device=images.device) if self.noise else images
-        return self.loss(self(noisy), targets | {"image": images})
+        return noisy * self._kept(images[..., :1]) if self.masking else noisy
+
+    def _kept(self, values: Tensor) -> Tensor:
+        """Return 1 for what is kept, 0 for what is masked."""
+        return (torch.rand(values.shape, device=values.device) >= self.masking).float()
+
+    def _loss_of_layer(self, images: Tensor, level: int) -> Tensor:
+        pairs = layer_pairs(self._stack)
+        encode, decode = pairs[level]
+        if level == 0:
+            pixels = torch.sigmoid(decode(encode(self._normalised(self._noisy(images)))).float())
+            return self.loss(pixels.view(len(images), *images.permute(0, 3, 1, 2).shape[1:]), {"image": images})
+        with torch.no_grad():
+            clean = self._normalised(images)
+            for below, _ in pairs[:level]:
+                clean = below(clean)
+        given = clean * self._kept(clean) if self.masking else clean
+        return joint_mean(F.mse_loss(decode(encode(given)).float(), clean.float()), len(images))
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """N x S x S x C in 0..255 -> N x C S S, as the network sees them."""
+        return ((images.permute(0, 3, 1, 2) - self.mean) / self.std).flatten(1)
+
+    @property
+    def _stack(self) -> AutoencoderNetwork:
+        assert isinstance(self.network, AutoencoderNetwork)
+        return self.network
 
     def validate(self, images: Tensor, targets: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return loss and scores of clean images."""

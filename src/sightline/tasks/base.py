@@ -81,6 +81,7 @@ class Task(nn.Module, ABC):
     exports: bool = True  # whether `forward` can be written as a graph
     explains: bool = False  # whether single classes can be explained by heat maps
     views: Views = "one"  # of an image, whose mean is predicted
+    learns_in_parts: bool = False  # whether there are epochs in which some layers have no part in the loss
     head_takes_vectors: ClassVar[bool] = False  # whether `head` is one layer that one vector per image enters
 
     def __init__(
@@ -132,6 +133,9 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def scores(self, outputs: Any, targets: dict[str, Any]) -> dict[str, Tensor]:
         """Return means over a batch that are worth a curve; scalars, besides the loss."""
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Learn of an epoch (from 0) of a training that has begun, for tasks whose loss changes on the way."""
 
     def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
         """Return the loss of a training batch; for networks whose training differs from prediction."""

@@ -21,10 +21,11 @@ from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.callbacks import build_callbacks
 from sightline.training.datamodule import PreparedData
+from sightline.training.evolution import has_no_gradients
 from sightline.training.hardware import Numerics
 from sightline.training.job import Job, open_job
 from sightline.training.loop import algorithms_restored, build_loop, hush
-from sightline.training.module import Fit, Relabel
+from sightline.training.module import Fit, Relabel, Searching
 from sightline.training.resume import RESUME, usable_checkpoint
 
 FollowedBy = Callable[[Path], Logger | None]
@@ -148,8 +149,9 @@ def fit_network(
     own, kept = build_callbacks(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
     follow = logger(folder) if logger else None
-    trainer = build_loop(settings, numerics, [*callbacks, *own], follow, folder, job.processes)
-    module = Fit(
+    every = [*callbacks, *own]
+    trainer = build_loop(settings, numerics, every, follow, folder, job.processes, task.learns_in_parts)
+    module = (Searching if has_no_gradients(job.config.optimizer) else Fit)(
         task,
         job.config.optimizer,
         job.config.schedule,

@@ -19,6 +19,7 @@ from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard
 from sightline.training.datamodule import PreparedData, training_split
+from sightline.training.evolution import has_no_gradients, require_searchable
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.loop import device_type, own_share, process_count
 from sightline.training.normalisation import with_normalisation
@@ -75,8 +76,12 @@ class Job:
                 f"weights: {config.weights}: batch normalisation is folded into the convolutions, and would rescale "
                 "every layer at the first step; set trainer.batch_statistics: keep"
             )
+        require_searchable(config.optimizer, task.network, self.processes)
+        # Without gradients a step compares losses, and half precision knows three digits of them.
+        exact = settings.precision == "auto" and has_no_gradients(config.optimizer)
+        precision = "32" if exact else settings.precision
         numerics = choose_numerics(
-            task.network, device_type(settings.accelerator), settings.precision, settings.layout, settings.threads
+            task.network, device_type(settings.accelerator), precision, settings.layout, settings.threads
         )
         torch.set_num_threads(numerics.threads)
         task.use_layout(numerics.channels_last)

@@ -49,6 +49,7 @@ def build_loop(
     logger: Logger | None,
     folder: Path,
     processes: int,
+    in_parts: bool = False,
 ) -> Trainer:
     """Return Lightning's trainer.
 
@@ -59,11 +60,12 @@ def build_loop(
         logger: what follows the epochs, if anything.
         folder: of the checkpoints.
         processes: how many train together.
+        in_parts: whether some layers have no gradients in some epochs.
     """
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy=_strategy(settings.strategy, settings.freeze_epochs > 0, processes),
+        strategy=_strategy(settings.strategy, in_parts or settings.freeze_epochs > 0, processes),
         num_nodes=settings.num_nodes,
         precision=numerics.plugin,
         plugins=[WholeCheckpoints()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Fit(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adapt the learning rate at each step."""
-        optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head)
+        optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head, self.seed)
         factor = learning_rate_factor(self.schedule, self.steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -88,8 +89,10 @@ class Fit(LightningModule):
         torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_train_epoch_start(self) -> None:
-        """Seed the global generators from (seed, epoch, rank), which makes an epoch repeatable after a resume."""
+        """Tell the task, and seed the generators from (seed, epoch, rank), which makes an epoch repeatable."""
         self.log_reset()
+        assert self.trainer.max_epochs is not None
+        self.task.begin_epoch(self.current_epoch, self.trainer.max_epochs)
         stream = key(self.seed, "epoch", self.current_epoch, self.global_rank)
         torch.manual_seed(stream >> 1)
         np.random.seed(stream % 2**32)  # third-party code may draw from the global generator
@@ -97,11 +100,15 @@ class Fit(LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a batch, so weighted that the gradients of an optimizer step are the mean over samples."""
-        targets = batch.targets if self.relabel is None else self.relabel(batch.images, batch.targets)
-        loss = self.task.training_loss(batch.images, targets)
+        loss = self.loss_of(batch)
         self._add("train_loss", loss.detach(), len(batch.images))
         share = self.shares[number]
         return loss if share == 1 else loss * share
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a training batch."""
+        targets = batch.targets if self.relabel is None else self.relabel(batch.images, batch.targets)
+        return self.task.training_loss(batch.images, targets)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Sum loss and scores of a batch."""
@@ -144,6 +151,28 @@ class Fit(LightningModule):
         total = self.trainer.strategy.reduce(both, reduce_op="sum")
         assert isinstance(total, Tensor)
         return total[0] / total[1]
+
+
+class Searching(Fit):
+    """Trains without gradients: the optimizer asks for the loss of a batch with other weights, again and again."""
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        """Return the loss of a batch with the weights as they are."""
+        self._batch = batch
+        with torch.no_grad():
+            return super().training_step(batch, number)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """There is nothing to do."""
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Let it search; the first loss is Lightning's own, which is noted."""
+        ways = chain([optimizer_closure], repeat(lambda: self.loss_of(self._batch)))
+
+        def loss() -> Any:
+            return next(ways)()
+
+        optimizer.optimizer.step(loss)
 
 
 def accumulated_shares(sizes: Sequence[int], accumulate: int) -> list[float]:

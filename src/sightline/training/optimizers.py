@@ -16,9 +16,11 @@ from sightline.config.optimizers import (
     AdamW,
     Constant,
     Cosine,
+    Evolution,
     Exponential,
     Hebb,
     Momentum,
+    NaturalEvolution,
     Nesterov,
     OneCycle,
     Optimizer,
@@ -28,17 +30,21 @@ from sightline.config.optimizers import (
     Step,
 )
 from sightline.training.depth import layer_groups
+from sightline.training.evolution import build_search
 
 
-def build_optimizer(config: Optimizer, network: nn.Module, head: str) -> torch.optim.Optimizer:
+def build_optimizer(config: Optimizer, network: nn.Module, head: str, seed: int = 0) -> torch.optim.Optimizer:
     """Build an optimizer over a network's parameters; fused kernels do the same arithmetic in one pass.
 
     Args:
         config: the section `optimizer` of a model.
         network: what learns.
         head: name of its new part, the topmost layer for `layer_decay`.
+        seed: of optimizers that draw.
     """
     match config:
+        case Evolution() | NaturalEvolution():
+            return build_search(config, network, seed)
         case Hebb(lr=lr) | Rosenblatt(lr=lr):  # the loss is the rule; its gradient is what the rule adds
             return torch.optim.SGD(network.parameters(), lr)
         case _:

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from sightline.config.base import PositiveInt, TaskSection
 from sightline.config.network import VIEWS, Views
 
+DENSE_HIDDEN = (512, 128)
+
 
 class Autoencoder(TaskSection):
     """An image through a short code and back; it needs no labels."""
@@ -33,6 +35,14 @@ class Autoencoder(TaskSection):
         description="standard deviation of the noise added to training images, white = 1; the target "
         "is the clean image",
     )
+    masking: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of a training image's pixels that are set to 0; layer by layer, of each layer's input"
+    )
+    order: Literal["together", "layers", "layers_then_together"] = Field(
+        "together",
+        description="layers: dense_autoencoder learns layer by layer from the input on, for equal shares of the "
+        "epochs; layers_then_together: and all layers at last",
+    )
     loss: Literal["mse", "bce"] = Field("mse", description="squared error, or cross entropy of grey levels")
 
     @model_validator(mode="after")
@@ -44,7 +54,14 @@ class Autoencoder(TaskSection):
         ):
             if getattr(self, field) is not None and self.architecture != network:
                 raise ValueError(f"{field} is for {network}, but architecture is {self.architecture}")
+        if self.order != "together" and self.architecture != "dense_autoencoder":
+            raise ValueError(f"order: {self.order} is for dense_autoencoder, but architecture is {self.architecture}")
         return self
+
+    def phases(self) -> int:
+        """Return the parts of a training in which different layers learn."""
+        layers = len(self.hidden or DENSE_HIDDEN) + 1
+        return {"together": 1, "layers": layers, "layers_then_together": layers + 1}[self.order]
 
     def options(self) -> dict[str, Any]:
         """Return the network's options as keyword arguments of `models.autoencoders.autoencoder_network`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from sightline.config.optimizers import Hebb, Rosenblatt
+from sightline.config.optimizers import Evolution, Hebb, NaturalEvolution, Rosenblatt
 from sightline.data.cache import counted
 from sightline.labs.tuning.findings import Finding
 from sightline.labs.tuning.picture import draw_range_test
@@ -30,6 +30,7 @@ def tune_learning_rate(subject: Subject, numerics: Numerics, size: int, output: 
         output: folder for learning_rate.png and learning_rate.csv.
     """
     optimizer = subject.config.optimizer
+    assert not isinstance(optimizer, Evolution | NaturalEvolution)  # refused before
     now = optimizer.lr
     if isinstance(optimizer, Hebb | Rosenblatt):
         return Finding("optimizer.lr", now, now, f"{optimizer.name} does not use gradient descent: not searched")

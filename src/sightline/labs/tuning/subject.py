@@ -24,6 +24,7 @@ from sightline.tasks import build, weights_source
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
 from sightline.training.datamodule import Loader, PreparedData, training_split
+from sightline.training.evolution import has_no_gradients
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.normalisation import with_normalisation
 from sightline.training.sampling import EpochSampler
@@ -115,6 +116,8 @@ def open_subject(
     Raises:
         UserError: data that are not prepared, or weights or settings that do not fit.
     """
+    if has_no_gradients(config.optimizer):
+        raise UserError(f"optimizer.name: {config.optimizer.name}: probes take steps along gradients; nothing to tune")
     settings = config.trainer
     policy, copies = chosen_policy(config.augment, augmentation), copies_folder(config.augment, augmentation, augmented)
     labels, store = load_labels(prepared), training_split(prepared, copies)

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from sightline.config.optimizers import Optimizer
+from sightline.config.optimizers import Evolution, NaturalEvolution, Optimizer
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
 from sightline.training.depth import keep_batch_statistics
@@ -45,6 +45,7 @@ class Trial:
         if keep_statistics:
             keep_batch_statistics(self.task.network, self.task.head)
         self.device, self.clip_norm = device, clip_norm
+        assert not isinstance(optimizer, Evolution | NaturalEvolution)  # refused before
         self.optimizer = build_optimizer(optimizer, self.task.network, self.task.head)
         self._shares = [group["lr"] / optimizer.lr for group in self.optimizer.param_groups]
         self._scaler = torch.amp.GradScaler(device.type, enabled=device.type != "cpu")  # for 16 alone

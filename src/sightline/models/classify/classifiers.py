@@ -18,7 +18,7 @@ from sightline.models.classify.initialisation import Initialisation, initialise
 from sightline.models.classify.layers import Activation, Pooling
 from sightline.models.classify.timm_networks import timm_network
 from sightline.models.classify.torchvision_networks import torchvision_network
-from sightline.models.weights import load_for_classes, read_weights
+from sightline.models.weights import layers_of_encoder, load_for_classes, read_weights
 from sightline.system.errors import UserError, nearest
 
 __all__ = ["LECTURE", "Classifier", "Weights", "build_classifier", "outputs_of"]
@@ -127,7 +127,7 @@ def _lecture(
     if weights == "pretrained":
         raise UserError(f"{name}: weights: pretrained: not available; use random or a file")
     if isinstance(weights, Path):
-        load_for_classes(network, read_weights(weights), str(weights), name)
+        load_for_classes(network, layers_of_encoder(read_weights(weights), network), str(weights), name)
     return network
 
 
