@@ -72,7 +72,7 @@ def _rows(params: Params) -> Any:
         report = Path("reports", name)
         report.mkdir(parents=True, exist_ok=True)
         started = time.process_time()
-        found = evaluate_model(Path("models", name), prepared, Evaluation(resamples=1000), report)
+        found = evaluate_model(Path("models", name), prepared, Evaluation(resamples=500), report)
         row: dict[str, Any] = {"model": name, **{metric: found[metric] for metric in METRICS if metric in found}}
         row |= {"low": found["headline"]["low"], "high": found["headline"]["high"], "samples": found["samples"]}
         row |= {"onnx_agrees": found["onnx"]["agrees"], "train_cpu_s": round(trained)}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sightline.config.base import Fraction, Section
+from sightline.config.base import Fraction, PositiveInt, Section
 
 KINDS = ("detection", "instance_segmentation", "semantic_segmentation")  # whose answers of tiles make one of the image
 
@@ -29,6 +29,9 @@ class Tiling(Section):
     )
     merge_inside: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5, description="an object cut by a tile is left out if more of it is inside one that another tile sees"
+    )
+    max_objects: PositiveInt = Field(
+        500, description="objects that are kept of an image, the most confident ones; task.max_objects counts per tile"
     )
 
     def draws(self) -> dict[str, Any]:

@@ -123,19 +123,25 @@ def draw_scene(
     classes: list[int] = []
     masks: list[MASK] = []
     inks: list[MASK] = []  # whole objects, also where later ones cover them
+    areas: list[int] = []  # of these, and of what is left of them
+    left: list[int] = []
     for _ in range(int(rng.integers(1, max_objects + 1))):
         scan = int(rng.integers(len(scans)))
-        placed = _place(rng, scans[scan], inks, masks, size, rng.uniform(*sides), turn)
+        others = list(zip(inks, masks, areas, left, strict=True))
+        placed = _place(rng, scans[scan], others, size, rng.uniform(*sides), turn)
         if placed is None:
             continue
         frame, ink, alpha = placed
         image[frame] = paint(image[frame], alpha, _contrasting(rng, image[frame][ink]))
-        for mask in masks:
+        for place, mask in enumerate(masks):
+            left[place] -= int((mask[frame] & ink).sum())
             mask[frame] &= ~ink
         whole = np.zeros((size, size), bool)
         whole[frame] = ink
         masks.append(whole)
         inks.append(whole.copy())
+        areas.append(int(ink.sum()))
+        left.append(areas[-1])
         classes.append(int(targets[scan]))
     return Scene(image, tuple(classes), tuple(masks), PHOTOGRAPHS[number])
 
@@ -171,12 +177,19 @@ def photographs() -> tuple[UINT8, UINT8]:
 
 
 def _place(
-    rng: Generator, scan: UINT8, inks: list[MASK], masks: list[MASK], size: int, side: float, turn: float
+    rng: Generator, scan: UINT8, others: list[tuple[MASK, MASK, int, int]], size: int, side: float, turn: float
 ) -> tuple[tuple[slice, slice], MASK, FLOAT32] | None:
-    """Return frame, mask and opacity 0..1 in it, of an object that covers no other much; None if it has no place."""
+    """Return frame, mask and opacity 0..1 in it, of an object that covers no other much; None if it has no place.
+
+    Args:
+        rng: of what is drawn.
+        scan: of the digit.
+        others: of each object before it, all of it, what is left of it, and the pixels of both.
+        size: of the scene.
+        side: of the scan in it.
+        turn: degrees by which it is turned at most, to either side.
+    """
     angle = rng.uniform(-turn, turn)
-    whole = [int(ink.sum()) for ink in inks]
-    seen = [int(mask.sum()) for mask in masks]
     for _ in range(_TRIES):
         centre = rng.uniform(side / 2, size - side / 2, 2)
         frame = _frame(centre, side, size)
@@ -187,8 +200,8 @@ def _place(
         grey = cv2.warpAffine(scan, matrix, shape, flags=cv2.INTER_CUBIC)
         ink = grey >= _INK
         framed = not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
-        left = [(own - (mask[frame] & ink).sum()) / total for own, mask, total in zip(seen, masks, whole, strict=True)]
-        touched = [(other[frame] & ink).sum() / ink.sum() for other in inks]
+        left = [(rest - (mask[frame] & ink).sum()) / total for _, mask, total, rest in others]
+        touched = [(other[frame] & ink).sum() / ink.sum() for other, *_ in others]
         if framed and min(left, default=1) >= 1 - _HIDDEN and max(touched, default=0) <= _HIDDEN:
             return frame, ink, np.clip((grey.astype(np.float32) - _INK + 40) / 80, 0, 1)  # edges 80 grey levels wide
     return None

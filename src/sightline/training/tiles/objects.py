@@ -32,11 +32,12 @@ class TileObjects:
         side: of the network's input, pixels.
         nms_iou: of two objects of a class with a larger IoU, one is kept.
         inside: an object cut by a tile is left out if more of it is inside one that another tile sees.
+        most: objects to keep.
     """
 
-    def __init__(self, height: int, width: int, side: int, nms_iou: float, inside: float) -> None:
+    def __init__(self, height: int, width: int, side: int, nms_iou: float, inside: float, most: int) -> None:
         self.height, self.width, self.side = height, width, side
-        self.nms_iou, self.inside = nms_iou, inside
+        self.nms_iou, self.inside, self.most = nms_iou, inside, most
         self._tiles: list[Tile] = []
         self._said: list[Prediction] = []
 
@@ -54,7 +55,7 @@ class TileObjects:
         labels = np.array([label for own in self._said for label in own.box_labels or ()], np.int64)
         scores = np.array([score for own in self._said for score in _scores(own)], np.float32)
         cut = cut_by_tiles(local, [self._tiles[place] for place in places], self.height, self.width, self.side)
-        kept = merged(boxes, labels, scores, places, cut, self.nms_iou, self.inside)
+        kept = merged(boxes, labels, scores, places, cut, self.nms_iou, self.inside)[: self.most]
         masks = [one for own in self._said for one in own.instances or ()]
         instances = None
         if self._said[0].instances is not None:

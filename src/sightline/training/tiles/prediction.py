@@ -52,7 +52,7 @@ def _collector(kind: TaskConfig, height: int, width: int, side: int, tiling: Til
         case Detection(nms_iou=nms_iou) | InstanceSegmentation(nms_iou=nms_iou):
             from sightline.training.tiles.objects import TileObjects
 
-            return TileObjects(height, width, side, nms_iou, tiling.merge_inside)
+            return TileObjects(height, width, side, nms_iou, tiling.merge_inside, tiling.max_objects)
         case SemanticSegmentation():
             from sightline.training.tiles.maps import TileMaps
 
