@@ -75,12 +75,10 @@ def test_it_is_judged_and_registered_as_one_version(project: Project) -> None:
 def test_a_changed_classifier_leaves_the_detector_alone(project: Project) -> None:
     text = (project.root / "params.yaml").read_text()
     change(project, "models.a-namer.optimizer", {"name": "adam", "lr": 0.002})
-    assert {"train@a-namer", "evaluate@a-namer"} <= would_run(project)
-    assert "train@finder" not in would_run(project)
-    (project.root / "params.yaml").write_text(text)
     change(project, "models.a-namer.crop_by.margin", 0.3)
-    assert "train@a-namer" in would_run(project)
-    assert "train@finder" not in would_run(project)
+    stages = would_run(project)
+    assert "train@a-namer" in stages
+    assert "train@finder" not in stages
     (project.root / "params.yaml").write_text(text)
 
 
