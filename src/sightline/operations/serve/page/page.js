@@ -204,13 +204,13 @@ function drawObject(context, object, number, scale, ratio, over) {
     context.globalAlpha = faded ? 0.25 : 1;
   }
   if (object.box) {
-    const [left, top, right, bottom] = object.box.map((edge) => edge * scale);
-    const corners = (object.corners ?? [[0, 1], [2, 1], [2, 3], [0, 3]].map(([x, y]) => [object.box[x], object.box[y]]));
+    const [left, top] = object.box.map((edge) => edge * scale);
+    const upright = [[0, 1], [2, 1], [2, 3], [0, 3]].map(([x, y]) => [object.box[x], object.box[y]]);
     for (const [stroke, line] of [["#0009", 4], [css(colour), 2.25]]) { // a dark rim, to be seen on any picture
       context.strokeStyle = stroke;
       context.lineWidth = line * ratio;
       context.beginPath();
-      corners.forEach(([x, y]) => context.lineTo(x * scale, y * scale));
+      (object.corners ?? upright).forEach(([x, y]) => context.lineTo(x * scale, y * scale));
       context.closePath();
       context.stroke();
     }
