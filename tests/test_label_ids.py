@@ -553,7 +553,7 @@ def test_the_quick_pairs_are_of_every_format_and_kind_of_task() -> None:
     formats = {read_json(prepared(data) / "card.json")["format"] for data, _ in QUICK}
     assert formats | {"digits", "scenes", "figures"} == one_of(Dataset), "the embedded ones have no files"
     kinds = {LEARNERS[learner].task["kind"] for _, learner in QUICK}
-    assert kinds | {"autoencoder"} == one_of(TaskConfig), "an autoencoder knows no classes"
+    assert kinds | {"autoencoder", "style_network"} == one_of(TaskConfig), "these know no classes"
     assert {learner for _, learner in every_pair()} == set(LEARNERS)
 
 

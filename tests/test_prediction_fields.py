@@ -27,6 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"keypoints": np.array([[[90, 90, 0.9]]], np.float32)},
     ),
     "semantic": ({"semantic": MAP}, {"semantic": MAP + 1}),
+    "pictures": ({"pictures": {"sea": MAP[..., None]}}, {"pictures": {"sea": MAP[..., None] + 100}}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
 }
 BESIDE = {"probabilities", "box_scores", "instances"}  # sureness may differ, and masks are compared by their boxes

@@ -51,6 +51,7 @@ KINDS = {
     "regression": "Regression",
     "semantic_segmentation": "SemanticSegmentation",
     "sliding_window": "SlidingWindow",
+    "style_network": "StyleNetwork",
 }
 
 

@@ -31,6 +31,7 @@ HEADLINES = {
     "regression": "r2",
     "semantic_segmentation": "mIoU",
     "sliding_window": "mAP50",
+    "style_network": "loss_reduction",
 }
 
 
@@ -71,6 +72,8 @@ def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
             columns = {"hits": hits, "actual": [[5, 5]] * COUNT, "claimed": [[5, 5]] * COUNT}
         case "autoencoder":
             columns = {"psnr": 20.0 + 9 * right, "ssim": right, "mse": 1.0 - right}
+        case "style_network":
+            columns = {"loss_reduction": 0.5 + 0.4 * right, "content_distance": 1.0 - right, "style_distance": 0.5}
         case "instance_segmentation":
             columns = objects(right, "mask_") | objects(right, "box_")
         case _:

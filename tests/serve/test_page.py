@@ -148,7 +148,9 @@ def test_a_map_has_the_colours_of_its_legend(
     assert complaints == []
 
 
-@pytest.mark.parametrize("kind", ["instance_segmentation", "keypoints", "multilabel", "regression", "autoencoder"])
+@pytest.mark.parametrize(
+    "kind", ["instance_segmentation", "keypoints", "multilabel", "regression", "autoencoder", "style_network"]
+)
 def test_every_kind_of_answer_is_shown(
     kind: str, start: Start, browser: Any, complaints: list[str], tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_every_kind_of_answer_is_shown(
         "multilabel": ({"architecture": "mnist_cnn"}, 28, {}),
         "regression": ({"architecture": "mnist_cnn"}, 28, {"values": ("x", "y")}),
         "autoencoder": ({"architecture": "conv_autoencoder"}, 32, {}),
+        "style_network": ({"paintings": "paintings", "styles": ["sea.png", "night.png"], "width": 4}, 64, {}),
     }
     task, size, names = tasks[kind]
     folder = write_random_model(tmp_path / kind, {"kind": kind, **task}, size, 3, DIGITS, **names)

@@ -11,7 +11,7 @@ from sightline.config.plugins import installed, sections
 from sightline.system.errors import nearest
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
-_ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss"})
+_ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss", "content_distance", "style_distance"})
 _SHOWN = 20  # names in an error
 _BOXES = ("mAP50", "mAP"), ("AP50", "AP")
 _SHAPES = tuple(tuple(f"{shape}_{name}" for shape in ("mask", "box") for name in names) for names in _BOXES)
@@ -35,6 +35,7 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "keypoints": (("pck", "mean_error", "oks_ap", "oks_ap50"), ()),
     "localization": (("mean_iou", "class_accuracy", "localization_accuracy"), ()),
     "autoencoder": (("psnr", "ssim", "mse"), ()),
+    "style_network": (("loss_reduction", "content_distance", "style_distance"), ()),
 }
 
 

@@ -160,6 +160,7 @@ class Prediction:
         keypoints: N x K x 3 float32 x, y, score in 0..1, in the order of `boxes` where there are some.
         semantic: H x W uint8 class ids of the original's size.
         image: H x W x C uint8, a picture that the model made, of the original's size.
+        pictures: several such pictures by name, H x W x 3 each, as in several styles.
     """
 
     label: int = -1
@@ -173,6 +174,7 @@ class Prediction:
     keypoints: FLOAT32 | None = None
     semantic: UINT8 | None = None
     image: UINT8 | None = None
+    pictures: dict[str, UINT8] | None = None
 
     def __post_init__(self) -> None:
         count = None if self.boxes is None else len(self.boxes)
@@ -197,6 +199,8 @@ class Prediction:
             named = len(labels.values) == len(self.values)  # else they are of a task of its own making
             names = labels.values if named else tuple(str(number) for number in range(len(self.values)))
             told["values"] = {name: float(value) for name, value in zip(names, self.values, strict=True)}
+        if self.pictures is not None:
+            told["pictures"] = list(self.pictures)
         objects = self._objects(labels)
         if objects is not None:
             told["objects"] = objects

@@ -124,9 +124,18 @@ def is_same(one: Prediction, other: Prediction) -> bool:
         return False
     if one.image is not None and np.abs(one.image.astype(np.int16) - other.image).mean() > 1:  # type: ignore[operator]
         return False
+    if one.pictures is not None and not _same_pictures(one.pictures, other.pictures or {}):
+        return False
     if one.boxes is not None:
         return _has_counterparts(one, other) and _has_counterparts(other, one)
     return one.keypoints is None or _same_points(one.keypoints, other.keypoints)
+
+
+def _same_pictures(one: Mapping[str, UINT8], other: Mapping[str, UINT8]) -> bool:
+    """Return whether pictures have the same names, and differ by at most a grey level in the mean."""
+    if list(one) != list(other):
+        return False
+    return all(np.abs(own.astype(np.int16) - other[name]).mean() <= 1 for name, own in one.items())
 
 
 def _has_counterparts(one: Prediction, other: Prediction) -> bool:

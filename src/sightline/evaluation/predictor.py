@@ -12,7 +12,7 @@ import torch
 
 from sightline.data.cache import decoded
 from sightline.data.images import Placement
-from sightline.data.structures import UINT8, Prediction
+from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.training.artifact.folder import ModelCard, read_model, read_onnx
@@ -46,26 +46,34 @@ class Predictor:
         """
         return [prediction.to_json(self.card.labels) for prediction in self.predictions(images)]
 
-    def predictions(self, images: Sequence[bytes | memoryview]) -> list[Prediction]:
+    def predictions(self, images: Sequence[bytes | memoryview], mixes: FLOAT32 | None = None) -> list[Prediction]:
         """Return a prediction for each encoded image (JPEG, PNG, ...), in the pixels of the upright original.
+
+        Args:
+            images: encoded.
+            mixes: M x K weights of the styles of a task that has some; None: each style alone.
 
         Raises:
             ValueError: an image is not readable.
         """
         image = self.card.input
-        return self.predict_pixels(*decoded(images, image.size, image.channels, image.resize, image.interpolation))
+        pixels, placements = decoded(images, image.size, image.channels, image.resize, image.interpolation)
+        return self.predict_pixels(pixels, placements, mixes)
 
-    def predict_pixels(self, pixels: UINT8, placements: Sequence[Placement]) -> list[Prediction]:
+    def predict_pixels(
+        self, pixels: UINT8, placements: Sequence[Placement], mixes: FLOAT32 | None = None
+    ) -> list[Prediction]:
         """Return a prediction for each of N x size x size x channels images, with the given placements."""
         with torch.inference_mode():
-            return self.task.predictions(self.outputs(pixels), placements)
+            return self.task.predictions(self.outputs(pixels, mixes), placements)
 
-    def outputs(self, pixels: UINT8) -> Any:
+    def outputs(self, pixels: UINT8, mixes: FLOAT32 | None = None) -> Any:
         """Return the raw outputs for N x size x size x channels images: a tensor, or tensors by name."""
         if self.onnx is not None:
-            return self.onnx(pixels)
+            return self.onnx(pixels, mixes)
+        images = torch.from_numpy(pixels).to(self.device)
         with torch.inference_mode():
-            return self.task(torch.from_numpy(pixels).to(self.device))
+            return self.task(images) if mixes is None else self.task(images, torch.from_numpy(mixes).to(self.device))
 
 
 def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", threads: int | None = None) -> Predictor:

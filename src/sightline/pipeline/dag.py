@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from sightline.config import Params
 from sightline.config.augmentations import READY_POLICIES
+from sightline.config.tasks import StyleNetwork, Task
 from sightline.config.weights import OwnModel, Weights, file_of
 from sightline.pipeline.stamps import STAMPS
 from sightline.system.files import new_file
@@ -38,6 +39,12 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
     def copies(name: str, augment: str) -> str:
         return _stamp("train", name) if augment in READY_POLICIES else f"data/augmented/{augment}"
 
+    def pictures(name: str, task: Task) -> dict[str, str]:
+        if not isinstance(task, StyleNetwork):
+            return {"paintings": _stamp("train", name), "loss_network": _stamp("train", name)}
+        judge = begun_with("train", name, task.loss_network_weights, task.loss_network)
+        return {"paintings": task.paintings, "loss_network": judge}
+
     return {
         "prepare": {name: {"root": one.root} for name, one in params.datasets.items()},
         "augment": {name: {"dataset": one.dataset} for name, one in params.augmentations.items()},
@@ -46,6 +53,7 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
                 "dataset": one.dataset,
                 "augmented": copies(name, one.augment),
                 "weights": begun_with("train", name, one.weights, one.trunk()),
+                **pictures(name, one.task),
             }
             for name, one in params.models.items()
         },

@@ -81,6 +81,7 @@ class Task(nn.Module, ABC):
     exports: bool = True  # whether `forward` can be written as a graph
     explains: bool = False  # whether single classes can be explained by heat maps
     views: Views = "one"  # of an image, whose mean is predicted
+    styles: tuple[str, ...] = ()  # that it draws in; `forward` of such a task also takes M x K mixes of them
     head_takes_vectors: ClassVar[bool] = False  # whether `head` is one layer that one vector per image enters
 
     def __init__(

@@ -19,6 +19,7 @@ from sightline.config.tasks.multilabel import Multilabel
 from sightline.config.tasks.regression import Regression
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
 from sightline.config.tasks.sliding_window import SlidingWindow
+from sightline.config.tasks.style_network import StyleNetwork
 
 if TYPE_CHECKING:
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         | Regression
         | SemanticSegmentation
         | SlidingWindow
+        | StyleNetwork
         | _AnyOwnTask
     )
 else:
@@ -52,6 +54,7 @@ else:
         Regression,
         SemanticSegmentation,
         SlidingWindow,
+        StyleNetwork,
     )
     Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind").values())], Field(discriminator="kind")]
 
@@ -73,6 +76,7 @@ __all__ = [
     "Regression",
     "SemanticSegmentation",
     "SlidingWindow",
+    "StyleNetwork",
     "Task",
     "sections",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -69,6 +70,12 @@ def image_panels(sample: Sample, image: UINT8) -> list[Panel]:
     difference = np.abs(original.astype(np.int16) - image).mean(2, keepdims=True)
     amplified = (_AMPLIFIED * difference).clip(0, 255).astype(np.uint8)
     named = {"original": original, "made by the model": image, f"difference x {_AMPLIFIED}": amplified}
+    return [Panel(name, fitted(pixels)) for name, pixels in named.items()]
+
+
+def picture_panels(sample: Sample, pictures: Mapping[str, UINT8]) -> list[Panel]:
+    """Return the original, and the pictures that the model made of it (H x W x 3), by name."""
+    named = {"original": decode(sample.image, 3), **pictures}
     return [Panel(name, fitted(pixels)) for name, pixels in named.items()]
 
 

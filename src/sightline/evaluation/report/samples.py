@@ -16,7 +16,7 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap, Prediction, Sample
 from sightline.evaluation.report.grid import Cell, draw_grid
 from sightline.evaluation.report.objects import object_panels
-from sightline.evaluation.report.panels import Panel, fitted, image_panels, map_legend, map_panels
+from sightline.evaluation.report.panels import Panel, fitted, image_panels, map_legend, map_panels, picture_panels
 from sightline.evaluation.report.poses import pose_legend, pose_panels
 from sightline.evaluation.report.quality import MARKED
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SINGLE, MOST_PAIRS = 24, MARKED
+_FEW = 2  # pictures, more of which need a whole line
 MOST_COLOURS = 16  # in a legend
 
-Predict = Callable[[Sequence[bytes | memoryview]], list[Prediction]]
+# Of encoded images; of a task with styles also of M x K mixes of them.
+Predict = Callable[..., list[Prediction]]
 
 
 def samples_page(
@@ -56,12 +58,12 @@ def samples_page(
     cells = [Cell(panels, told, " · ".join(filter(None, (note, source)))) for panels, told, note, source in words]
     hint, legend = _explained(samples, said, labels)
     wide = said[0].semantic is not None or said[0].boxes is not None
-    return draw_grid(cells, title + hint, 2 if wide else 3, legend)
+    return draw_grid(cells, title + hint, 1 if len(said[0].pictures or ()) > _FEW else 2 if wide else 3, legend)
 
 
 def is_drawable(prediction: Prediction) -> bool:
     """Return whether a prediction has anything that can be drawn over its image, or is an image."""
-    fields = ("boxes", "keypoints", "semantic", "image")
+    fields = ("boxes", "keypoints", "semantic", "image", "pictures")
     return any(getattr(prediction, name) is not None for name in fields)
 
 
@@ -71,6 +73,8 @@ def panels_of(
     """Return what can be drawn of a sample by the fields that its prediction has; see `samples_page`."""
     if prediction.image is not None:
         return image_panels(sample, prediction.image)
+    if prediction.pictures is not None:
+        return picture_panels(sample, prediction.pictures)
     if prediction.semantic is not None:
         return map_panels(sample, prediction.semantic, labels)
     if prediction.boxes is not None:

@@ -163,6 +163,7 @@ def _does(metrics: Mapping[str, Any], classes: int) -> str:
         "semantic_segmentation": f"assigns each pixel to one of {count}",
         "keypoints": "finds key points",
         "autoencoder": "reconstructs images",
+        "style_network": "draws images in the styles of paintings",
     }
     return words.get(metrics["task"], f"does {task_words(metrics['task'])}")
 

@@ -36,6 +36,12 @@ METRICS: dict[str, tuple[str, str]] = {
     "oks_ap50": ("OKS AP50", "average precision at a key point similarity of 0.5"),
     "pck": ("PCK at 0.2", "share of points within a fifth of the torso's length"),
     "pixel_accuracy": ("pixel accuracy", "share of pixels classified correctly"),
+    "loss_reduction": (
+        "loss reduction",
+        "share of a photograph's loss that its pictures have lost; 0 if unchanged",
+    ),
+    "content_distance": ("content distance", "of pictures from their photograph in the loss network, relative to it"),
+    "style_distance": ("style distance", "of pictures from their painting in the loss network, relative to it"),
     "psnr": ("PSNR", "peak signal-to-noise ratio, dB"),
     "r2": ("R2", "share of the variance explained"),
     "rmse": ("root mean squared error", "in the unit of the values; 0 is best"),

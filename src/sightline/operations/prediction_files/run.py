@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement, decode, fit, place
-from sightline.data.structures import UINT8
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.system.processors import usable_processors
 
@@ -52,6 +52,7 @@ def predict_files(
     writer: Writer,
     batch_size: int,
     advance: Callable[[int], None] = lambda count: None,
+    mixes: FLOAT32 | None = None,
 ) -> Finished:
     """Predict files and hand each prediction to the writer, in their order.
 
@@ -61,6 +62,7 @@ def predict_files(
         writer: gets every good one.
         batch_size: images that are in memory together.
         advance: called after each batch with its number of files.
+        mixes: as in `Predictor.predictions`.
     """
     finished = Finished()
     image = predictor.card.input
@@ -75,7 +77,7 @@ def predict_files(
                     good.append((file, read))
             if good:
                 pixels = np.stack([read.pixels for _, read in good])
-                predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good])
+                predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good], mixes)
                 for (file, read), prediction in zip(good, predictions, strict=True):
                     writer.add(file, read.encoded, (read.placement.height, read.placement.width), prediction)
                 finished.good += len(good)

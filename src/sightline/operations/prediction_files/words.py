@@ -35,6 +35,8 @@ def told(prediction: Prediction, labels: LabelMap, least: float, top: int) -> st
         return _shares(prediction.semantic, labels, top)
     if prediction.image is not None:
         return f"an image, {prediction.image.shape[1]} x {prediction.image.shape[0]} pixels"
+    if prediction.pictures is not None:
+        return f"pictures: {', '.join(prediction.pictures)}"
     return labels.classes[prediction.label] if prediction.label >= 0 else "nothing"
 
 

@@ -37,7 +37,9 @@ def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, 
     return {**_built_in(kind, rows, labels, own), **own}
 
 
-def _built_in(kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]) -> Mapping[str, Metric]:
+def _built_in(  # noqa: C901 - one case per kind
+    kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]
+) -> Mapping[str, Metric]:
     # Each kind's module is imported where it is needed: some import torch.
     match kind:
         case "classification":
@@ -74,6 +76,9 @@ def _built_in(kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[s
             return {name: mean_of(rows[column].to_numpy(np.float64)) for name, column in columns.items()}
         case "autoencoder":
             return {name: mean_of(rows[name].to_numpy(np.float64)) for name in ("psnr", "ssim", "mse")}
+        case "style_network":
+            names = ("loss_reduction", "content_distance", "style_distance")
+            return {name: mean_of(rows[name].to_numpy(np.float64)) for name in names}
         case _:  # of another package
             return {name: _mean(rows[name]) for name in of_kind(kind)[0] if name not in own}
 
