@@ -187,6 +187,17 @@ def restorers(random: Generator, gain: float, count: int = 200) -> Pair:
     return model(0.0), model(gain)
 
 
+def painters(random: Generator, gain: float, count: int = 200) -> Pair:
+    """Distances from content and style, mostly the image's own; the reduction of the loss is skewed to the left."""
+    own = random.normal(0, 0.4, count)
+
+    def model(quality: float) -> pd.DataFrame:
+        left = np.exp(own - 2 - quality + random.normal(0, 0.15, count))
+        return _rows(count, loss_reduction=1 - left, content_distance=4 * left, style_distance=left / 9)
+
+    return model(0.0), model(gain)
+
+
 def detectors(
     random: Generator,
     gain: float,
@@ -244,6 +255,7 @@ SETTINGS = {
     "character error rate": Setting("text_recognition", "character_error_rate", readers, 0.5),
     "AUROC": Setting("anomaly", "auroc", inspectors, 0.6),
     "PRO": Setting("anomaly", "pro", inspectors, 0.25),
+    "loss reduction": Setting("style_network", "loss_reduction", painters, 0.05),
     "mAP50": Setting("detection", "mAP50", detectors, 0.4),
     "mAP50, false positives": Setting("detection", "mAP50", partial(detectors, level=4.0, false=0.5), 0.8),
     "mAP50, clustered": Setting(

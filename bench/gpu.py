@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sklearn.datasets
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -57,6 +58,15 @@ def tasks(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
             {"kind": "semantic_segmentation", "architecture": "semantic_fpn", "loss": "focal", **detector},
         ),
         "autoencoder": ("digits", {"kind": "autoencoder"}),
+        "style_network": (
+            "scenes",
+            {
+                "kind": "style_network",
+                "paintings": str(Path(sklearn.datasets.__file__).with_name("images")),
+                "styles": ["china.jpg", "flower.jpg"],
+                "loss_network_weights": "random",
+            },
+        ),
         "keypoints": ("figures", {"kind": "keypoints", "width": 64, **body}),
         "fcos": ("scenes", {"kind": "detection", **detector}),
         "oriented": ("turned", {"kind": "detection", "boxes": "oriented", **detector}),

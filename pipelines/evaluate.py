@@ -26,7 +26,7 @@ def stage(params: Params, name: str) -> None:
         file = report / "training" / "curves.csv"
         curves = pd.read_csv(file) if file.exists() else None  # a head has none
         predictor = load_predictor(Path("models", name), chosen_device(), engine="torch")
-        draw_evaluation(folder, prepared, curves, predictor.predictions)
+        draw_evaluation(folder, prepared, curves, predictor.predictions, predictor.task.styles)
         known = read_columns(prepared, Path("data/slices", settings.slices_file) if settings.slices_file else None)
         columns, missing = chosen_columns(known, settings.slices)
         rows = pd.read_parquet(folder / "predictions.parquet")

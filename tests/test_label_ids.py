@@ -598,7 +598,7 @@ def test_the_quick_pairs_are_of_every_format_and_kind_of_task() -> None:
     embedded = {"digits", "scenes", "figures", "strings", "defects"}
     assert formats | embedded | {"mvtec"} == one_of(Dataset), "embedded ones have no files, mvtec one class to learn"
     kinds = {LEARNERS[learner].task["kind"] for _, learner in QUICK}
-    assert kinds | {"autoencoder"} == one_of(TaskConfig), "an autoencoder knows no classes"
+    assert kinds | {"autoencoder", "style_network"} == one_of(TaskConfig), "these know no classes"
     assert {learner for _, learner in every_pair()} == set(LEARNERS)
 
 

@@ -32,6 +32,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "semantic": ({"semantic": MAP}, {"semantic": MAP + 1}),
     "crop": ({"crop": Crop((0, 0, 9, 9))}, {"crop": Crop((0, 0, 9, 20))}),
     "text": ({"text": "one"}, {"text": "ore"}),
+    "pictures": ({"pictures": {"sea": MAP[..., None]}}, {"pictures": {"sea": MAP[..., None] + 100}}),
     "image": ({"image": MAP[..., None]}, {"image": MAP[..., None] + 100}),
     "anomaly": ({"anomaly": 0.5}, {"anomaly": 1.5}),
     "heat": ({"anomaly": 0.5, "heat": MAP * np.float32(1)}, {"anomaly": 0.5, "heat": MAP + np.float32(2)}),

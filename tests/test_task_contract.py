@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 from pydantic import TypeAdapter
 from scipy.optimize import linear_sum_assignment
@@ -113,6 +114,24 @@ CONTRACT = {
         channels=3,
         steps=80,
     ),
+    "style_network": Entry(
+        {
+            "kind": "style_network",
+            "paintings": str(Path(sklearn.datasets.__file__).with_name("images")),
+            "styles": ["china.jpg", "flower.jpg"],
+            "width": 8,
+            "blocks": 1,
+            "loss_network_weights": "random",
+            "style_layers": {"features.1": 1.0, "features.3": 1.0},  # the deeper layers of random weights see little
+            "content_layers": {"features.3": 1.0},
+            "content_weight": 0.05,
+            "tv_weight": 0.0,
+        },
+        "scenes",
+        least=0.5,
+        channels=3,
+        lr=1e-2,
+    ),
     "mask_rcnn": Entry({"kind": "instance_segmentation", **DETECTOR}, "scenes", 0.5, size=64, channels=3, steps=100),
     "text_recognition": Entry(
         {"kind": "text_recognition", "width": 8, "hidden": 32},
@@ -184,7 +203,8 @@ def predicted(task: Task, prepared: Path, image: Input, batch: Batch, outputs: A
 
 
 def plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in vars(one).items() if value is not None} for one in predictions]
+    known = [{name: value for name, value in vars(one).items() if value is not None} for one in predictions]
+    return [one | {f"picture {name}": own for name, own in one.pop("pictures", {}).items()} for one in known]
 
 
 def assert_alike(ours: list[Prediction], theirs: list[Prediction], tolerance: float) -> None:

@@ -16,10 +16,13 @@ from sightline.config.tasks import kinds
 from sightline.config.trainer import Trainer
 
 KINDS = sorted(set(kinds()) - {"own"})
+# What has no default.
+NEEDED: dict[Any, dict[str, Any]] = {"style_network": {"paintings": "paintings", "styles": ["sea.jpg"]}}
 
 
 def model(task: Any = "classification", **settings: Any) -> Model:
-    return Model.model_validate({"dataset": "own", "task": task, **settings})
+    section = {"kind": task, **NEEDED[task]} if isinstance(task, str) and task in NEEDED else task
+    return Model.model_validate({"dataset": "own", "task": section, **settings})
 
 
 @pytest.mark.parametrize("kind", KINDS)

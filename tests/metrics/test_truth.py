@@ -54,6 +54,7 @@ KINDS = {
     "semantic_segmentation": "SemanticSegmentation",
     "sliding_window": "SlidingWindow",
     "text_recognition": "TextRecognition",
+    "style_network": "StyleNetwork",
 }
 
 

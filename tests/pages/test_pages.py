@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sklearn.datasets
 from page_project import MODEL_MD5, OLD_MD5, entry, make_project, outcome, write_ledger
 from PIL import Image
 
@@ -35,6 +36,18 @@ KINDS: dict[str, tuple[dict[str, Any], str, int, int]] = {
     "keypoints": ({"backbone": "timm:test_resnet", "width": 32}, "figures", 64, 3),
     "autoencoder": ({}, "digits", 28, 1),
     "text_recognition": ({"width": 8, "hidden": 16}, "strings", 64, 3),
+    "style_network": (
+        {
+            "paintings": str(Path(sklearn.datasets.__file__).with_name("images")),
+            "styles": ["china.jpg", "flower.jpg"],
+            "width": 4,
+            "blocks": 1,
+            "loss_network_weights": "random",
+        },
+        "scenes",
+        32,
+        3,
+    ),
 }
 
 

@@ -32,14 +32,24 @@ def written(folder: Path, values: dict[str, Any]) -> Path:
 def test_every_dependency_that_settings_decide(tmp_path: Path) -> None:
     trained = dag(load_params(written(tmp_path, SHORT)), tmp_path)["train"]
     stamp = ".sightline/code/train/flowers.json"
-    assert trained["flowers"] == {"dataset": "flowers", "augmented": stamp, "weights": stamp, "crop_by": stamp}
+    none = {"paintings": stamp, "loss_network": stamp, "crop_by": stamp}
+    assert trained["flowers"] == {"dataset": "flowers", "augmented": stamp, "weights": stamp, **none}
     assert trained["finer"]["weights"] == "models/flowers/weights.safetensors"
     assert trained["own"] == {
         "dataset": "flowers",
         "augmented": "data/augmented/bold",
         "weights": "data/weights/own.pth",
-        "crop_by": ".sightline/code/train/own.json",
+        **dict.fromkeys(none, ".sightline/code/train/own.json"),
     }
+
+
+def test_paintings_and_the_loss_network_of_a_style_network(tmp_path: Path) -> None:
+    task = {"kind": "style_network", "paintings": "data/raw/paintings", "styles": ["sea.jpg"]}
+    task |= {"loss_network_weights": "squeezenet1_0.pth"}
+    values = {**SHORT, "models": {"painter": {"dataset": "flowers", "task": task}}, "augmentations": {}}
+    needs = dag(load_params(written(tmp_path, values)), tmp_path)["train"]["painter"]
+    assert needs["paintings"] == "data/raw/paintings"
+    assert needs["loss_network"] == "data/weights/squeezenet1_0.pth"
 
 
 def test_published_weights_are_a_file_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,3 +286,38 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network of two styles."""
+    torch.manual_seed(0)
+    section = {"kind": "style_network", "paintings": "p", "styles": ["sea.png", "night.png"], "width": 4, "blocks": 1}
+    config, image = TypeAdapter(TaskConfig).validate_python(section), Input(size=32, channels=3)
+    task, folder = build(config, image, LABELS).eval(), tmp_path_factory.mktemp("models") / "painter"
+    write_model(folder, task, ModelCard(config, image, task.labels, "32", False, 1, "0" * 64))
+    return folder
+
+
+def test_a_style_network_writes_a_picture_for_each_style_or_a_mix(painter: Path, images: Path, tmp_path: Path) -> None:
+    assert run(painter, images, "--to", "pictures", "--out", tmp_path / "all").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        f"{name}.{style}.png" for name in "ab" for style in ("night", "sea")
+    ]
+    mix = ("--style", "sea=1", "--style", "night=1")
+    assert run(painter, images, *mix, "--to", "pictures", "--out", tmp_path / "mix").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "mix").iterdir()) == [
+        f"{name}.sea-50+night-50.png" for name in "ab"
+    ]
+    assert "pictures: sea-50+night-50" in run(painter, images, *mix).stdout
+
+
+def test_styles_that_are_not_there_are_reported(painter: Path, model: Path, images: Path) -> None:
+    for folder, word, told_so in (
+        (painter, "see=1", "style: see: no such style (did you mean sea?)"),
+        (painter, "sea", "--style: sea: must be NAME=WEIGHT"),
+        (model, "sea=1", "this model has no styles"),
+    ):
+        failed = run(folder, images, "--style", word)
+        assert isinstance(failed.exception, UserError)
+        assert told_so in str(failed.exception)

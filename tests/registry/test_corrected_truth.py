@@ -33,6 +33,7 @@ HEADLINES = {
     "semantic_segmentation": "mIoU",
     "sliding_window": "mAP50",
     "text_recognition": "character_error_rate",
+    "style_network": "loss_reduction",
 }
 
 
@@ -58,7 +59,7 @@ def inspected(right: Any) -> dict[str, Any]:
     }
 
 
-def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
+def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:  # noqa: C901 - one case per kind
     """Return rows of a model that is right on some of the samples; `truth` is told apart by a letter."""
     right = np.asarray(right, int)
     columns: dict[str, Any]
@@ -89,6 +90,8 @@ def evaluation(kind: str, right: Any, truth: str) -> pd.DataFrame:
             columns = {"psnr": 20.0 + 9 * right, "ssim": right, "mse": 1.0 - right}
         case "text_recognition":
             columns = {"characters": 4, "edits": 4 * (1 - right), "exact": right > 0}
+        case "style_network":
+            columns = {"loss_reduction": 0.5 + 0.4 * right, "content_distance": 1.0 - right, "style_distance": 0.5}
         case _:
             shapes = ("mask_", "box_") if kind == "instance_segmentation" else ("",)
             columns = {name: own for shape in shapes for name, own in objects(right, shape).items()}

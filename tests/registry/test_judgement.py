@@ -7,6 +7,7 @@ import pytest
 from registry_project import PARAMS, Project, write_evaluation
 
 from sightline.config import load_params
+from sightline.registry.judgement import _incomparable
 from sightline.registry.registration import promote
 from sightline.system.errors import UserError
 
@@ -46,6 +47,17 @@ def test_the_difference_of_two_maps_is_shown(project: Project, old: list[str], n
     project.register()
     project.make("two", BETTER, classes=new)
     assert told in project.register()[0].reason
+
+
+def test_style_networks_that_measure_in_another_way_are_refused() -> None:
+    task = {"kind": "style_network", "styles": ["sea.jpg"], "style_weight": 60.0, "width": 16}
+    labels = {"classes": [], "source_ids": []}
+    old = {"task": task, "labels": labels}
+    assert _incomparable("painter", old, {"task": task | {"width": 8}, "labels": labels}) is None
+    told = _incomparable("painter", old, {"task": task | {"style_weight": 6.0}, "labels": labels})
+    assert told is not None
+    assert told[0] == "other_task"
+    assert told[1].startswith("measured in another way: style_weight is 60.0 for the champion, 6.0 for the challenger")
 
 
 def test_another_task_is_refused(project: Project) -> None:

@@ -35,10 +35,10 @@ class Slow(ServedModel):
         super().__init__(loaded.name, loaded.version, loaded.folder, loaded.predictor)
         self.begun, self.go_on = threading.Event(), threading.Event()
 
-    def predict(self, inputs: Any) -> Any:
+    def predict(self, inputs: Any, options: Any = None) -> Any:
         self.begun.set()
         self.go_on.wait(30)
-        return super().predict(inputs)
+        return super().predict(inputs, options)
 
 
 def told(response: httpx.Response, status: int) -> str:
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_told_in_one_line(classifier: Path, start: Start)
     assert server.send(encoded(photograph(100, 100))).status_code == 200
     assert "4 images, at most 3 are allowed" in told(server.send(good, good, good, good), 413)
     assert "body is over 0.2 MB" in told(server.send(bytes(300_000)), 413)
-    assert "known fields are top, pictures" in told(server.send(good, topk=3), 422)
+    assert "known fields are top, pictures, styles" in told(server.send(good, topk=3), 422)
     assert "top: " in told(server.send(good, top=0), 422)
 
 
@@ -191,7 +191,7 @@ def test_a_failing_model_answers_500_and_goes_on(
     model = load_served(classifier, "digit", "1")
     server, image = start(model), encoded(photograph())
 
-    def fail(_: Any) -> Any:
+    def fail(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:

@@ -149,7 +149,11 @@ def test_a_map_has_the_colours_of_its_legend(
 
 
 @pytest.mark.parametrize(
-    "kind", ["instance_segmentation", "keypoints", "multilabel", "regression", "autoencoder", "text_recognition"]
+    "kind",
+    [
+        *("instance_segmentation", "keypoints", "multilabel", "regression", "autoencoder"),
+        *("text_recognition", "style_network"),
+    ],
 )
 def test_every_kind_of_answer_is_shown(
     kind: str, start: Start, browser: Any, complaints: list[str], tmp_path: Path
@@ -164,6 +168,7 @@ def test_every_kind_of_answer_is_shown(
         "regression": ({"architecture": "mnist_cnn"}, 28, {"values": ("x", "y")}),
         "autoencoder": ({"architecture": "conv_autoencoder"}, 32, {}),
         "text_recognition": ({"width": 8}, 32, {"characters": tuple("abc")}),
+        "style_network": ({"paintings": "paintings", "styles": ["sea.png", "night.png"], "width": 4}, 64, {}),
     }
     task, size, names = tasks[kind]
     folder = write_random_model(tmp_path / kind, {"kind": kind, **task}, size, 3, DIGITS, **names)

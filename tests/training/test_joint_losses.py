@@ -49,7 +49,7 @@ class Group:
 
 
 def gradients(module: nn.Module, loss: Tensor) -> list[Tensor]:
-    found = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
+    found = torch.autograd.grad(loss, [own for own in module.parameters() if own.requires_grad], allow_unused=True)
     return [torch.zeros(1) if one is None else one for one in found]
 
 

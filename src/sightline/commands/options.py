@@ -7,5 +7,30 @@ from typing import Annotated
 
 import typer
 
+from sightline.system.errors import UserError
+
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
 ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
+
+
+def pairs(option: str, words: list[str] | None, default: float | None = None) -> dict[str, float] | None:
+    """NAME=WEIGHT, ... -> weights by name.
+
+    Raises:
+        UserError: a weight is missing or is not a number of 0 or more.
+    """
+    if words is None:
+        return None
+    found: dict[str, float] = {}
+    for word in words:
+        name, sign, text = word.rpartition("=")
+        if not sign and default is not None:
+            name, text = word, str(default)
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = -1.0
+        if not name or not 0 <= weight < float("inf"):
+            raise UserError(f"--{option}: {word}: must be NAME=WEIGHT, 0 or more, e.g. {name or 'NAME'}=0.5")
+        found[name] = weight
+    return found

@@ -23,6 +23,10 @@ def predict(
     engine: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="what runs the model")] = "auto",
     device: Annotated[str, typer.Option(help="torch device: cpu, cuda, cuda:1, mps")] = "cpu",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="also search subfolders")] = False,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=WEIGHT, may be repeated: a mix of a style network's styles; default: each style alone"),
+    ] = None,
     least_score: Annotated[
         float, typer.Option(min=0, max=1, help="lowest score of the objects that are counted and drawn")
     ] = 0.5,
@@ -34,7 +38,9 @@ def predict(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from sightline.commands.options import pairs
     from sightline.evaluation.predictor import load_predictor
+    from sightline.models.style.mixes import mix_of
     from sightline.operations.prediction_files import find_images, left_alone, open_writer, predict_files
     from sightline.registry.resolving import resolve_model
 
@@ -44,6 +50,7 @@ def predict(
     if not files:
         raise UserError(f"{' '.join(paths)}: no images there; --recursive also searches subfolders")
     predictor = load_predictor(found.folder, device, engine)
+    mixes = mix_of(predictor.task.styles, pairs("style", style) or {}) if style else None
     console = Console(stderr=True, highlight=False, markup=False)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
@@ -51,7 +58,9 @@ def predict(
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         bar = progress.add_task("", total=len(files))
-        finished = predict_files(predictor, files, writer, batch_size, lambda count: progress.advance(bar, count))
+        finished = predict_files(
+            predictor, files, writer, batch_size, lambda count: progress.advance(bar, count), mixes
+        )
     for name, reason in finished.bad:
         console.print(f"{name}: {reason}", soft_wrap=True)
     if finished.bad:

@@ -53,6 +53,7 @@ def stylize(
     seed: Annotated[int, typer.Option(min=0, help="seed of the initial noise")] = 0,
 ) -> None:
     """Draw a picture in the style of others (Gatys, Ecker and Bethge): result, losses and their curve in a folder."""
+    from sightline.commands.options import pairs
     from sightline.labs.stylize.jobs import make_styled
     from sightline.labs.stylize.progress import progress_bar
 
@@ -65,9 +66,9 @@ def stylize(
         "style": str(style),
         "architecture": network if of_library else None,
         "weights": file.name if of_library else {"model": network},
-        "mix": _pairs("mix", mix),
-        "content_layers": _pairs("content-layer", content_layer, 1.0),
-        "style_layers": _pairs("style-layer", style_layer, 1.0),
+        "mix": pairs("mix", mix),
+        "content_layers": pairs("content-layer", content_layer, 1.0),
+        "style_layers": pairs("style-layer", style_layer, 1.0),
         **{"size": size, "style_size": style_size, "steps": steps, "frames_every": frames, "animation": animation},
         **{"content_weight": content_weight, "style_weight": style_weight, "tv_weight": tv_weight},
         "photorealism": photorealism,
@@ -93,26 +94,3 @@ def _section(values: dict[str, Any]) -> Any:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors()]
         raise UserError([line.removeprefix("Value error, ") for line in lines]) from None
-
-
-def _pairs(option: str, words: list[str] | None, default: float | None = None) -> dict[str, float] | None:
-    """NAME=WEIGHT, ... -> weights by name.
-
-    Raises:
-        UserError: a weight is missing or is not a number of 0 or more.
-    """
-    if words is None:
-        return None
-    found: dict[str, float] = {}
-    for word in words:
-        name, sign, text = word.rpartition("=")
-        if not sign and default is not None:
-            name, text = word, str(default)
-        try:
-            weight = float(text)
-        except ValueError:
-            weight = -1.0
-        if not name or not 0 <= weight < float("inf"):
-            raise UserError(f"--{option}: {word}: must be NAME=WEIGHT, 0 or more, e.g. {name or 'NAME'}=0.5")
-        found[name] = weight
-    return found

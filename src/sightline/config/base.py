@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,11 +30,20 @@ class TaskSection(Section):
     takes_published_size: ClassVar[bool] = False  # the default size is that of the weights, where they are published
     default_augment: ClassVar[tuple[str, str]] = ("light", "small moves and light; never mirrors")
     mirrored_by_recipe: ClassVar[bool] = False  # a recipe adds the view of the mirror image, which was measured to help
+    measured_by: ClassVar[tuple[str, ...]] = ()  # keys that its metrics depend on: other values, no comparison
     losses_of_mixed_labels: ClassVar[tuple[str, ...]] = ()  # `loss` that take shares of classes; (): it has no choice
 
     def coarsest_stride(self) -> int:
         """Return what must divide the sides of the input, so that the points of a mirrored map are points again."""
         return 1
+
+    def files(self, weights_folder: Path) -> list[Path]:
+        """Return the files that a training reads besides the data and the network's weights, as far as they exist.
+
+        Args:
+            weights_folder: where files of weights are looked up.
+        """
+        return []
 
     @classmethod
     def missing(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,12 @@ from sightline.config.plugins import installed, sections
 from sightline.system.errors import nearest
 
 OF_ONE = "_of_"  # between a metric and the class, value or key point that it is of: recall_of_defect
-_ERRORS = frozenset({"mae", "rmse", "mse", "mean_error", "log_loss", "character_error_rate", "false_alarms", "missed"})
+_ERRORS = frozenset(
+    {
+        *("mae", "rmse", "mse", "mean_error", "log_loss", "character_error_rate", "false_alarms", "missed"),
+        *("content_distance", "style_distance"),
+    }
+)
 _SHOWN = 20  # names in an error
 _BOXES = ("mAP50", "mAP"), ("AP50", "AP")
 _SHAPES = tuple(tuple(f"{shape}_{name}" for shape in ("mask", "box") for name in names) for names in _BOXES)
@@ -37,6 +42,7 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "autoencoder": (("psnr", "ssim", "mse"), ()),
     "text_recognition": (("character_error_rate", "exact_match"), ()),
     "anomaly": (("auroc", "pixel_auroc", "pro", "false_alarms", "missed"), ("auroc", "recall")),
+    "style_network": (("loss_reduction", "content_distance", "style_distance"), ()),
 }
 
 

@@ -200,6 +200,7 @@ class Prediction:
         text_spans: L x 2 float32, for each character of the text the left and right edge of where it was read, x.
         anomaly: how unlike good images it is, at least 0; above 1 it counts as defective.
         heat: H x W float32, the same of each pixel, of the original's size.
+        pictures: several such pictures by name, H x W x 3 each, as in several styles.
     """
 
     label: int = -1
@@ -220,6 +221,7 @@ class Prediction:
     text_spans: FLOAT32 | None = None
     anomaly: float | None = None
     heat: FLOAT32 | None = None
+    pictures: dict[str, UINT8] | None = None
 
     def __post_init__(self) -> None:
         if self.text_spans is not None and len(self.text_spans) != len(self.text or ""):
@@ -248,6 +250,8 @@ class Prediction:
             told["values"] = {name: float(value) for name, value in zip(names, self.values, strict=True)}
         if self.text is not None:
             told |= self._reading(self.text)
+        if self.pictures is not None:
+            told["pictures"] = list(self.pictures)
         objects = self._objects(labels)
         if objects is not None:
             told["objects"] = objects

@@ -146,9 +146,9 @@ def is_same(one: Prediction, other: Prediction) -> bool:
         return False
     if one.image is not None and np.abs(one.image.astype(np.int16) - other.image).mean() > 1:  # type: ignore[operator]
         return False
-    if one.anomaly is not None and (one.anomaly > 1) != (other.anomaly > 1):  # type: ignore[operator]
+    if not _same_heat(one, other):
         return False
-    if one.heat is not None and np.mean((one.heat > 1) == (other.heat > 1)) < _SAME_PIXELS:  # type: ignore[operator]
+    if one.pictures is not None and not _same_pictures(one.pictures, other.pictures or {}):
         return False
     if one.boxes is not None:
         return _has_counterparts(one, other) and _has_counterparts(other, one)
@@ -160,6 +160,20 @@ def _same_crop(one: Prediction, other: Prediction) -> bool:
     if one.crop is None or other.crop is None:
         return one.crop is other.crop
     return bool(np.abs(np.subtract(one.crop.region, other.crop.region)).max() <= 1)
+
+
+def _same_heat(one: Prediction, other: Prediction) -> bool:
+    """Return whether two predictions call the same image, and nearly the same pixels, defective."""
+    if one.anomaly is not None and (one.anomaly > 1) != (other.anomaly > 1):  # type: ignore[operator]
+        return False
+    return one.heat is None or bool(np.mean((one.heat > 1) == (other.heat > 1)) >= _SAME_PIXELS)  # type: ignore[operator]
+
+
+def _same_pictures(one: Mapping[str, UINT8], other: Mapping[str, UINT8]) -> bool:
+    """Return whether pictures have the same names, and differ by at most a grey level in the mean."""
+    if list(one) != list(other):
+        return False
+    return all(np.abs(own.astype(np.int16) - other[name]).mean() <= 1 for name, own in one.items())
 
 
 def _has_counterparts(one: Prediction, other: Prediction) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
@@ -12,7 +13,7 @@ import torch
 
 from sightline.config.crop_by import CropBy
 from sightline.data.images import Placement, decode
-from sightline.data.structures import UINT8, Prediction
+from sightline.data.structures import FLOAT32, UINT8, Prediction
 from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.training.artifact.detector import cropper_by, require_detector
@@ -62,13 +63,17 @@ class Predictor:
         """
         return [prediction.as_answer().to_json(self.card.labels) for prediction in self.predictions(images)]
 
-    def predictions(self, images: Sequence[bytes | memoryview]) -> list[Prediction]:
+    def predictions(self, images: Sequence[bytes | memoryview], mixes: FLOAT32 | None = None) -> list[Prediction]:
         """Return a prediction for each encoded image (JPEG, PNG, ...), in the pixels of the upright original.
+
+        Args:
+            images: encoded.
+            mixes: M x K weights of the styles of a task that has some; None: each style alone.
 
         Raises:
             ValueError: an image is not readable.
         """
-        return self.predict_pixels(*self.seen(images))
+        return self.predict_pixels(*self.seen(images), mixes)
 
     def seen(self, images: Sequence[bytes | memoryview]) -> Seen:
         """Return what `predict_pixels` takes of encoded images: each as a whole, or what its detector finds in it.
@@ -92,18 +97,21 @@ class Predictor:
         [pixels], [placement] = self.seen([encoded])
         return pixels, placement
 
-    def predict_pixels(self, pixels: Pixels, placements: Sequence[Placement]) -> list[Prediction]:
+    def predict_pixels(
+        self, pixels: Pixels, placements: Sequence[Placement], mixes: FLOAT32 | None = None
+    ) -> list[Prediction]:
         """Return a prediction for each of N images, as `seen` gives them with their placements."""
         with torch.inference_mode():
-            said = self.sight.predictions(self.task, self.outputs, pixels, placements)
+            said = self.sight.predictions(self.task, partial(self.outputs, mixes=mixes), pixels, placements)
         return said if self.cropper is None else self.cropper.told(said, placements)
 
-    def outputs(self, pixels: UINT8) -> Any:
+    def outputs(self, pixels: UINT8, mixes: FLOAT32 | None = None) -> Any:
         """Return the raw outputs for N x height x width x channels images: a tensor, or tensors by name."""
         if self.onnx is not None:
-            return self.onnx(pixels)
+            return self.onnx(pixels, mixes)
+        images = torch.from_numpy(pixels).to(self.device)
         with torch.inference_mode():
-            return self.task(torch.from_numpy(pixels).to(self.device))
+            return self.task(images) if mixes is None else self.task(images, torch.from_numpy(mixes).to(self.device))
 
 
 def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", threads: int | None = None) -> Predictor:

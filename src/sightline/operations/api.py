@@ -126,7 +126,8 @@ def evaluate(
     settings = _checked(Evaluation, options, "evaluate")
     with new_folder(Path(to)) as folder:
         metrics = evaluate_model(Path(model), Path(prepared), settings, folder, headline)
-        draw_evaluation(folder, Path(prepared), None, load(model).predictions)
+        predictor = load(model)
+        draw_evaluation(folder, Path(prepared), None, predictor.predictions, predictor.task.styles)
     return metrics
 
 

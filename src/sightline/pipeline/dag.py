@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from sightline.config import Params
 from sightline.config.augmentations import READY_POLICIES
 from sightline.config.heads import AnyHead
+from sightline.config.tasks import StyleNetwork, Task
 from sightline.config.weights import OwnModel, Weights, file_of
 from sightline.pipeline.stamps import STAMPS
 from sightline.system.files import new_file
@@ -42,6 +43,12 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
     def validation(name: str, head: AnyHead) -> str:
         return f"data/features/{head.features}/val.arrow" if head.task == "anomaly" else _stamp("fit_head", name)
 
+    def pictures(name: str, task: Task) -> dict[str, str]:
+        if not isinstance(task, StyleNetwork):
+            return {"paintings": _stamp("train", name), "loss_network": _stamp("train", name)}
+        judge = begun_with("train", name, task.loss_network_weights, task.loss_network)
+        return {"paintings": task.paintings, "loss_network": judge}
+
     return {
         "prepare": {name: {"root": one.root} for name, one in params.datasets.items()},
         "augment": {name: {"dataset": one.dataset} for name, one in params.augmentations.items()},
@@ -51,6 +58,7 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
                 "augmented": copies(name, one.augment),
                 "weights": begun_with("train", name, one.weights, one.trunk()),
                 "crop_by": _stamp("train", name) if one.crop_by is None else f"models/{one.crop_by.model}",
+                **pictures(name, one.task),
             }
             for name, one in params.models.items()
         },

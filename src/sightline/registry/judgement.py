@@ -10,6 +10,7 @@ from typing import Any
 
 from sightline.config.evaluation import Gate
 from sightline.config.metrics import unknown_metric
+from sightline.config.tasks import kinds
 from sightline.data.structures import LabelMap
 from sightline.registry.comparison import Evaluate, compare
 from sightline.registry.gate import Decision, decide, guard_checks
@@ -186,6 +187,12 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
     old, new = champion["task"]["kind"], challenger["task"]["kind"]
     if old != new:
         return "other_task", f"different task: {old} for the champion, {new} for the challenger; {remedy}"
+    section = kinds().get(new)
+    for key in section.measured_by if section else ():
+        then, today = champion["task"].get(key), challenger["task"].get(key)
+        if then != today:
+            told = f"measured in another way: {key} is {then} for the champion, {today} for the challenger"
+            return "other_task", f"{told}; {remedy}"
     before, after = champion["labels"], challenger["labels"]
     if before == after:
         return None

@@ -19,12 +19,15 @@ from sightline.config.tasks import (
     Regression,
     SemanticSegmentation,
     SlidingWindow,
+    StyleNetwork,
     TextRecognition,
 )
 from sightline.config.tasks import Task as TaskConfig
 from sightline.config.weights import Weights as WeightsConfig
 from sightline.config.weights import file_of
 from sightline.models.mirror import mirrored_weights
+
+WEIGHTS_FOLDER = Path("data/weights")
 
 if TYPE_CHECKING:
     from sightline.data.store import SplitStore
@@ -39,6 +42,7 @@ def build(  # noqa: C901, PLR0912 - one case per kind
     labels: LabelMap,
     weights: Weights = "random",
     train: SplitStore | None = None,
+    weights_folder: Path = WEIGHTS_FOLDER,
 ) -> Task:
     """Build a task with its network.
 
@@ -48,6 +52,7 @@ def build(  # noqa: C901, PLR0912 - one case per kind
         labels: the classes.
         weights: where the network's first weights come from.
         train: the training split, from which losses take class counts and the like; not needed for prediction.
+        weights_folder: where other files of weights that the task names are looked up.
 
     Raises:
         UserError: an architecture or weights that do not fit, or samples without what the task learns.
@@ -97,6 +102,13 @@ def build(  # noqa: C901, PLR0912 - one case per kind
             from sightline.tasks.text_recognition import build_text_recognition
 
             return build_text_recognition(task, image, labels, weights, train)
+        case StyleNetwork():
+            from sightline.tasks.style_network import build_style_network
+
+            trained = (
+                None if train is None else weights_source(task.loss_network_weights, task.loss_network, weights_folder)
+            )
+            return build_style_network(task, image, labels, weights, trained)
         case OwnTask():
             built: Task = implementation(task.builder)(task, image, labels, weights, train)
             return built

@@ -82,6 +82,7 @@ class Task(nn.Module, ABC):
     explains: bool = False  # whether single classes can be explained by heat maps
     views: Views = "one"  # of an image, whose mean is predicted
     learns_in_parts: bool = False  # whether there are epochs in which some layers have no part in the loss
+    styles: tuple[str, ...] = ()  # that it draws in; `forward` of such a task also takes M x K mixes of them
     head_takes_vectors: ClassVar[bool] = False  # whether `head` is one layer that one vector per image enters
 
     def __init__(

@@ -70,7 +70,7 @@ class Job:
         config, settings = self.config, self.config.trainer
         torch.manual_seed(self.seed)
         source = weights_source(config.weights, config.trunk(), self.weights_folder)
-        task = build(config.task, config.input, self.labels, source, self.train)
+        task = build(config.task, config.input, self.labels, source, self.train, self.weights_folder)
         if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
             raise UserError(
                 f"weights: {config.weights}: batch normalisation is folded into the convolutions, and would rescale "
@@ -181,5 +181,6 @@ def deciding_settings(
         "data": data_sha256,
         "numerics": numerics.__dict__,
         "weights": file_hash(weights) if isinstance(weights, Path) else weights,
+        **{f"file {path}": file_hash(path) for path in config.task.files(weights_folder)},
         "processes": processes,  # `auto` may mean another number today
     }

@@ -19,6 +19,7 @@ from sightline.config.tasks.multilabel import Multilabel
 from sightline.config.tasks.regression import Regression
 from sightline.config.tasks.semantic_segmentation import SemanticSegmentation
 from sightline.config.tasks.sliding_window import SlidingWindow
+from sightline.config.tasks.style_network import StyleNetwork
 from sightline.config.tasks.text_recognition import TextRecognition
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         | SemanticSegmentation
         | SlidingWindow
         | TextRecognition
+        | StyleNetwork
         | _AnyOwnTask
     )
 else:
@@ -55,6 +57,7 @@ else:
         SemanticSegmentation,
         SlidingWindow,
         TextRecognition,
+        StyleNetwork,
     )
     Task = Annotated[Union[(*BUILT_IN, *sections(TASKS, OwnTask, "kind").values())], Field(discriminator="kind")]
 
@@ -76,6 +79,7 @@ __all__ = [
     "Regression",
     "SemanticSegmentation",
     "SlidingWindow",
+    "StyleNetwork",
     "Task",
     "TextRecognition",
     "sections",

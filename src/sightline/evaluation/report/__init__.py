@@ -15,6 +15,7 @@ from sightline.evaluation.report.matrices import characters, confusion, pixels
 from sightline.evaluation.report.quality import quality_of, worst_first
 from sightline.evaluation.report.samples import Predict, samples_page
 from sightline.evaluation.report.scores import roc, score_histogram
+from sightline.evaluation.report.styles import styles_page
 from sightline.evaluation.report.values import distribution, scatter
 from sightline.system.files import read_json
 
@@ -43,7 +44,9 @@ TABLES: dict[str, tuple[Drawing, tuple[str, ...]]] = {
 _LESS = 1 - 1e-5  # thresholds are written with six digits, and no score may fall below its threshold
 
 
-def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, predict: Predict) -> None:
+def draw_evaluation(
+    folder: Path, prepared: Path, curves: pd.DataFrame | None, predict: Predict, styles: tuple[str, ...] = ()
+) -> None:
     """Draw what there is to see of a model as well as the tables of its evaluation.
 
     Args:
@@ -51,6 +54,7 @@ def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, p
         prepared: folder of the data set it was evaluated on.
         curves: of its training, None if there are none.
         predict: what the model says of encoded images.
+        styles: that the model draws in, if any.
     """
     metrics, rows = read_json(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")
     pictures = {"average_precision": average_precisions(metrics)}
@@ -66,6 +70,8 @@ def draw_evaluation(folder: Path, prepared: Path, curves: pd.DataFrame | None, p
     pictures["quality"] = distribution(quality, worst)
     shown = rows.assign(note=[quality.of(place) for place in range(len(rows))]).iloc[worst.order]
     pictures["worst"] = samples_page(shown, worst.title, prepared, predict, thresholds)
+    if styles:
+        pictures["styles"] = styles_page(prepared, styles, predict)
     for name, figure in pictures.items():
         if figure is not None:
             save_figure(figure, folder / f"{name}.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -79,6 +80,12 @@ def heat_panels(sample: Sample, heat: FLOAT32, labels: LabelMap) -> list[Panel]:
     if sample.semantic is not None:
         panels.append(Panel("truth", with_semantic(base, sample.semantic, True)))
     return [*panels, Panel("heat map", with_heat(base, heat))]
+
+
+def picture_panels(sample: Sample, pictures: Mapping[str, UINT8]) -> list[Panel]:
+    """Return the original, and the pictures that the model made of it (H x W x 3), by name."""
+    named = {"original": decode(sample.image, 3), **pictures}
+    return [Panel(name, fitted(pixels)) for name, pixels in named.items()]
 
 
 def fitted(pixels: UINT8) -> UINT8:

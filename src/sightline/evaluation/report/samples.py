@@ -16,7 +16,15 @@ from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap, Prediction, Sample
 from sightline.evaluation.report.grid import Cell, draw_grid
 from sightline.evaluation.report.objects import object_panels
-from sightline.evaluation.report.panels import Panel, fitted, heat_panels, image_panels, map_legend, map_panels
+from sightline.evaluation.report.panels import (
+    Panel,
+    fitted,
+    heat_panels,
+    image_panels,
+    map_legend,
+    map_panels,
+    picture_panels,
+)
 from sightline.evaluation.report.poses import pose_legend, pose_panels
 from sightline.evaluation.report.quality import MARKED
 from sightline.evaluation.report.readings import reading_panels
@@ -25,9 +33,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SINGLE, MOST_PAIRS = 24, MARKED
+_FEW = 2  # pictures, more of which need a whole line
 MOST_COLOURS = 16  # in a legend
 
-Predict = Callable[[Sequence[bytes | memoryview]], list[Prediction]]
+# Of encoded images; of a task with styles also of M x K mixes of them.
+Predict = Callable[..., list[Prediction]]
 
 
 def samples_page(
@@ -57,12 +67,12 @@ def samples_page(
     cells = [Cell(panels, told, " · ".join(filter(None, (note, source)))) for panels, told, note, source in words]
     hint, legend = _explained(samples, said, labels)
     wide = any(getattr(said[0], name) is not None for name in ("semantic", "boxes", "heat"))
-    return draw_grid(cells, title + hint, 2 if wide else 3, legend)
+    return draw_grid(cells, title + hint, 1 if len(said[0].pictures or ()) > _FEW else 2 if wide else 3, legend)
 
 
 def is_drawable(prediction: Prediction) -> bool:
     """Return whether a prediction has anything that can be drawn over its image, or is an image."""
-    fields = ("boxes", "keypoints", "semantic", "image", "text", "heat")
+    fields = ("boxes", "keypoints", "semantic", "image", "text", "heat", "pictures")
     return any(getattr(prediction, name) is not None for name in fields)
 
 
@@ -76,6 +86,8 @@ def panels_of(
         return reading_panels(sample, prediction)
     if prediction.heat is not None:
         return heat_panels(sample, prediction.heat, labels)
+    if prediction.pictures is not None:
+        return picture_panels(sample, prediction.pictures)
     if prediction.semantic is not None:
         return map_panels(sample, prediction.semantic, labels)
     if prediction.boxes is not None:

@@ -63,4 +63,4 @@ class _Quadratic(torch.autograd.Function):
 def photorealism(values: Tensor, laplacian: sparse.csr_array) -> Tensor:
     """1 x C x H x W in 0..1 -> mean over pixels of v'Lv, summed over channels (Luan et al. 2017, equation 2)."""
     total: Tensor = _Quadratic.apply(values, laplacian)  # type: ignore[no-untyped-call]
-    return total / laplacian.shape[0]
+    return total / float(laplacian.shape[0])

@@ -124,7 +124,14 @@ def open_subject(
     device = _device(settings.accelerator)
     torch.manual_seed(seed)
     image = with_normalisation(config.input, config.weights, config.trunk(), weights_folder)
-    task = build(config.task, image, labels, weights_source(config.weights, config.trunk(), weights_folder), store)
+    task = build(
+        config.task,
+        image,
+        labels,
+        weights_source(config.weights, config.trunk(), weights_folder),
+        store,
+        weights_folder,
+    )
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(f"weights: {config.weights}: batch normalisation is folded; set trainer.batch_statistics: keep")
     now = choose_numerics(task.network, device, settings.precision, settings.layout, settings.threads)

@@ -25,6 +25,12 @@ def gram(features: Tensor) -> Tensor:
     return features @ features.T / features.shape[1]
 
 
+def grams(outputs: Tensor) -> Tensor:
+    """N x C x H x W outputs of a layer, or N x M x C tokens -> N x C x C, `gram` of each."""
+    features = outputs.flatten(2) if outputs.ndim == 4 else outputs.transpose(1, 2)
+    return features @ features.transpose(1, 2) / features.shape[2]
+
+
 def region_grams(features: Tensor, shares: Tensor) -> Tensor:
     """C x M features, R x M shares of regions in the places -> R x C x C mean products within each region.
 
@@ -54,8 +60,14 @@ def relative_distance(found: Tensor, target: Tensor) -> Tensor:
     return (found - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
+def distances(found: Tensor, targets: Tensor) -> Tensor:
+    """N x ... and N x ... -> N, `relative_distance` of each."""
+    missing, whole = ((one.flatten(1).square().sum(1)) for one in (found - targets, targets))
+    return missing / whole.clamp_min(1e-12)
+
+
 def total_variation(pixels: Tensor) -> Tensor:
-    """1 x C x H x W in 0..1 -> mean square of differences between neighbours (Mahendran and Vedaldi 2015)."""
+    """N x C x H x W in 0..1 -> mean square of differences between neighbours (Mahendran and Vedaldi 2015)."""
     down = (pixels[..., 1:, :] - pixels[..., :-1, :]).square().mean()
     right = (pixels[..., :, 1:] - pixels[..., :, :-1]).square().mean()
     return down + right

@@ -52,6 +52,7 @@ _NAMED = {
     "per_joint": "joint",
     "per_value": "value",
     "per_size": "size",
+    "styles": "style",
 }
 
 
@@ -84,6 +85,7 @@ class Page:
     tables: list[Table]
     slices: Table | None
     worst_slices: list[str]
+    styles: Picture | None
     worst: Picture | None
     worst_table: Table | None
     quality: Chart | None
@@ -118,7 +120,7 @@ def _page(sources: Sources) -> Page:
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
     judged = judged_samples(folder)
-    worst = folder / "worst.png"
+    worst, styles = folder / "worst.png", folder / "styles.png"
     return Page(
         name=sources.name,
         task=task_words(metrics["task"]),
@@ -132,6 +134,7 @@ def _page(sources: Sources) -> Page:
         tables=_tables(sources),
         slices=slices,
         worst_slices=worst_slices,
+        styles=picture(styles, "Test photographs in every style, and in mixes") if styles.is_file() else None,
         worst=picture(worst, "The worst test images, each with its truth and prediction") if worst.is_file() else None,
         worst_table=_worst_table(*judged) if judged else None,
         quality=quality_chart(*judged[1:]) if judged else None,
@@ -154,7 +157,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
     """Return anchor and title of each part that is there, in its order."""
     parts = [
         ("results", "Results", True),
-        ("classes", "By class", bool(page.tables)),
+        ("classes", "By style" if page.styles else "By class", bool(page.tables)),
         ("slices", "By slice", True),
         ("errors", "Worst images", bool(page.worst or page.quality)),
         ("explanations", "Explanations", bool(page.explanations)),

@@ -165,6 +165,7 @@ def _does(metrics: Mapping[str, Any], classes: int) -> str:
         "autoencoder": "reconstructs images",
         "text_recognition": "reads what is written on an image",
         "anomaly": "tells defective images from good ones, and shows where",
+        "style_network": "draws images in the styles of paintings",
     }
     return words.get(metrics["task"], f"does {task_words(metrics['task'])}")
 

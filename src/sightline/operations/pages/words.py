@@ -42,6 +42,12 @@ METRICS: dict[str, tuple[str, str]] = {
     "pixel_accuracy": ("pixel accuracy", "share of pixels classified correctly"),
     "pixel_auroc": ("pixel AUROC", "chance that a defective pixel has a higher score than a good one"),
     "pro": ("PRO", "overlap with single defects, up to 30 % of good pixels called defective"),
+    "loss_reduction": (
+        "loss reduction",
+        "share of a photograph's loss that its pictures have lost; 0 if unchanged",
+    ),
+    "content_distance": ("content distance", "of pictures from their photograph in the loss network, relative to it"),
+    "style_distance": ("style distance", "of pictures from their painting in the loss network, relative to it"),
     "psnr": ("PSNR", "peak signal-to-noise ratio, dB"),
     "r2": ("R2", "share of the variance explained"),
     "rmse": ("root mean squared error", "in the unit of the values; 0 is best"),

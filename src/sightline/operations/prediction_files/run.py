@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement
-from sightline.data.structures import UINT8
+from sightline.data.structures import FLOAT32, UINT8
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.system.processors import usable_processors
 
@@ -49,6 +49,7 @@ def predict_files(
     writer: Writer,
     batch_size: int,
     advance: Callable[[int], None] = lambda count: None,
+    mixes: FLOAT32 | None = None,
 ) -> Finished:
     """Predict files and hand each prediction to the writer, in their order.
 
@@ -58,6 +59,7 @@ def predict_files(
         writer: gets every good one.
         batch_size: images that are in memory together; one where they are seen in tiles.
         advance: called after each batch with its number of files.
+        mixes: as in `Predictor.predictions`.
     """
     finished = Finished()
     batch_size = predictor.sight.at_once(batch_size)
@@ -72,7 +74,7 @@ def predict_files(
                     good.append((file, read))
             if good:
                 pixels = [read.pixels for _, read in good]
-                predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good])
+                predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good], mixes)
                 for (file, read), prediction in zip(good, predictions, strict=True):
                     size = (read.placement.height, read.placement.width)
                     writer.add(file, read.encoded, size, prediction.as_answer())

@@ -47,9 +47,15 @@ def _said(prediction: Prediction, labels: LabelMap, least: float, top: int) -> s
         return f"{'defective' if prediction.anomaly > 1 else 'good'}, score {prediction.anomaly:.2f}"
     if prediction.semantic is not None:
         return _shares(prediction.semantic, labels, top)
-    if prediction.image is not None:
-        return f"an image, {prediction.image.shape[1]} x {prediction.image.shape[0]} pixels"
+    if prediction.image is not None or prediction.pictures is not None:
+        return _made(prediction)
     return labels.classes[prediction.label] if prediction.label >= 0 else "nothing"
+
+
+def _made(prediction: Prediction) -> str:
+    if prediction.image is None:
+        return f"pictures: {', '.join(prediction.pictures or ())}"
+    return f"an image, {prediction.image.shape[1]} x {prediction.image.shape[0]} pixels"
 
 
 def counted(prediction: Prediction, least: float) -> list[int]:

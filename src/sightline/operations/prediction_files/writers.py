@@ -168,7 +168,7 @@ def _parts(prediction: Prediction, place: int) -> dict[str, Any]:
 
 
 class _Pictures:
-    """A PNG per image with the prediction drawn on it, and a map of classes or heat; or the output image of a model."""
+    """A PNG per image with the prediction drawn on it, and a map of classes or heat; or what a model made of it."""
 
     def __init__(self, folder: Path, labels: LabelMap, least: float) -> None:
         self._folder, self._labels, self._least = folder, labels, least
@@ -180,6 +180,10 @@ class _Pictures:
         path.parent.mkdir(parents=True, exist_ok=True)
         if prediction.image is not None:
             _write(path.with_suffix(".png"), prediction.image)
+            return
+        if prediction.pictures is not None:
+            for name, picture in prediction.pictures.items():
+                _write(path.with_suffix(f".{name}.png"), picture)
             return
         if prediction.semantic is not None:
             _write(path.with_suffix(".classes.png"), prediction.semantic[..., None])

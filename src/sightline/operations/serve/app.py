@@ -61,6 +61,7 @@ def _add_model_routes(app: Starlette, holder: Holder, batcher: Batcher, explaine
     async def predict(request: Request) -> Response:
         model = holder.model
         uploads, options = await read_request(request, limits)
+        model.mixes(options)  # refused before it waits
         answers = await _in_time(batcher.answer(uploads, model, options), limits)
         return _json({"model": model.name, "version": model.version, "predictions": answers})
 

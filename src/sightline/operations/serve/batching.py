@@ -31,6 +31,10 @@ class _Item:
     arrived: float
     future: asyncio.Future[Answer]
 
+    def goes_with(self, other: _Item) -> bool:
+        """Return whether one pass of the network can answer both."""
+        return self.model is other.model and self.options.styles == other.options.styles
+
     def settle(self, outcome: Answer | Exception) -> None:
         """Hand over an answer, or why there is none, from any thread."""
 
@@ -131,7 +135,7 @@ class Batcher:
         allowed = self._limits.megapixels * MEGABYTE - sum(item.upload.pixels for item in batch)
         while self._waiting and len(batch) < self._max_batch:
             item = self._waiting[0]
-            if batch and (item.upload.pixels > allowed or item.model is not batch[0].model):
+            if batch and (item.upload.pixels > allowed or not item.goes_with(batch[0])):
                 return True
             self._waiting.popleft()
             self._bytes -= len(item.upload.encoded)
@@ -151,7 +155,7 @@ class Batcher:
         if not ready:
             return
         self._watch(len(ready))
-        predictions = model.predict([decoded for _, decoded in ready])
+        predictions = model.predict([decoded for _, decoded in ready], batch[0].options)
         for (item, (_, placed)), prediction in zip(ready, predictions, strict=True):
             item.settle(model.answer(prediction, placed, item.options))
 

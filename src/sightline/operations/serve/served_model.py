@@ -13,9 +13,10 @@ import numpy as np
 from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, sides
 from sightline.data.overlay import class_colour, grey_heat, keypoint_colour
-from sightline.data.structures import UINT8, LabelMap, Prediction
+from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction
 from sightline.evaluation.predictor import Predictor, load_predictor
-from sightline.operations.serve.limits import Upload, check_whole, unreadable
+from sightline.models.style.mixes import mix_of
+from sightline.operations.serve.limits import Refusal, Upload, check_whole, unreadable
 from sightline.system.errors import UserError
 from sightline.system.processors import usable_processors
 from sightline.tasks.base import Task
@@ -32,10 +33,12 @@ class Options:
     Attributes:
         top: the number of classes whose probability is returned, most confident first; None for all, in their order.
         pictures: whether maps of classes, heat maps, and images that the model made are added, as PNG in base64.
+        styles: weights of the styles to draw in, by name; None for each style alone.
     """
 
     top: int | None = None
     pictures: bool = False
+    styles: tuple[tuple[str, float], ...] | None = None
 
 
 @dataclass(eq=False)
@@ -72,10 +75,24 @@ class ServedModel:
         except ValueError as error:
             raise unreadable(upload.name, str(error)) from None
 
-    def predict(self, inputs: list[Input]) -> list[Prediction]:
-        """Return a prediction for each decoded image."""
+    def mixes(self, options: Options) -> FLOAT32 | None:
+        """Return the mix of styles that was asked for, 1 x K; None for each style alone.
+
+        Raises:
+            Refusal: the model has no such style.
+        """
+        if options.styles is None:
+            return None
+        try:
+            return mix_of(self.predictor.task.styles, dict(options.styles))
+        except UserError as error:
+            raise Refusal(422, f"{error}") from None
+
+    def predict(self, inputs: list[Input], options: Options | None = None) -> list[Prediction]:
+        """Return a prediction for each decoded image, in the styles of the options."""
         pixels, placements = [pixels for pixels, _ in inputs], [placed for _, placed in inputs]
-        return [prediction.as_answer() for prediction in self.predictor.predict_pixels(pixels, placements)]
+        said = self.predictor.predict_pixels(pixels, placements, self.mixes(options or Options()))
+        return [prediction.as_answer() for prediction in said]
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
@@ -87,6 +104,8 @@ class ServedModel:
             heat = None if prediction.heat is None else grey_heat(prediction.heat)
             pictures = {"semantic_png": prediction.semantic, "image_png": prediction.image, "heat_png": heat}
             told |= {name: base64_png(picture) for name, picture in pictures.items() if picture is not None}
+            if prediction.pictures is not None:
+                told["pictures_png"] = {name: base64_png(own) for name, own in prediction.pictures.items()}
         return told
 
     @property
@@ -117,6 +136,7 @@ class ServedModel:
             "version": self.version,
             "task": self.predictor.task.kind,
             "explains": self.explains,
+            "styles": list(self.predictor.task.styles),
             "input": self.predictor.card.input.to_json(),
             "classes": _coloured(labels.classes),
             "semantic": _map_classes(labels),

@@ -26,6 +26,7 @@ class _Query(BaseModel):
 
     top: Annotated[int, Field(ge=1)] | None = None
     pictures: bool = False
+    styles: str | None = None  # NAME:WEIGHT,NAME:WEIGHT
 
 
 class _Body(_Query):
@@ -56,7 +57,7 @@ async def read_request(request: Request, limits: Limits) -> tuple[list[Upload], 
         raise Refusal(422, f"no image in the request; {_REMEDY}")
     if len(images) > limits.images:
         raise Refusal(413, f"{len(images)} images, at most {limits.images} are allowed; send fewer at once")
-    options = Options(asked.top, asked.pictures)
+    options = Options(asked.top, asked.pictures, _styles(asked.styles))
     return [check_header(name, encoded, limits) for name, encoded in images], options
 
 
@@ -69,7 +70,7 @@ async def _read_body(request: Request, query: _Query) -> tuple[list[tuple[str, b
             body = _parsed(_Body, await request.body())
             texts = ([body.image] if body.image is not None else []) + body.images
             given = query.model_copy(
-                update={name: getattr(body, name) for name in body.model_fields_set & {"top", "pictures"}}
+                update={name: getattr(body, name) for name in body.model_fields_set & {"top", "pictures", "styles"}}
             )
             return [_from_base64(f"image {number}", text) for number, text in enumerate(texts, 1)], given
         case _:
@@ -87,6 +88,20 @@ async def _from_form(request: Request) -> list[tuple[str, bytes]]:
     except HTTPException as error:
         raise Refusal(422, f"the form cannot be read ({error.detail}); {_REMEDY}") from None
     return images
+
+
+def _styles(text: str | None) -> tuple[tuple[str, float], ...] | None:
+    """NAME:WEIGHT,NAME:WEIGHT -> weights by style, the same for every order of the same ones."""
+    if text is None:
+        return None
+    found: dict[str, float] = {}
+    for word in text.split(","):
+        name, _, weight = word.rpartition(":")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            raise Refusal(422, f"styles: {word}: must be NAME:WEIGHT, e.g. styles=sea:0.3,night:0.7") from None
+    return tuple(sorted(found.items()))
 
 
 def _from_base64(name: str, text: str) -> tuple[str, bytes]:

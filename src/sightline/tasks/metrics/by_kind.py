@@ -37,7 +37,7 @@ def metrics_of(kind: str, rows: pd.DataFrame, labels: LabelMap) -> Mapping[str, 
     return {**_built_in(kind, rows, labels, own), **own}
 
 
-def _built_in(  # noqa: C901 - one case per kind
+def _built_in(  # noqa: C901, PLR0912 - one case per kind
     kind: str, rows: pd.DataFrame, labels: LabelMap, own: Collection[str]
 ) -> Mapping[str, Metric]:
     # Each kind's module is imported where it is needed: some import torch.
@@ -84,6 +84,9 @@ def _built_in(  # noqa: C901 - one case per kind
             return anomaly.metrics_of_rows(rows, labels.classes)
         case "autoencoder":
             return {name: mean_of(rows[name].to_numpy(np.float64)) for name in ("psnr", "ssim", "mse")}
+        case "style_network":
+            names = ("loss_reduction", "content_distance", "style_distance")
+            return {name: mean_of(rows[name].to_numpy(np.float64)) for name in names}
         case _:  # of another package
             return {name: _mean(rows[name]) for name in of_kind(kind)[0] if name not in own}
 

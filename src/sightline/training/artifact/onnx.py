@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sightline.config.tiling import MaybeTiling
 from sightline.data.images import Size, sides
-from sightline.data.structures import UINT8, LabelMap
+from sightline.data.structures import FLOAT32, UINT8, LabelMap
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_file
@@ -23,6 +23,7 @@ from sightline.tasks.base import Task
 
 SINGLE = "outputs"  # the name of an output that is a tensor, not tensors by name
 INPUT = "images"
+MIXES = "styles"  # M x K weights of the styles, of a task that has some; it may be left out, for each style alone
 LABELS, TILING = "sightline.labels", "sightline.tiling"
 
 
@@ -33,16 +34,17 @@ class _Named(nn.Module):
         super().__init__()
         self.task = task
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.task(images)
+    def forward(self, images: Tensor, *mixes: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.task(images, *mixes)
         return tuple(outputs.values()) if isinstance(outputs, Mapping) else (outputs,)
 
 
 def write_onnx(task: Task, size: Size, channels: int, path: Path, tiling: MaybeTiling = None) -> None:
     """Write a task's network, its normalisation included, for N x height x width x channels uint8 with any N.
 
-    The label map goes into the file's metadata, and how images are cut where the N are tiles. The file holds no time
-    and no path of this machine: the same weights give the same bytes.
+    The label map goes into the file's metadata, and how images are cut where the N are tiles. The styles of a task that
+    mixes some are a second input, which has a value where it is left out. The file holds no time and no path of this
+    machine: the same weights give the same bytes.
 
     Raises:
         UserError: the network cannot be written as a graph.
@@ -52,7 +54,7 @@ def write_onnx(task: Task, size: Size, channels: int, path: Path, tiling: MaybeT
     network, images, names = _prepared(task, size, channels)
     with new_file(path) as work:
         try:
-            _export(network, images, names, work)
+            _export(network, (images, *_mixes(task)), names, work)
         except Exception as error:  # each operator that an exporter lacks raises its own type
             told = f"{task.kind}: {type(task.network).__name__}: no ONNX: {first_line(error)}"
             raise disk_error(error, path) or UserError(told) from None
@@ -60,6 +62,8 @@ def write_onnx(task: Task, size: Size, channels: int, path: Path, tiling: MaybeT
         _strip(model.graph)
         for function in model.functions:
             _strip(function)
+        for mixes in _mixes(task):
+            model.graph.initializer.append(onnx.numpy_helper.from_array(mixes.numpy(), MIXES))
         del model.metadata_props[:]
         onnx.helper.set_model_props(model, _metadata(task, tiling))
         work.write_bytes(model.SerializeToString(deterministic=True))
@@ -102,18 +106,28 @@ def _prepared(task: Task, size: Size, channels: int) -> tuple[nn.Module, Tensor,
     return network, images, list(outputs) if isinstance(outputs, Mapping) else [SINGLE]
 
 
-def _export(network: nn.Module, images: Tensor, names: list[str], path: Path) -> None:
+def _mixes(task: Task) -> list[Tensor]:
+    """Return the weights of each style alone, K x K, of a task that has styles."""
+    return [torch.eye(len(task.styles))] if task.styles else []
+
+
+def _export(network: nn.Module, inputs: tuple[Tensor, ...], names: list[str], path: Path) -> None:
     """Trace the network, which takes a tenth of the time; what tracing cannot write, torch's new exporter may."""
-    common: dict[str, Any] = {"input_names": [INPUT], "output_names": names, "external_data": False, "verbose": False}
+    given = [INPUT, MIXES][: len(inputs)]
+    common: dict[str, Any] = {"input_names": given, "output_names": names, "external_data": False, "verbose": False}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of a tracer on every shape that it takes for fixed, as sizes are
         try:
             axes = {name: {0: "n"} for name in (INPUT, *names)}
+            if len(inputs) > 1:
+                axes |= {MIXES: {0: "m"}} | {name: {0: "n", 1: "m"} for name in names}
             torch._C._jit_set_onnx_log_enabled(False)  # else it prints its whole graph when it fails
-            torch.onnx.export(network, (images,), str(path), dynamo=False, dynamic_axes=axes, **common)
+            torch.onnx.export(network, inputs, str(path), dynamo=False, dynamic_axes=axes, **common)
         except Exception:  # RuntimeError, TypeError, OnnxExporterError, ...
+            if len(inputs) > 1:
+                raise
             shapes = ({0: torch.export.Dim.DYNAMIC},)
-            torch.onnx.export(network, (images,), str(path), dynamo=True, dynamic_shapes=shapes, **common)
+            torch.onnx.export(network, inputs, str(path), dynamo=True, dynamic_shapes=shapes, **common)
 
 
 def _strip(graph: Any) -> None:
@@ -153,7 +167,10 @@ class OnnxNetwork:
         self._names = [output.name for output in self._session.get_outputs()]
         self.labels = LabelMap.from_json(json.loads(self._session.get_modelmeta().custom_metadata_map[LABELS]))
 
-    def __call__(self, images: UINT8) -> Any:
-        """N x S x S x C uint8 -> what the task's `forward` returns."""
-        values = [torch.from_numpy(value) for value in self._session.run(self._names, {INPUT: images})]
+    def __call__(self, images: UINT8, mixes: FLOAT32 | None = None) -> Any:
+        """N x S x S x C uint8, and mixes of styles where the task has some -> what its `forward` returns."""
+        given: dict[str, Any] = {INPUT: images}
+        if mixes is not None:
+            given[MIXES] = mixes
+        values = [torch.from_numpy(value) for value in self._session.run(self._names, given)]
         return values[0] if self._names == [SINGLE] else dict(zip(self._names, values, strict=True))

@@ -39,7 +39,30 @@ async function describe() {
   at("model").replaceChildren(
     element("strong", { textContent: model.model }), ...version, element("span", { textContent: kind }));
   document.title = `${model.model} · Sightline`;
+  if (model.styles.length) at("opacity").value = 100; // the picture, not a mix with the photograph
+  at("styles-control").replaceChildren(...model.styles.map(slider));
 }
+
+// ---- styles: a slider each, whose weights make a mix
+
+function slider(name, number) {
+  const value = number ? 0 : 100, id = `style-${number}`;
+  const told = element("output", { textContent: `${value} %` });
+  told.htmlFor.add(id);
+  const input = element("input", { type: "range", id, min: 0, max: 100, step: 5, value, className: "style" });
+  input.dataset.style = name;
+  input.addEventListener("input", () => { told.textContent = `${input.value} %`; });
+  input.addEventListener("change", () => shown && open(shown.file));
+  return element("label", {}, `${name.replaceAll("_", " ")} `, told, input);
+}
+
+function mix() {
+  const sliders = [...document.querySelectorAll("input.style")];
+  const some = sliders.filter(({ value }) => Number(value) > 0);
+  return (some.length ? some : sliders).map(({ dataset, value }) => `${dataset.style}:${Number(value) || 1}`).join(",");
+}
+
+const askedStyles = () => (model?.styles.length ? `&styles=${encodeURIComponent(mix())}` : "");
 
 async function open(file) {
   const mine = ++turn;
@@ -47,13 +70,12 @@ async function open(file) {
   at("busy").hidden = false;
   try {
     const began = performance.now();
-    const [image, answer] = await Promise.all([readImage(file), ask("predict?pictures=true", file)]);
+    const [image, answer] = await Promise.all([readImage(file), ask(`predict?pictures=true${askedStyles()}`, file)]);
     const seconds = (performance.now() - began) / 1000;
     if (answer.version !== model.version) await describe(); // a new champion
     const told = answer.predictions[0];
     const [map, made, heat] = await Promise.all([
-      told.semantic_png && readMap(told.semantic_png), told.image_png && readPng(told.image_png),
-      told.heat_png && readHeat(told.heat_png)]);
+      told.semantic_png && readMap(told.semantic_png), pictureOf(told), told.heat_png && readHeat(told.heat_png)]);
     if (mine !== turn) return;
     shown = { file, image, answer: told, map, made, heat: heat ?? null, chosen: null };
     at("heat").checked = Boolean(heat);
@@ -76,6 +98,11 @@ function fail(error) {
 
 // Formats that browsers do not show, such as TIFF, give null: the answer is drawn on plain grey then.
 const readImage = (file) => createImageBitmap(file).catch(() => null);
+
+async function pictureOf(told) {
+  const png = told.image_png ?? Object.values(told.pictures_png ?? {})[0];
+  return png && readPng(png);
+}
 
 async function readPng(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -273,6 +300,9 @@ function tell(answer) {
     const rows = Object.entries(answer.values).map(([name, value]) => row(name, value.toPrecision(5), null));
     return { head: "Values", lead: "predicted for this image", body: list(rows) };
   }
+  if (answer.pictures) {
+    return { head: answer.pictures[0].replaceAll("_", " "), lead: "drawn by the model; opacity shows it over the original", body: "" };
+  }
   return { head: "The image again", lead: "encoded and decoded again; opacity shows it over the original", body: "" };
 }
 
@@ -341,7 +371,9 @@ function show(seconds) {
   const size = `${answer.width} × ${answer.height} pixels`;
   at("about").textContent = `${file.name || "pasted image"}, ${size}${image ? "" : "; your browser cannot show this format"}`;
   const scored = (answer.objects ?? []).some((object) => object.confidence !== undefined);
-  const parts = { opacity: map || made || at("heat").checked, least: scored, names: scored, heat: model.explains || Boolean(answer.heat_png) };
+  const parts = {
+    styles: model.styles.length > 0, opacity: map || made || at("heat").checked, least: scored, names: scored,
+    heat: model.explains || Boolean(answer.heat_png) };
   for (const [name, there] of Object.entries(parts)) at(`${name}-control`).hidden = !there;
   at("controls").hidden = !Object.values(parts).some(Boolean);
   at("invitation").hidden = true;
@@ -373,7 +405,8 @@ function snippet() {
   const python = at("tab-python").ariaSelected === "true";
   const name = shown?.file.name || "photo.jpg", address = new URL("predict", location.href).href;
   const quoted = `'${`image=@${name}`.replaceAll("'", `'\\''`)}'`;
-  const asked = model?.classes.length > CLASSES_SHOWN && ["classification", "multilabel"].includes(model.task) ? "?top=5" : "";
+  const asked = model?.classes.length > CLASSES_SHOWN && ["classification", "multilabel"].includes(model.task) ? "?top=5"
+    : model?.styles.length ? `?pictures=true${askedStyles()}` : "";
   at("code").firstChild.textContent = python
     ? `import requests\n\nwith open(${JSON.stringify(name)}, "rb") as image:\n    answer = requests.post("${address}${asked}", files={"image": image})\nprint(answer.json()["predictions"][0])`
     : `curl -F ${quoted} '${address}${asked}'`;
