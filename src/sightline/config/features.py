@@ -132,12 +132,12 @@ class HmaxExtractor(Section):
         "further two sizes are 2 larger; half of it is the step",
     )
     prototypes: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        300, description="prototypes of each side, taken out of train images"
+        500, description="prototypes of each side, taken out of train images"
     )
     patches: Annotated[list[Annotated[int, Field(ge=1, le=32)]], Field(min_length=1)] = Field(
-        [2, 4], description="sides of the prototypes, in positions of the maxima"
+        [4, 6], description="sides of the prototypes, in positions of the maxima"
     )
-    width: Positive = Field(1.0, description="how far an image may be from a prototype and still match")
+    width: Positive = Field(0.7, description="how far an image may be from a prototype and still match")
 
     @model_validator(mode="after")
     def _sizes_are_pairs(self) -> HmaxExtractor:
