@@ -71,7 +71,10 @@ class DrawnTiles:
         self._labels = [np.asarray(own or [], np.int64)[kept] for own, kept in zip(labels, single, strict=True)]
         self._outlines = _outlines(store.column("instances"), single) if "instances" in fields else None
         self._images = Recent(partial(_image, store, channels), MOST_KEPT)
-        self._maps = Recent(partial(_map, store.column("semantic")), MOST_KEPT) if "semantic" in fields else None
+        self._maps: Recent | None = None
+        if "semantic" in fields:
+            shapes = list(zip(store.column("height"), store.column("width"), strict=True))
+            self._maps = Recent(partial(_map, store.column("semantic"), shapes), MOST_KEPT)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -138,8 +141,9 @@ def _image(store: SplitStore, channels: int, number: int) -> UINT8:
     return decode(store.image(number), channels)
 
 
-def _map(encoded: Sequence[bytes], number: int) -> UINT8:
-    return decode(encoded[number], 1)[..., 0]
+def _map(encoded: Sequence[bytes | None], shapes: Sequence[tuple[int, int]], number: int) -> UINT8:
+    own = encoded[number]
+    return np.full(shapes[number], IGNORED, np.uint8) if own is None else decode(own, 1)[..., 0]
 
 
 def _outlines(instances: Sequence[Any], single: Sequence[NDArray[np.bool_]]) -> list[list[Any]]:
