@@ -72,10 +72,10 @@ def class_bars(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:
         metrics: not used.
     """
     column = next((name for name in _MEASURES if name in table), None)
-    if column is None or table.empty:
+    count = next((name for name in _COUNTS if name in table), None)
+    if column is None or count is None or table.empty:
         return None
     measure = _MEASURES[column]
-    count = next(name for name in _COUNTS if name in table)
     known = table[column].notna() if measure.undefined else table[column].notna() & (table[count] > 0)
     shown, left_out = _shown(
         table.assign(order=table[column].where(known)).sort_values(["order", count], kind="stable")

@@ -58,7 +58,7 @@ def next_steps(
         *_more_images([sources, *others]),
         *_copies(sources, card),
         *_quarantine(sources, card),
-        *(_of_defects(weak, settings) if metrics["task"] == "anomaly" else _weak_class(weak, card, settings)),
+        *(_of_defects(weak, settings) if metrics.get("task") == "anomaly" else _weak_class(weak, card, settings)),
         *_small_objects(metrics, card, settings),
         *_weak_slice(weak),
         *_test_images(metrics),
