@@ -65,7 +65,7 @@ def test_every_section_of_the_page_is_valid() -> None:
         for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
         for section in YAML(typ="safe", pure=True).load(block).values()
     ]
-    embedded = {"digits", "scenes", "figures", "strings"}
+    embedded = {"digits", "scenes", "figures", "strings", "defects"}
     formats = {get_args(member.model_fields["format"].annotation)[0] for member in get_args(get_args(Dataset)[0])}
     assert {dataset.format for dataset in shown} == formats - embedded
     assert all(f"`{name}`" in page for name in embedded)

@@ -118,7 +118,7 @@ def test_losses_are_the_means_of_those_of_single_pictures(task: StyleNetwork) ->
                 weight * relative_distance(gram(as_maps(found[name])), getattr(judge, f"gram{number}")[style])
                 for number, (name, weight) in enumerate(judge.style_layers.items())
             )
-            expected.append(float(content + 60 * own + 50 * total_variation(picture)))
+            expected.append((content + 60 * own + 50 * total_variation(picture)).item())
     assert float(task.training_loss(photographs, {})) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
