@@ -9,7 +9,7 @@ from dvc_project import Project
 PARAMS = {
     "seed": 1,
     "datasets": {
-        "strips": {"format": "strings", "root": "data/embedded", "count": 400, "shortest": 1, "longest": 2},
+        "strips": {"format": "strings", "root": "data/embedded", "count": 800, "shortest": 1, "longest": 2},
     },
     "models": {
         "reader": {
