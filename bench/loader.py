@@ -28,7 +28,7 @@ from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.data.vary.augmentation import Augmenter
 from sightline.pipeline.process import set_up_process
-from sightline.training.datamodule import Batches
+from sightline.training.batches import Batches
 from sightline.training.sampling import EpochSampler
 
 SIZE, BATCH = 256, 64

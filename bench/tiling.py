@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.config import Params, load_params
 from sightline.config.evaluation import Evaluation
@@ -24,7 +25,8 @@ from sightline.data.images import decode
 from sightline.data.overlay import class_colour
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
-from sightline.data.structures import UINT8
+from sightline.data.structures import FLOAT32, UINT8
+from sightline.data.tiles import Tile, cut, tiles_over
 from sightline.evaluation.evaluate import evaluate_model
 from sightline.evaluation.predictor import load_predictor
 from sightline.pipeline.process import set_up_process
@@ -35,8 +37,8 @@ RESULTS = ROOT / "bench/results/tiling.json"
 PICTURE = ROOT / "docs/images/tiling.jpg"
 COMPARED = ("whole", "tiled")
 METRICS = ("mAP50", "mAP75", "mAP")
-_SHOWN = 420  # pixels of a scene's side in the picture
-_SURE = 0.3
+_SHOWN = 420  # pixels of a scene in the picture, both sides
+_SURE = 0.5
 
 
 def main() -> None:
@@ -80,31 +82,40 @@ def _rows(params: Params) -> Any:
 
 
 def _picture() -> UINT8:
-    """Return a part of a test scene three times: what is there, and what each model says of it."""
+    """Return the part of a test scene with most digits: what is there, and what each model says of it."""
     store = SplitStore(Path("prepared/large/test"))
-    image, sample = decode(store.image(0), 3), store.sample(0)
+    number = int(np.argmax([len(own) for own in store.column("box_labels")]))
+    image, sample = decode(store.image(number), 3), store.sample(number)
     assert sample.boxes is not None
-    panels = [_drawn(image, sample.boxes.tolist(), sample.box_labels)]
+    part = max(
+        tiles_over(image.shape[0], image.shape[1], _SHOWN, 0.75), key=lambda tile: len(_inside(sample.boxes, tile))
+    )
+    panels = [_drawn(image, part, sample.boxes, sample.box_labels)]
     for name in COMPARED:
-        said = load_predictor(Path("models", name)).predictions([bytes(store.image(0))])[0]
+        said = load_predictor(Path("models", name)).predictions([bytes(store.image(number))])[0]
         assert said.boxes is not None
         assert said.box_scores is not None
         sure = np.flatnonzero(said.box_scores >= _SURE)
-        labels = [label for place, label in enumerate(said.box_labels or ()) if place in sure]
-        panels.append(_drawn(image, said.boxes[sure].tolist(), labels))
+        panels.append(_drawn(image, part, said.boxes[sure], [(said.box_labels or [])[place] for place in sure]))
     gap = np.full((_SHOWN, 6, 3), 255, np.uint8)
     joined: UINT8 = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], 1)
     return joined
 
 
-def _drawn(image: UINT8, boxes: list[list[float]], labels: list[int]) -> UINT8:
+def _inside(boxes: FLOAT32 | None, tile: Tile) -> NDArray[np.int64]:
+    """Return the places of the boxes that are wholly in a part of the image."""
+    assert boxes is not None
+    corner = np.array([tile.left, tile.top])
+    return np.flatnonzero(((boxes[:, :2] >= corner) & (boxes[:, 2:] <= corner + tile.size)).all(1))
+
+
+def _drawn(image: UINT8, part: Tile, boxes: FLOAT32, labels: list[int]) -> UINT8:
     picture = image.copy()
-    for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+    for (x1, y1, x2, y2), label in zip(boxes.tolist(), labels, strict=True):
         colour = class_colour(label)
-        cv2.rectangle(picture, (round(x1) - 2, round(y1) - 2), (round(x2) + 1, round(y2) + 1), colour, 2)
-        cv2.putText(picture, str(label), (round(x1), round(y1) - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2)
-    shown: UINT8 = cv2.resize(picture, (_SHOWN, _SHOWN), interpolation=cv2.INTER_AREA)
-    return shown
+        cv2.rectangle(picture, (round(x1) - 2, round(y1) - 2), (round(x2) + 1, round(y2) + 1), colour, 1)
+        cv2.putText(picture, str(label), (round(x1), round(y1) - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)
+    return cut(picture, part, part.size)
 
 
 if __name__ == "__main__":

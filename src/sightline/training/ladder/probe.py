@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sightline.config.heads import Logistic
 from sightline.data.structures import FLOAT32, LabelMap
 from sightline.tasks.base import Task, numbers
-from sightline.training.datamodule import Batches, PreparedData
+from sightline.training.batches import Batches
+from sightline.training.datamodule import PreparedData
 from sightline.training.job import Job
 
 _ABSENT = -20.0  # score of a class that no training image has

@@ -11,7 +11,7 @@ from sightline.data.vary.augmentation import Augmenter
 from sightline.data.vary.geometry import as_tensors
 from sightline.data.vary.tile_draws import DrawnTiles
 from sightline.training.batch import Batch
-from sightline.training.datamodule import Batches
+from sightline.training.batches import Batches
 from sightline.training.mixing import Mixer
 
 
