@@ -87,7 +87,9 @@ def _picture() -> UINT8:
     number = int(np.argmax([len(own) for own in store.column("box_labels")]))
     image, sample = decode(store.image(number), 3), store.sample(number)
     assert sample.boxes is not None
-    part = max(tiles_over(*image.shape[:2], _SHOWN, 0.75), key=lambda tile: len(_inside(sample.boxes, tile)))
+    part = max(
+        tiles_over(image.shape[0], image.shape[1], _SHOWN, 0.75), key=lambda tile: len(_inside(sample.boxes, tile))
+    )
     panels = [_drawn(image, part, sample.boxes, sample.box_labels)]
     for name in COMPARED:
         said = load_predictor(Path("models", name)).predictions([bytes(store.image(number))])[0]
