@@ -167,6 +167,8 @@ class Model(Section):
             raise ValueError(
                 f"tiling is for {', '.join(KINDS)}: what {self.task.kind} says of tiles makes no answer for the image"
             )
+        if self.tiling is not None and getattr(self.task, "boxes", None) == "oriented":
+            raise ValueError("tiling merges upright boxes, and task.boxes is oriented; leave one of them out")
         return self
 
     @model_validator(mode="after")
