@@ -67,8 +67,13 @@ def flat(seen: list[Seen], drawn: NDArray[np.int64]) -> tuple[NDArray[np.float32
     return heat[mask != 255], (mask > 0)[mask != 255]
 
 
+def reached(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of scores that are at least each threshold."""
+    return 1 - np.searchsorted(np.sort(scores), thresholds) / len(scores)
+
+
 def slow_pro(seen: list[Seen], drawn: NDArray[np.int64], levels: bool) -> float:
-    """Return PRO by a loop over every score as threshold and every defect."""
+    """Return PRO with every score as threshold, by a loop over defects."""
     chosen = [own for own, times in zip(seen, drawn, strict=True) for _ in range(times)]
     heats = [levels_of(own.heat).astype(float) if levels else own.heat.astype(float) for own in chosen]
     good = np.concatenate([heat[own.mask == 0] for heat, own in zip(heats, chosen, strict=True)])
@@ -77,10 +82,8 @@ def slow_pro(seen: list[Seen], drawn: NDArray[np.int64], levels: bool) -> float:
         numbered, count = ndimage.label((own.mask != 255) & (own.mask > 0), np.ones((3, 3)))
         defects += [heat[numbered == number] for number in range(1, count + 1)]
     thresholds = np.unique(np.concatenate([good, *defects]))[::-1]
-    rate, overlap = [0.0], [0.0]
-    for threshold in thresholds:
-        rate.append(float((good >= threshold).mean()))
-        overlap.append(float(np.mean([(own >= threshold).mean() for own in defects])))
+    rate = [0.0, *reached(good, thresholds)]
+    overlap = [0.0, *np.mean([reached(own, thresholds) for own in defects], axis=0)]
     until = np.searchsorted(rate, 0.3)
     edge = np.interp(0.3, rate, overlap)
     return float(np.trapezoid([*overlap[:until], edge], [*rate[:until], 0.3]) / 0.3)
