@@ -46,7 +46,8 @@ def draw_prediction(encoded: bytes, prediction: Prediction, labels: LabelMap, le
             _draw_points(picture, points * [scale, scale, 1], labels.mirrored, least)
     if prediction.crop is not None and prediction.crop.box is not None:
         left, top, right, bottom = (round(edge * scale) for edge in prediction.crop.region)
-        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), _CROP, 1)
+        for colour, thickness in (((0, 0, 0), 3), (_CROP, 1)):  # a dark rim, to be seen on any picture
+            cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, thickness)
         _write_words(picture, f"{prediction.crop.label} {prediction.crop.score:.2f}", left, top, _CROP)
     return _with_line(picture, told(prediction, labels, least, _TOP))
 
