@@ -9,15 +9,16 @@ from dvc_project import Project
 PARAMS = {
     "seed": 1,
     "datasets": {
-        "strips": {"format": "strings", "root": "data/embedded", "count": 400, "shortest": 1, "longest": 2},
+        "strips": {"format": "strings", "root": "data/embedded", "count": 800, "shortest": 1, "longest": 2},
     },
     "models": {
         "reader": {
             "dataset": "strips",
-            "task": {"kind": "text_recognition", "width": 8, "hidden": 32},
+            "task": {"kind": "text_recognition", "width": 16, "hidden": 32},
             "input": {"size": 32, "width": 64},
             "augment": "none",
-            "optimizer": {"name": "adamw", "lr": 0.008},
+            "optimizer": {"name": "adamw", "lr": 0.004},
+            "schedule": {"name": "one_cycle"},
             "trainer": {"max_epochs": 14, "batch_size": 8, "clip_norm": 5.0},
         },
     },

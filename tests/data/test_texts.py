@@ -94,6 +94,15 @@ def test_digits_of_mnist_keep_their_split(tmp_path: Path) -> None:
     assert {open_source(section).sample(number).split for number in range(20)} == {"train", "val", "test"}
 
 
+def test_what_strips_cannot_be_made_of_is_told(tmp_path: Path) -> None:
+    split = {"train": 0.999, "val": 0.0005, "test": 0.0005}
+    with pytest.raises(UserError, match=r"split\.val: 0\.0005: not one digit is left"):
+        open_source(config(format="strings", root="data/embedded", split=split))
+    write_idx(tmp_path, "train", list(range(12)) * 4)
+    with pytest.raises(UserError, match="has the class 11, but strings are made of the digits 0 to 9"):
+        open_source(config(format="strings", digits="mnist", root=str(tmp_path)))
+
+
 # Lists and tables.
 
 WORDS = ['say "hi"', "two words", "naïve", "a,b", "100%", "ends."]

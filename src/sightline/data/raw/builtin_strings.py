@@ -21,6 +21,7 @@ from sightline.data.raw.builtin_scenes import LUMA, PHOTOGRAPHS, paint, photogra
 from sightline.data.raw.formats.idx import open_idx
 from sightline.data.raw.formats.source import Source
 from sightline.data.structures import FLOAT32, SPLITS, UINT8, LabelMap, Sample, SplitName
+from sightline.system.errors import UserError
 
 STRINGS = LabelMap((), (), characters=tuple("0123456789"))
 _DEALT = 2**62  # numbers the random stream that divides digits, where strips number theirs from 0
@@ -57,6 +58,9 @@ class StringsSource(Source):
         height: of a strip in pixels; its width follows from its digits.
         lengths: of the shortest and the longest string.
         seed: another one gives other strips.
+
+    Raises:
+        UserError: a split with strips, but without digits.
     """
 
     def __init__(
@@ -70,6 +74,11 @@ class StringsSource(Source):
     ) -> None:
         self.digits, self.height, self.lengths, self.seed = digits, height, lengths, seed
         self.labels, self.ignored = STRINGS, []
+        for split, share in fractions.items():
+            if share > 0 and not len(digits[split].classes):
+                raise UserError(
+                    f"split.{split}: {share:g}: not one digit is left for its strips; raise it, or set it to 0"
+                )
         self.ends = np.rint(np.cumsum([fractions[split] for split in SPLITS]) * count).astype(int).tolist()
         photographs()  # loaded once, before threads ask for samples
 
@@ -102,9 +111,11 @@ def of_mnist(root: Path, fractions: Mapping[SplitName, float], seed: int) -> dic
     """Return MNIST's digits from its IDX files: those for testing in test, the others in train and val.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing, damaged, or of other things than digits.
     """
     source = open_idx(root)
+    if int(source.values.max()) > 9:
+        raise UserError(f"{root}: has the class {source.values.max()}, but strings are made of the digits 0 to 9")
     ink = _INK["mnist"]
     found = {split: Digits(_framed(images), classes, ink) for split, (images, classes) in source.parts.items()}
     if "test" not in found:

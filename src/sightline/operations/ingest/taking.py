@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sightline.config import Params
-from sightline.config.datasets import Dataset, Digits, Figures, Idx, Scenes, Yolo
+from sightline.config.datasets import Dataset, Digits, Figures, Idx, Scenes, Strings, Yolo
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import open_files, open_whole
 from sightline.data.raw.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
@@ -140,7 +140,7 @@ def _delivered(params: Params, root: Path, report: Report) -> list[str]:
 
 
 def _embedded(dataset: Dataset) -> bool:
-    return isinstance(dataset, Digits | Scenes | Figures)
+    return isinstance(dataset, Digits | Scenes | Figures | Strings)
 
 
 def _require_growing(name: str, dataset: Dataset) -> None:
