@@ -9,16 +9,17 @@ from dvc_project import Project
 PARAMS = {
     "seed": 1,
     "datasets": {
-        "strips": {"format": "strings", "root": "data/embedded", "count": 800, "shortest": 1, "longest": 2},
+        "strips": {"format": "strings", "root": "data/embedded", "count": 1200, "shortest": 3, "longest": 5},
     },
     "models": {
         "reader": {
             "dataset": "strips",
-            "task": {"kind": "text_recognition", "width": 8, "hidden": 32},
-            "input": {"size": 32, "width": 64},
+            "task": {"kind": "text_recognition", "width": 24, "hidden": 64},
+            "input": {"size": 32, "width": 96},
             "augment": "none",
-            "optimizer": {"name": "adamw", "lr": 0.008},
-            "trainer": {"max_epochs": 14, "batch_size": 8, "clip_norm": 5.0},
+            "optimizer": {"name": "adamw", "lr": 0.004},
+            "schedule": {"name": "one_cycle"},
+            "trainer": {"max_epochs": 10, "batch_size": 16, "clip_norm": 5.0},
         },
     },
     "monitor": {"strips": {"model": "reader"}},
@@ -36,7 +37,7 @@ def test_a_reader_is_trained_evaluated_and_registered(tmp_path: Path) -> None:
     headline = metrics["headline"]
     assert headline["name"] == "character_error_rate"
     assert headline["low"] <= headline["value"] <= headline["high"]
-    assert headline["value"] < 0.8
+    assert headline["high"] < 0.25
     assert metrics["onnx"]["agrees"]
     assert 0 <= metrics["interval"]["exact_match"]["low"] <= metrics["exact_match"]
     pictures = {path.name for path in evaluation.glob("*.png")}
@@ -44,6 +45,6 @@ def test_a_reader_is_trained_evaluated_and_registered(tmp_path: Path) -> None:
     page = (project.root / "reports/reader/index.html").read_text()
     assert "Characters taken for others" in page
     model = json.loads((project.root / "models/reader/model.json").read_text())
-    assert model["input"]["width"] == 64
+    assert model["input"]["width"] == 96
     assert model["labels"]["characters"] == list("0123456789")
     assert project.repro() == ["register"]

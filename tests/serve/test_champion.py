@@ -100,10 +100,10 @@ def test_a_request_keeps_the_model_that_it_came_to(tmp_path: Path, start: Start)
     models = {version: load_served(make(tmp_path, version), "digit", version) for version in ("1", "2")}
     first = models["1"].predict
 
-    def wait(inputs: Any) -> Any:
+    def wait(*asked: Any) -> Any:
         begun.set()
         go_on.wait(30)
-        return first(inputs)
+        return first(*asked)
 
     models["1"].predict = wait  # type: ignore[method-assign]
     alias = ["1"]
@@ -135,10 +135,10 @@ def test_requests_under_way_are_answered_before_the_end(tmp_path: Path, start: S
     model = load_served(make(tmp_path, "1"), "digit", "1")
     begun, go_on, predict = threading.Event(), threading.Event(), model.predict
 
-    def wait(inputs: Any) -> Any:
+    def wait(*asked: Any) -> Any:
         begun.set()
         go_on.wait(30)
-        return predict(inputs)
+        return predict(*asked)
 
     model.predict = wait  # type: ignore[method-assign]
     server = start(model, batching=Batching(max_batch=1))
