@@ -26,7 +26,7 @@ def test_it_is_trained_evaluated_released_and_registered(tmp_path: Path) -> None
     }
     params: dict[str, Any] = {
         "seed": 1,
-        "datasets": {"scenes": {"format": "scenes", "root": "data/embedded", "count": 40, "size": 32}},
+        "datasets": {"scenes": {"format": "scenes", "root": "data/embedded", "count": 40, "size": 64}},
         "models": {"painter": {"dataset": "scenes", "task": task, "input": {"size": 32}, "trainer": {"max_epochs": 1}}},
         "evaluation": {"resamples": 100},
     }

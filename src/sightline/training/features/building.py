@@ -36,7 +36,6 @@ from sightline.training.features.feature_map import FeatureMap
 from sightline.training.features.handmade import Gabor, Hog, Pixels
 from sightline.training.features.hmax import Hmax
 from sightline.training.features.settings import Settings, read_settings
-from sightline.training.features.structure import Structure
 from sightline.training.features.visual_words import VisualWords
 from sightline.training.normalisation import with_normalisation
 
@@ -119,6 +118,8 @@ def _handmade(own: ExtractorConfig, image: Input) -> Extractor:
         case VisualWordsExtractor():
             return VisualWords(image.size, own.words, own.sampling, own.step, own.patch, own.weighting, own.descriptors)
         case StructureExtractor():
+            from sightline.training.features.structure import Structure  # it computes tables when it is imported
+
             return Structure(own.zones, own.directions, own.profiles)
         case HmaxExtractor():
             return Hmax(own.sizes, own.orientations, own.pool, own.prototypes, own.patches, own.width)
