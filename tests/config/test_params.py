@@ -113,8 +113,9 @@ BROKEN = {
     "unknown format": (
         "datasets.digits.format",
         "digit",
-        "datasets.digits: format is 'digit', allowed: image_folder, csv, text_list, idx, coco, voc, yolo, dota, "
-        "mask_folder, instance_masks, via, mvtec, digits, scenes, figures, strings, defects (did you mean digits?)",
+        "datasets.digits: format is 'digit', allowed: image_folder, csv, text_list, idx, "
+        "coco, voc, yolo, dota, mask_folder, instance_masks, via, mvtec, digits, scenes, figures, strings, "
+        "defects (did you mean digits?)",
     ),
     "name of the inbox's own folder": (
         "datasets.quarantine",
