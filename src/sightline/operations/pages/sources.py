@@ -18,7 +18,7 @@ from sightline.registry.release import Release, read_release
 from sightline.system.files import read_json
 from sightline.training.heads import LEARNING_CURVE
 
-_OF_MODEL = ("train", "fit_head", "evaluate", "explain", "release")
+_OF_MODEL = ("train", "fit_head", "evaluate", "explain", "quantise", "release")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Sources:
         single = [
             self.report / "metrics.json",
             self.root / "models" / self.name / "model.json",
+            self.root / "models" / f"{self.name}.int8" / "int8.json",
             self.root / "release" / f"{self.name}.json",
         ]
         others = [self.root / "reports" / peer.name for peer in self.peers if peer.name != self.name]
