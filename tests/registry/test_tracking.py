@@ -164,7 +164,7 @@ module = types.ModuleType("sightline.evaluation.predictor")
 class Predictor:
     def predict(self, images):
         return [{"label": str(len(image)), "label_id": 1, "confidence": 0.5, "probabilities": {}} for image in images]
-module.load_predictor = lambda folder, device: Predictor()
+module.load_predictor = lambda *_: Predictor()
 sys.modules["sightline.evaluation.predictor"] = module
 """
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sightline.registry.grounds import ClassLoss, Code, GuardCheck, short_words
+from sightline.registry.grounds import BudgetCheck, ClassLoss, Code, GuardCheck, short_words
 from sightline.system.errors import UserError
 from sightline.system.files import append_line
 
@@ -42,6 +42,8 @@ class Entry(BaseModel):
             compared.
         losses: classes whose loss of recall vetoes.
         guards: what `gate.guards` asked for, and what was measured.
+        budget: what `gate.budget` allows, and what was measured.
+        int8_md5: DVC's md5 of the folder with the model's network in integers; null if it has none.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
         batches: those that were part of the model's data.
         blamed_batches: those of them that a refusal puts down to, to be withdrawn.
@@ -72,6 +74,8 @@ class Entry(BaseModel):
     code: Code | None = None
     losses: tuple[ClassLoss, ...] = ()
     guards: tuple[GuardCheck, ...] = ()
+    budget: tuple[BudgetCheck, ...] = ()
+    int8_md5: _Directory | None = None
     git_sha: str | None = None
     lock_md5: str | None = None
     git_dirty: bool | None = None
@@ -81,7 +85,9 @@ class Entry(BaseModel):
         """Why, in a few words and figures; the whole reason in lines that are older than codes."""
         if self.code is None:
             return self.reason
-        return short_words(self.code, (self.gain, self.low, self.high), self.compared, self.losses, self.guards)
+        return short_words(
+            self.code, (self.gain, self.low, self.high), self.compared, self.losses, self.guards, self.budget
+        )
 
 
 def now() -> str:

@@ -36,7 +36,7 @@ def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Re
     root = root.resolve()
     releases = [path for name in params.registered() if (path := root / "release" / f"{name}.json").exists()]
     with _alone(root):
-        asked = params.gate.model_dump_json(include={"guards"})
+        asked = params.gate.model_dump_json(include={"guards", "budget"})
         if known := known_outcomes(root, releases, asked):
             remember(root, releases, asked, known)
             return known
@@ -72,7 +72,15 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
         changes: dict[str, Any] = {"decision": "rollback", "code": "by_hand", "reason": reason, "time": now()}
         changes["champion_md5"] = present.model_md5
-        comparison = {"gain": None, "low": None, "high": None, "compared": None, "losses": (), "guards": ()}
+        comparison = {
+            "gain": None,
+            "low": None,
+            "high": None,
+            "compared": None,
+            "losses": (),
+            "guards": (),
+            "budget": (),
+        }
         registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
         registry.point(name, {"champion": version.number})
         registry.tag(version)

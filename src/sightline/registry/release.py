@@ -99,7 +99,7 @@ def _int8(name: str, model: Path, store: DvcStore) -> dict[str, Any]:
     report = read_int8_report(model)
     if report is None:
         raise UserError(f"{int8_folder(model)}: no such folder; run `dvc repro quantise@{name}` to make it")
-    told = {key: value for key, value in report.items() if key != "tries"}
+    told = {key: value for key, value in report.items() if key != "tries"} | {"tried": len(report.get("tries", ()))}
     return {"int8": told, "int8_md5": store.directory_md5(int8_folder(model)) if report["released"] else ""}
 
 

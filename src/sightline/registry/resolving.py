@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sightline.pipeline.store import folder_md5
 from sightline.registry.registry import own_folder
-from sightline.registry.tracking import VERSION_TAG, Connection, Version, Versions, tracking_uri
+from sightline.registry.tracking import INT8_TAG, VERSION_TAG, Connection, Version, Versions, tracking_uri
 from sightline.system.errors import UserError
 from sightline.system.files import work_folder
+from sightline.training.artifact.int8 import int8_folder
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")
@@ -102,7 +103,9 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
     what, md5 = f"{version.name}/{version.number}", version.tags.get(VERSION_TAG)
     if md5 is None:
         raise UserError(f"{what}: not registered by this project (no tag {VERSION_TAG}); register it with `dvc repro`")
-    kept = own_folder(root) / "registry" / version.name / f"{version.number}-{md5[:12]}"
+    int8 = version.tags.get(INT8_TAG)
+    folder = "-".join([version.number, *(own[:12] for own in (md5, int8) if own)])
+    kept = own_folder(root) / "registry" / version.name / folder
     if (kept / "model.json").is_file():
         return kept
     with work_folder(kept.parent) as work:
@@ -110,11 +113,14 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
             model = versions.fetch(version, work)
         except FileNotFoundError as error:
             raise UserError(f"{what}: its files are gone ({error}); `dvc repro` registers it again") from None
-        if folder_md5(model) != md5:
+        extra = int8_folder(model)
+        if folder_md5(model) != md5 or (int8 and (not extra.is_dir() or folder_md5(extra) != int8)):
             raise UserError(
                 f"{what}: its files are not those that were registered (different hash); delete the version in MLflow, "
                 "and `dvc repro` registers it again"
             )
+        if int8 and not int8_folder(kept).is_dir():
+            extra.rename(int8_folder(kept))  # first: a model directory that is there is complete
         try:
             model.rename(kept)
         except OSError:  # another process was faster, or a half that was left by hand is there

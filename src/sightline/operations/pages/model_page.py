@@ -23,6 +23,7 @@ from sightline.operations.pages.drawings import (
     training_charts,
 )
 from sightline.operations.pages.explanations import Explanation, read_explanations
+from sightline.operations.pages.exports import int8_facts
 from sightline.operations.pages.ladders import RUNGS, ladder_table
 from sightline.operations.pages.pictures import Picture, picture
 from sightline.operations.pages.rebuilding import Rebuilding, rebuilding
@@ -97,6 +98,7 @@ class Page:
     search: Table | None
     data: DataCard | None
     onnx: list[tuple[str, str]]
+    int8: list[tuple[str, str]]
     crop: str
     history: Table | None
     rebuilding: Rebuilding | None
@@ -146,6 +148,7 @@ def _page(sources: Sources) -> Page:
         search=_search(sources),
         data=data_card(sources.prepared),
         onnx=_onnx(metrics.get("onnx")),
+        int8=int8_facts(release.int8 if release else None),
         crop=_crop_words(model, metrics.get("crop")),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
@@ -164,7 +167,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
         ("advice", "What next", page.advice is not None),
         ("training", "Training", bool(page.settings or page.curves)),
         ("data", "Data", page.data is not None),
-        ("export", "Export", bool(page.onnx)),
+        ("export", "Export", bool(page.onnx or page.int8)),
         ("decisions", "Decisions", page.history is not None),
         ("rebuild", "Rebuild", page.rebuilding is not None),
     ]

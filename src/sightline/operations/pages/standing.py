@@ -83,8 +83,9 @@ def history_table(history: Sequence[Entry], present: str | None) -> Table:
 
 
 def _figures(entry: Entry) -> str:
-    """Return the guards and their values, which a reason in words names only where they are broken."""
-    return "; ".join(f"guard: {check.told}" for check in entry.guards)
+    """Return guards and budget with their values, which a reason in words names only where they are broken."""
+    told = [f"guard: {check.told}" for check in entry.guards] + [f"budget: {check.told}" for check in entry.budget]
+    return "; ".join(told)
 
 
 def _champion(history: Sequence[Entry]) -> Entry | None:
