@@ -7,6 +7,7 @@ import sys
 import typer
 
 from sightline.commands.advise import advise
+from sightline.commands.benchmark import benchmark
 from sightline.commands.check import check
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
@@ -42,6 +43,7 @@ def _root() -> None:
 
 for command in (
     advise,
+    benchmark,
     check,
     convert,
     dream,

@@ -10,6 +10,7 @@ import typer
 from sightline.system.errors import UserError
 
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
+MOST = 4096  # images in a batch, or threads
 ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 
 
@@ -34,3 +35,16 @@ def pairs(option: str, words: list[str] | None, default: float | None = None) ->
             raise UserError(f"--{option}: {word}: must be NAME=WEIGHT, 0 or more, e.g. {name or 'NAME'}=0.5")
         found[name] = weight
     return found
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """1,8,32 -> the numbers, each once, in their order.
+
+    Raises:
+        UserError: one of them is not a number from 1 on.
+    """
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not word.isdecimal() or not 1 <= int(word) <= MOST:
+            raise UserError(f"--{option}: {word!r}: must be a number from 1 to {MOST}, or several such as 1,8,32")
+    return list(dict.fromkeys(int(word) for word in words))
