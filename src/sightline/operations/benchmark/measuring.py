@@ -1,4 +1,4 @@
-"""Times a model with each engine that it has: a model directory and images in, a row per engine, threads and batch out."""
+"""Times a model with each engine that it has: a model directory and images in, rows by engine, threads and batch out."""
 
 from __future__ import annotations
 

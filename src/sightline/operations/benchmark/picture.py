@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sightline.config.metrics import smaller_is_better
-from sightline.evaluation.report.figures import save_figure
+from sightline.evaluation.report.figures import GREY, SERIES, SMALL, new_figure, save_figure
 
 _MARKS = {"torch": "o", "onnx": "s", "int8": "^"}
-_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
 Point = tuple[float, float]  # milliseconds for one image, score
 
 
@@ -22,13 +21,10 @@ def draw_pareto(told: dict[str, Any], others: Sequence[dict[str, Any]], path: Pa
         others: those of other models.
         path: the PNG to write.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure, [axes] = new_figure(1, 1, 7, 4.5)
     every: list[Point] = []
     for number, one in enumerate([told, *others]):
-        colour = _COLOURS[0] if number == 0 else _COLOURS[1 + (number - 1) % (len(_COLOURS) - 1)]
+        colour = SERIES[number % len(SERIES)]
         for engine, mark in _MARKS.items():
             points = _points(one, engine)
             every += points
@@ -36,12 +32,11 @@ def draw_pareto(told: dict[str, Any], others: Sequence[dict[str, Any]], path: Pa
                 times, scores = zip(*points, strict=True)
                 axes.scatter(times, scores, marker=mark, color=colour, label=f"{one['model']}, {engine}", zorder=3)
     best = front(every, smaller_is_better(told["metric"]))
-    axes.plot(*zip(*best, strict=True), color="0.6", linewidth=1, drawstyle="steps-post", zorder=1)
+    axes.plot(*zip(*best, strict=True), color=GREY, linewidth=1, drawstyle="steps-post", zorder=1)
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds for one image, one point for each number of threads")
     axes.set_ylabel(f"{told['metric']}, {told['split']}")
-    axes.grid(visible=True, which="both", linewidth=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=SMALL)
     save_figure(figure, path)
 
 
