@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,6 @@ def test_layers_that_hurt_stay_in_fp32_the_noisiest_first() -> None:
     assert len(found) == TRIES
     assert [set(kept) for _, kept in found[:3]] == [set(), {"l0", "l15"}, {"l0", "l15", "l6", "l7"}]
     assert [len(kept) for _, kept in found] == [0, 2, 4, 6, 10]
-    for (_, few), (_, more) in zip(found, found[1:], strict=False):
+    for (_, few), (_, more) in pairwise(found):
         assert set(few) <= set(more)
     assert [len(kept) for _, kept in candidates(layers(2), dict)] == [0]

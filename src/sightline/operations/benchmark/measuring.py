@@ -1,4 +1,4 @@
-"""Times a model with each engine that it has: a model directory and images in, rows by engine, threads and batch out."""
+"""Times a model with each engine that it has: a model directory and images in, rows of figures out."""
 
 from __future__ import annotations
 
