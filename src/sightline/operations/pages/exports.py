@@ -1,4 +1,4 @@
-"""The network in 8-bit integers on a page: what the release says of it in, facts in words out."""
+"""Exported networks on a page, in fp32 and in 8-bit integers: what was compared in, facts in words out."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ def int8_facts(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         ("images for the ranges", f"{found['calibration_images']:,} of the training split"),
         ("graphs that were tried", str(found.get("tried", 1))),
     ]
+
+
+def onnx_facts(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return by how much model.onnx differs from its network; nothing where there is no such file."""
+    if not found:
+        return []
+    words = {
+        "largest_difference": "largest difference between outputs",
+        "metric_difference": "difference in the headline metric",
+        "same": "predictions that are the same",
+        "agrees": "agrees",
+    }
+    told = []
+    for name, value in found.items():
+        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        text = f"{value:.3g}" if isinstance(value, float) else text
+        told.append((words.get(name, name.replace("_", " ")), text))
+    return told

@@ -23,7 +23,7 @@ from sightline.operations.pages.drawings import (
     training_charts,
 )
 from sightline.operations.pages.explanations import Explanation, read_explanations
-from sightline.operations.pages.exports import int8_facts
+from sightline.operations.pages.exports import int8_facts, onnx_facts
 from sightline.operations.pages.ladders import RUNGS, ladder_table
 from sightline.operations.pages.pictures import Picture, picture
 from sightline.operations.pages.rebuilding import Rebuilding, rebuilding
@@ -147,7 +147,7 @@ def _page(sources: Sources) -> Page:
         settings=list(settings_rows(settings)),
         search=_search(sources),
         data=data_card(sources.prepared),
-        onnx=_onnx(metrics.get("onnx")),
+        onnx=onnx_facts(metrics.get("onnx")),
         int8=int8_facts(release.int8 if release else None),
         crop=_crop_words(model, metrics.get("crop")),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
@@ -280,23 +280,6 @@ def _crop_words(model: Mapping[str, Any], found: Mapping[str, Any] | None) -> st
         return ""
     none = f"{found['without_box']:,} of {found['images']:,} test images have no such box and are seen as a whole"
     return f"It sees each image cropped to the most confident box of {model['crop_by']['model']}; {none}."
-
-
-def _onnx(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    if not found:
-        return []
-    words = {
-        "largest_difference": "largest difference between outputs",
-        "metric_difference": "difference in the headline metric",
-        "same": "predictions that are the same",
-        "agrees": "agrees",
-    }
-    told = []
-    for name, value in found.items():
-        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
-        text = f"{value:.3g}" if isinstance(value, float) else text
-        told.append((words.get(name, name.replace("_", " ")), text))
-    return told
 
 
 __all__ = ["CHARTS", "Headline", "headline_of", "model_page", "unit_range"]
