@@ -28,6 +28,10 @@ def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(settings, 1, digits, folder / "model", resume_root=folder / "resume")
     int8_folder(folder / "model").mkdir()
     quantise_model(
-        folder / "model", digits, Export(int8=True), Evaluation(resamples=200), int8_folder(folder / "model")
+        folder / "model",
+        digits,
+        Export(int8=True, max_loss=0.05),
+        Evaluation(resamples=200),
+        int8_folder(folder / "model"),
     )
     return folder / "model"

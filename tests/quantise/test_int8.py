@@ -33,13 +33,13 @@ def test_it_is_released_smaller_and_says_what_it_loses(model: Path) -> None:
     assert report["size_ratio"] < 0.3
     assert report["bytes"] == (int8_folder(model) / INT8).stat().st_size
     assert (report["layers_int8"], report["layers"], report["samples"]) == (4, 4, 270)
-    assert report["loss"]["low"] <= report["loss"]["value"] <= report["loss"]["high"] <= 0.01
-    assert report["fp32"] - report["int8"] == pytest.approx(report["loss"]["value"])
+    assert report["loss"]["low"] <= report["loss"]["value"] <= report["loss"]["high"] <= 0.05
+    assert report["fp32"] - report["int8"] == pytest.approx(report["loss"]["value"], abs=1e-6)
     assert report["reason"].startswith("it loses ")
 
 
 def test_the_same_bytes_twice(model: Path, digits: Path, tmp_path: Path) -> None:
-    quantise_model(model, digits, Export(int8=True), QUICK, tmp_path)
+    quantise_model(model, digits, Export(int8=True, max_loss=0.05), QUICK, tmp_path)
     for name in (INT8, INT8_REPORT):
         assert (tmp_path / name).read_bytes() == (int8_folder(model) / name).read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {INT8, INT8_REPORT}
@@ -48,7 +48,7 @@ def test_the_same_bytes_twice(model: Path, digits: Path, tmp_path: Path) -> None
 def test_the_engine_runs_it(model: Path, digits: Path) -> None:
     store = SplitStore(digits / "val")
     images = [bytes(store.image(place)) for place in range(40)]
-    ours, theirs = (load_predictor(model, engine=engine).predictions(images) for engine in ("onnx", "int8"))  # type: ignore[arg-type]
+    ours, theirs = (load_predictor(model, engine=engine).predictions(images) for engine in ("onnx", "int8"))
     assert np.mean([one.label == other.label for one, other in zip(ours, theirs, strict=True)]) > 0.9
     pairs = [
         (np.asarray(own.probabilities), np.asarray(one.probabilities)) for own, one in zip(ours, theirs, strict=True)
@@ -101,7 +101,7 @@ def test_few_images_cannot_show_a_small_loss(digits: Path, model: Path, tmp_path
     "task",
     [
         {"kind": "detection", "architecture": "fcos", "backbone": "torchvision:resnet18"},
-        {"kind": "semantic_segmentation", "architecture": "unet", "width": 4, "depth": 2},
+        {"kind": "semantic_segmentation", "architecture": "unet", "depth": 2},
     ],
     ids=["detector", "segmenter"],
 )

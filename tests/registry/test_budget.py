@@ -79,7 +79,7 @@ def rules(project: Project, budget: Any) -> None:
 @pytest.fixture
 def takes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the models of these tests take, whose networks are words."""
-    told = {"seconds": 0.040, "bytes": 5_000_000, "asked": []}
+    told: dict[str, Any] = {"seconds": 0.040, "bytes": 5_000_000, "asked": []}
 
     def latency(folder: Path, images: list[bytes], engine: str, threads: int) -> Latency:
         told["asked"].append((folder.name, engine, threads))

@@ -137,7 +137,7 @@ class _Search:
         if not integers.layers:
             return _refused("the network has no layer with weights that ONNX Runtime computes in integers", **facts)
         facts["layers"] = len(integers.layers)
-        tried = []
+        tried: list[Try] = []
         for what, kept in candidates(integers.layers, integers.noise):
             path = work / f"{len(tried)}.onnx"
             integers.write(path, kept)
