@@ -221,7 +221,7 @@ def candidates(layers: Sequence[Layer], noise: Callable[[], dict[str, float]]) -
                 return
             worst, before = set(inner[:count]), count
             names = tuple(layer.name for layer in layers if layer.name in outer or layer.name in worst)
-            yield f"these and the {count} noisiest in fp32", names
+            yield f"the first, the last and the {count} noisiest layers in fp32", names
 
 
 def _known(value: float) -> float | None:
