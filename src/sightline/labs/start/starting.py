@@ -81,7 +81,8 @@ def start(
     target = destination(folder, project, name, way)
     section = _section(candidate, folder, target)
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
-    placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
+    first: Entry = {"dataset": name, "task": task}
+    placeholder = {"models": {f"{name}-{ROLES[task]}": first} if task in ROLES else {}}
     params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
     taken = take_in(folder, project, target, way)
     try:
@@ -158,7 +159,9 @@ def _described(facts: Facts) -> str:
     if facts.left_out:
         reasons = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in facts.left_out.items())
         lines.append(f"{sum(facts.left_out.values())} images are left out ({reasons})")
+    if facts.longest_text:
+        lines.append(f"texts of at most {facts.longest_text} characters")
     empty = [name for name in facts.classes if not facts.counts.get(name)]
-    if empty:
+    if empty and facts.task != "anomaly":
         lines.append(f"no image of {', '.join(empty[:5])} is left to learn from")
     return "\n".join(lines)

@@ -9,13 +9,14 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric.utilities import move_data_to_device
 
+from sightline.config.anomaly import Padim, PatchCore
 from sightline.config.augmentations import Augmentation
 from sightline.config.features import Features
 from sightline.config.heads import Head
@@ -46,6 +47,8 @@ _FORWARDS = 2.5  # of each test image: evaluation, check of the ONNX file, pictu
 # Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length
 # 1 make logistic regression easy.
 _FIT = {"linear_svm": 2e-7, "logistic": 1e-8}
+_DISTANCE = 1.5e-10  # seconds per pair of places and channel, measured as the above
+_PROJECTED = 128  # channels between which a memory's distances are computed
 _CURVE = 9  # times the train split that the fits of a learning curve take together
 _CURVE_MOST = 12_500  # images of the train split from which on its fits take no more
 
@@ -144,7 +147,7 @@ def time_images(features: Features, seed: int, prepared: Path, weights: Path) ->
 
 
 def head_seconds(head: Head, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
-    """Return the seconds of the stages of a linear head, but for its name.
+    """Return the seconds of the stages of a linear head or of one that finds defects, but for its name.
 
     Args:
         head: the section.
@@ -154,6 +157,9 @@ def head_seconds(head: Head, image: float, size: int, prepared: Path, start: flo
         start: seconds until a stage has imported what it needs.
     """
     counts = {split: len(SplitStore(prepared / split)) for split in ("train", "val", "test")}
+    if isinstance(head, PatchCore):
+        return _finder_seconds(head, image, size, counts, start)
+    assert not isinstance(head, Padim)
     train, share = counts["train"], 1 - 1 / head.folds
     samples = len(getattr(head, "C", [1])) * head.folds * share * min(head.choose_on or train, train) + train
     if getattr(head, "calibrate", "none") != "none":
@@ -164,6 +170,21 @@ def head_seconds(head: Head, image: float, size: int, prepared: Path, start: flo
         "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
         "fit_head": start + _AROUND["fit_head"] + fitting,
         "evaluate": start + _AROUND["evaluate"] + counts["test"] * image,
+        "release": _AROUND["release"] + start / 2,
+    }
+
+
+def _finder_seconds(
+    head: PatchCore, image: float, size: int, counts: Mapping[str, int], start: float
+) -> dict[str, float]:
+    """Return the seconds of a memory of places: chosen one by one, then compared with every place of an image."""
+    memory = head.coreset * head.candidates
+    choosing = _DISTANCE * head.candidates * memory * _PROJECTED
+    searching = _DISTANCE * memory * size
+    return {
+        "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
+        "fit_head": start + _AROUND["fit_head"] + choosing + counts["val"] * searching,
+        "evaluate": start + _AROUND["evaluate"] + counts["test"] * (image + searching),
         "release": _AROUND["release"] + start / 2,
     }
 
