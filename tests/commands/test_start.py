@@ -337,7 +337,7 @@ def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
         (["--name", "My Shapes"], "--name 'My Shapes': use at most 40 lower-case letters"),
         (["--set", "foo=bar"], "foo: no such key of a data set"),
         (["--set", "split={train: 2}"], "split.train:"),
-        (["--task", "foo"], "kinds of task are classification, detection"),
+        (["--task", "foo"], "kinds of task are anomaly, classification, detection"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], told: str) -> None:
