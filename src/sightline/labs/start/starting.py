@@ -82,7 +82,7 @@ def start(
     section = _section(candidate, folder, target)
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
     first: Entry = {"dataset": name, "task": task}
-    placeholder = {"models": {f"{name}-{ROLES[task]}": first} if task in ROLES else {}}
+    placeholder = {"models": {f"{name}-{ROLES[task]}": first}} if task in ROLES else {}
     params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
     taken = take_in(folder, project, target, way)
     try:

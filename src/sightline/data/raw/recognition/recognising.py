@@ -195,9 +195,10 @@ def _has_area(mask: Mapping[str, Any]) -> bool:
 
 
 def _without_repeats(found: Sequence[Candidate]) -> list[Candidate]:
-    """Leave out what only repeats another candidate, and columns of numbers in a table of classes."""
+    """Leave out what only repeats another candidate, and columns of numbers in a table of classes or texts."""
     found = list({str(one.section): one for one in found}.values())
-    labelled = {one.section.get("table") for one in found if one.tasks[0] in ("classification", "multilabel")}
+    known = ("classification", "multilabel", "text_recognition")
+    labelled = {one.section.get("table") for one in found if one.tasks[0] in known}
     return [one for one in found if not ("values" in one.section and one.section.get("table") in labelled)]
 
 
