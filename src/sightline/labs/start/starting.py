@@ -81,9 +81,7 @@ def start(
     target = destination(folder, project, name, way)
     section = _section(candidate, folder, target)
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
-    first: Entry = {"dataset": name, "task": task}
-    placeholder = {"models": {f"{name}-{ROLES[task]}": first}} if task in ROLES else {}
-    params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
+    params = checked(with_entries(text, {**entries, **_placeholder(name, task)}, "params.yaml"))
     taken = take_in(folder, project, target, way)
     try:
         chosen = _chosen(name, task, params, text, entries, minutes, mirror, tell)
@@ -139,6 +137,15 @@ def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:
     section = {**candidate.section, "root": (target / inner).as_posix()}
     section["format"] = Chosen(section["format"], candidate.seen)
     return {key: Chosen(value, why[key]) if key in why else value for key, value in section.items()}
+
+
+def _placeholder(name: str, task: str) -> dict[str, dict[str, Entry]]:
+    """Return a model of the task, so that the data set's entry can be checked before one is chosen."""
+    if task in ROLES:
+        return {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
+    features: Entry = {"dataset": name, "input": {"size": 128, "channels": 3}, "extractor": {"kind": "gabor"}}
+    head: Entry = {"dataset": name, "features": f"{name}-features", "kind": "patch_core"}
+    return {"features": {f"{name}-features": features}, "heads": {f"{name}-head": head}}
 
 
 def _described(facts: Facts) -> str:

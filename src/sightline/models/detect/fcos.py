@@ -15,7 +15,6 @@ from sightline.models.detect.dense_detector import DenseDetector
 from sightline.models.detect.feature_pyramid import build_pyramid
 from sightline.models.processes import joint_mean
 
-
 _USUAL = 3.0  # strides from a point to an edge of its box, whose sides have 4 to 8
 
 
