@@ -98,6 +98,7 @@ def make_styled(
 
     first = transfer.start(section.start, seed)
     found = minimise(transfer, first, section.steps, section.optimizer, section.learning_rate, watch)
+    found = transfer.finished(found)
     result = to_pixels(transfer.picture(found))
     settings = {
         **section.model_dump(),
