@@ -192,9 +192,9 @@ def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
         return rectangles.overlaps(one.corners, other.corners).astype(np.float32)
     from torchvision.ops import box_iou  # seconds of imports that only boxes need
 
-    boxes = [torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other)]
-    apart = torch.cdist(*boxes, p=torch.inf)  # boxes without an area overlap nothing, not even themselves
-    overlaps: FLOAT32 = torch.where(apart < _SAME_PLACE, 1.0, box_iou(*boxes).nan_to_num(0.0)).numpy()
+    ours, theirs = (torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other))
+    apart = torch.cdist(ours, theirs, p=torch.inf)  # boxes without an area overlap nothing, not even themselves
+    overlaps: FLOAT32 = torch.where(apart < _SAME_PLACE, 1.0, box_iou(ours, theirs).nan_to_num(0.0)).numpy()
     return overlaps
 
 

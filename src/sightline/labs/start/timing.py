@@ -19,7 +19,7 @@ from lightning_fabric.utilities import move_data_to_device
 from sightline.config.anomaly import Padim, PatchCore
 from sightline.config.augmentations import Augmentation
 from sightline.config.features import Features
-from sightline.config.heads import Head
+from sightline.config.heads import AnyHead
 from sightline.config.models import Model
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.tiles import tiles_over
@@ -80,7 +80,13 @@ class StepTimes:
 
 
 def time_steps(
-    model: Model, seed: int, prepared: Path, weights: Path, augmentation: Augmentation | None = None
+    model: Model,
+    seed: int,
+    prepared: Path,
+    weights: Path,
+    augmentation: Augmentation | None = None,
+    *,
+    tested: bool = True,
 ) -> StepTimes:
     """Train twenty steps of a model, which is then forgotten, and predict some images.
 
@@ -90,6 +96,7 @@ def time_steps(
         prepared: folder of the prepared data set.
         weights: folder of files of weights.
         augmentation: the section that `augment` names, if any.
+        tested: whether the images of the test split are counted; it is not opened otherwise.
 
     Raises:
         UserError: weights that cannot be had, or settings that do not fit.
@@ -116,7 +123,7 @@ def time_steps(
         trial.task.validate(images, targets)
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
-    test = _count(prepared) * _tiles_each(model, prepared)
+    test = _count(prepared) * _tiles_each(model, prepared) if tested else 0.0
     return StepTimes(step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), test)
 
 
@@ -146,7 +153,7 @@ def time_images(features: Features, seed: int, prepared: Path, weights: Path) ->
     return (statistics.median(took) if took else 0.01), sum(extractor.dimensions.values())
 
 
-def head_seconds(head: Head, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
+def head_seconds(head: AnyHead, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
     """Return the seconds of the stages of a linear head or of one that finds defects, but for its name.
 
     Args:

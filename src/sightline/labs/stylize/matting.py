@@ -72,7 +72,7 @@ def photorealism(values: Tensor, laplacian: sparse.csr_array) -> Tensor:
 def smoothed(values: NDArray[np.float64], laplacian: sparse.csr_array, weight: float) -> NDArray[np.float64]:
     """Return the picture near `values` whose colours are affine, place by place, in those of the content.
 
-    For each channel it is the minimum of |x - y|^2 + weight x'Lx, so (I + weight L) x = y (Li et al. 2018, section 3.2).
+    For each channel it is the minimum of |x - y|^2 + weight x'Lx: (I + weight L) x = y (Li et al. 2018, section 3.2).
     They divide L by the number of windows that a pixel is in, 9 but for borders, and take the weight 10,000, which is
     1,100 here. Undivided, even pictures and others that are affine in the content cost nothing at borders either.
 
@@ -91,6 +91,6 @@ def smoothed(values: NDArray[np.float64], laplacian: sparse.csr_array, weight: f
     scale = sparse.diags_array(1 / matrix.diagonal())  # Jacobi's preconditioner: borders have fewer windows
     found = []
     for known in values.reshape(places, -1).T:
-        channel, _ = cg(matrix, known, known, rtol=0, atol=_EXACT * places**0.5, maxiter=places, M=scale)
+        channel, _ = cg(matrix, known, known, rtol=0, atol=_EXACT * places**0.5, maxiter=20 * places, M=scale)
         found.append(channel)
     return np.stack(found, 1).reshape(values.shape)

@@ -166,13 +166,12 @@ class StyleTransfer:
         values = values.detach().clamp(0, 1)
         return with_luminance(self.content, values) if self.colours == "luminance" else values
 
-    def finished(self, values: Tensor) -> Tensor:
-        """Return what the minimum lacks of a photograph, by its closed form; without photorealism the values as they are.
+    def smoothed(self, values: Tensor) -> Tensor:
+        """Return the photograph that is nearest to values, the losses of content, style and tv aside (Li et al. 2018).
 
-        The Laplacian is so badly conditioned that the optimisation is far from its end, however long it runs.
+        The Laplacian is so badly conditioned that steps along gradients leave most of what it forbids. Its weight has
+        to be above 0.
         """
-        if not self.goal.photorealism:
-            return values
         pixels = values.detach()[0].permute(1, 2, 0).double().cpu().numpy()
         found = smoothed(pixels, self._laplacian, self.goal.photorealism).clip(0, 1)
         return torch.from_numpy(found).permute(2, 0, 1)[None].to(values)
