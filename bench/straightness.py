@@ -172,4 +172,4 @@ def _edges_across(
     edges = np.zeros(rise.shape, bool)
     edges[:, 1:-1] = (rise[:, 1:-1] > rise[:, :-2]) & (rise[:, 1:-1] >= rise[:, 2:])
     edges &= (steep >= present) & (rise >= np.cos(np.deg2rad(TURNED)) ** 2 * steep) & (np.abs(offsets) <= reach)
-    return edges, offsets
+    return edges, np.asarray(offsets, np.float64)
