@@ -26,6 +26,7 @@ from sightline.data.tiles import tiles_over
 from sightline.labs.tuning.speed import wait_for
 from sightline.labs.tuning.subject import Subject, open_subject
 from sightline.labs.tuning.trial import autocast
+from sightline.training.heads.anomaly.coreset import PROJECTED
 
 STEPS = 20
 _WARM_UP = 2
@@ -47,8 +48,8 @@ _FORWARDS = 2.5  # of each test image: evaluation, check of the ONNX file, pictu
 # Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length
 # 1 make logistic regression easy.
 _FIT = {"linear_svm": 2e-7, "logistic": 1e-8}
-_DISTANCE = 1.5e-10  # seconds per pair of places and channel, measured as the above
-_PROJECTED = 128  # channels between which a memory's distances are computed
+# Seconds per pair of places and channel, of a memory that is chosen one by one, and searched in; measured likewise.
+_CHOOSING, _SEARCHING = 7e-11, 3e-11
 _CURVE = 9  # times the train split that the fits of a learning curve take together
 _CURVE_MOST = 12_500  # images of the train split from which on its fits take no more
 
@@ -85,8 +86,6 @@ def time_steps(
     prepared: Path,
     weights: Path,
     augmentation: Augmentation | None = None,
-    *,
-    tested: bool = True,
 ) -> StepTimes:
     """Train twenty steps of a model, which is then forgotten, and predict some images.
 
@@ -96,7 +95,6 @@ def time_steps(
         prepared: folder of the prepared data set.
         weights: folder of files of weights.
         augmentation: the section that `augment` names, if any.
-        tested: whether the images of the test split are counted; it is not opened otherwise.
 
     Raises:
         UserError: weights that cannot be had, or settings that do not fit.
@@ -123,7 +121,7 @@ def time_steps(
         trial.task.validate(images, targets)
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
-    test = _count(prepared) * _tiles_each(model, prepared) if tested else 0.0
+    test = _count(prepared) * _tiles_each(model, prepared)
     return StepTimes(step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), test)
 
 
@@ -186,8 +184,8 @@ def _finder_seconds(
 ) -> dict[str, float]:
     """Return the seconds of a memory of places: chosen one by one, then compared with every place of an image."""
     memory = head.coreset * head.candidates
-    choosing = _DISTANCE * head.candidates * memory * _PROJECTED
-    searching = _DISTANCE * memory * size
+    choosing = _CHOOSING * head.candidates * memory * PROJECTED
+    searching = _SEARCHING * memory * size
     return {
         "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
         "fit_head": start + _AROUND["fit_head"] + choosing + counts["val"] * searching,

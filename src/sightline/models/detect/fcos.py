@@ -10,12 +10,10 @@ from torch import Tensor
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from sightline.models.classify.hub import Weights
-from sightline.models.detect.anchors import StrideAnchors
+from sightline.models.detect.anchors import USUAL, StrideAnchors
 from sightline.models.detect.dense_detector import DenseDetector
 from sightline.models.detect.feature_pyramid import build_pyramid
 from sightline.models.processes import joint_mean
-
-_USUAL = 3.0  # strides from a point to an edge of its box, whose sides have 4 to 8
 
 
 class _Head(FCOSHead):  # type: ignore[misc]  # torchvision has no annotations
@@ -27,7 +25,7 @@ class _Head(FCOSHead):  # type: ignore[misc]  # torchvision has no annotations
 
     def __init__(self, width: int, anchors: int, classes: int, convs: int) -> None:
         super().__init__(width, anchors, classes, convs)
-        torch.nn.init.constant_(self.regression_head.bbox_reg.bias, _USUAL)
+        torch.nn.init.constant_(self.regression_head.bbox_reg.bias, USUAL)
 
     def compute_loss(
         self, targets: list[Any], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]

@@ -15,11 +15,11 @@ def propose_mvtec(files: Listing) -> Iterator[Proposal]:
     """Yield a proposal for each folder with `train/good`, no other class in train, and others in test."""
     classes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in files.images:
-        *above, split, name, _ = ("", *PurePosixPath(path).parts) if path.count("/") > 1 else ("", "", "", "")
-        classes["/".join(above).lstrip("/")][split].add(name)
+        parts = PurePosixPath(path).parts
+        if len(parts) > 2:
+            classes["/".join(parts[:-3])][parts[-3]].add(parts[-2])
     for base, splits in classes.items():
         kinds = splits.get("test", set()) - {GOOD}
         if splits.get("train") == {GOOD} and kinds:
-            root = str(files.root / base) if base else str(files.root)
             seen = f"good images alone in train, and {', '.join(sorted(kinds)[:3])} beside them in test, as in MVTec AD"
-            yield Proposal({"format": "mvtec", "root": root}, f"{base}: {seen}" if base else seen)
+            yield Proposal({"format": "mvtec", "root": str(files.root / base)}, f"{base}: {seen}" if base else seen)
