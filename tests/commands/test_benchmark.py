@@ -69,7 +69,7 @@ def test_a_model_is_timed_with_all_its_engines(project: Path, capsys: pytest.Cap
     [
         (["nett"], "models.nett: no such entry (did you mean net?)"),
         (["net", "--batches", "1,0"], "--batches: '0': must be a number from 1 to 4096, or several such as 1,8,32"),
-        (["net", "--threads", "two"], "--threads: 'two': must be a number from 1"),
+        (["net", "--threads", "two"], "--threads: 'two': must be a number from 1 to 256, or several"),
     ],
 )
 def test_mistakes_are_told(project: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:

@@ -316,6 +316,24 @@ def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
         make_pages(params, root, [])
 
 
+def test_a_network_in_integers_is_shown_or_why_there_is_none(one: tuple[Path, Params]) -> None:
+    root, params = one
+    path = root / "release/classification.json"
+    sizes = {"bytes": 250_000, "size_ratio": 0.26, "layers_int8": 3, "layers": 4, "layers_share": 0.75}
+    loss = {"value": 0.0037, "low": -0.0037, "high": 0.0148}
+    values = {"metric": "accuracy", "samples": 1270, "max_loss": 0.02, "fp32": 0.9704, "int8": 0.9667, "tried": 2}
+    made = {**sizes, **values, "loss": loss, "kept_fp32": ["Conv_1"], "calibration_images": 128}
+    write_json(path, {**read_json(path), "int8": {"released": True, **made}, "int8_md5": MODEL_MD5})
+    make_pages(params, root, [])
+    text = Parsed(page_of(root)).text()
+    assert "compared with it on the validation images" in text
+    assert "size 0.25 MB, 26% of model.onnx layers in int8 3 of 4 (75%) layers in fp32 Conv_1" in text
+    assert "+0.0037 [-0.0037, +0.0148], at most 0.02" in text
+    write_json(path, {**read_json(path), "int8": {"released": False, "reason": "it loses <much>"}})
+    make_pages(params, root, [])
+    assert "int8 network not released: it loses <much>" in Parsed(page_of(root)).text()
+
+
 def test_the_steps_of_a_training_are_shown(one: tuple[Path, Params]) -> None:
     root, params = one
     first = {"rung": "head", "score": 0.9, "gain": None, "low": None, "high": None, "kept": True, "reason": "the first"}

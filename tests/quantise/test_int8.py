@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from sightline.config.evaluation import Evaluation
 from sightline.config.export import Export
 from sightline.config.models import Model
 from sightline.data.store import SplitStore, load_labels
 from sightline.evaluation.predictor import load_predictor
+from sightline.evaluation.quantise.integers import Integers
 from sightline.evaluation.quantise.layers import Layer
 from sightline.evaluation.quantise.loss import too_few
 from sightline.evaluation.quantise.search import TRIES, candidates, quantise_model
+from sightline.system.disk import DiskError
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 from sightline.tasks import build
@@ -95,6 +99,58 @@ def test_few_images_cannot_show_a_small_loss(digits: Path, model: Path, tmp_path
     assert not (tmp_path / INT8).exists()
     assert too_few(1000, "accuracy", 0.001) is None
     assert too_few(10, "mAP50", 0.001) is None
+
+
+def spoiling(monkeypatch: pytest.MonkeyPatch, when: Callable[[Sequence[str]], bool]) -> None:
+    """Let the weights of some of the graphs be zero; which, is asked with the layers that stay as they are."""
+    write = Integers.write
+
+    def spoiled(self: Integers, path: Path, kept: Sequence[str]) -> None:
+        write(self, path, kept)
+        graph = onnx.load(str(path))
+        for one in graph.graph.initializer if when(kept) else ():
+            values = numpy_helper.to_array(one)
+            if values.dtype == np.int8 and values.ndim > 1:
+                one.CopyFrom(numpy_helper.from_array(np.zeros_like(values), one.name))
+        onnx.save(graph, str(path))
+
+    monkeypatch.setattr(Integers, "write", spoiled)
+
+
+def test_where_all_layers_hurt_too_much_the_outer_ones_are_kept(
+    digits: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiling(monkeypatch, lambda kept: not kept)
+    report = quantise_model(model, digits, Export(int8=True, max_loss=0.05), QUICK, tmp_path)
+    assert report["released"], report["reason"]
+    assert [one["within"] for one in report["tries"]] == [False, True]
+    assert (report["layers_int8"], report["layers"], len(report["kept_fp32"])) == (2, 4, 2)
+    assert report["reason"].endswith("2 of 4 layers in int8, the first and the last layers in fp32")
+
+
+def test_what_loses_much_however_it_is_made_is_not_written(
+    digits: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiling(monkeypatch, lambda kept: True)
+    report = quantise_model(model, digits, Export(int8=True, max_loss=0.05), QUICK, tmp_path)
+    assert not report["released"]
+    assert not any(one["within"] for one in report["tries"])
+    assert [path.name for path in tmp_path.iterdir()] == [INT8_REPORT]
+
+
+def test_a_graph_that_cannot_be_quantised_is_told_and_a_full_disk_is_no_such_graph(
+    digits: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Integers, path: Path, kept: Sequence[str]) -> None:
+        raise failure
+
+    monkeypatch.setattr(Integers, "write", fails)
+    failure: Exception = ValueError("no such type")
+    report = quantise_model(model, digits, Export(int8=True, max_loss=0.05), QUICK, tmp_path)
+    assert report["reason"] == "ONNX Runtime cannot quantise this graph: no such type"
+    failure = RuntimeError("model_path must not be empty: No space left on device")  # as of a library in C++
+    with pytest.raises(DiskError, match="the disk is full"):
+        quantise_model(model, digits, Export(int8=True, max_loss=0.05), QUICK, tmp_path)
 
 
 @pytest.mark.parametrize(

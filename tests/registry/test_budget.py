@@ -14,7 +14,8 @@ from test_publish import run_stage
 from sightline.config import load_params
 from sightline.config.errors import ConfigError
 from sightline.config.evaluation import Budget
-from sightline.evaluation.latency import ROUNDS, RUNS, WARM_UP, Latency, timed
+from sightline.evaluation.latency import ROUNDS, RUNS, WARM_UP, Latency, network_bytes, timed
+from sightline.evaluation.predictor import Engine
 from sightline.registry.budget import budget_checks
 from sightline.registry.grounds import BudgetCheck, over
 from sightline.registry.ledger import Ledger
@@ -132,12 +133,27 @@ def test_what_cannot_be_measured_keeps_no_budget(tmp_path: Path) -> None:
     assert budget_checks(tmp_path, tmp_path, None) == ()
 
 
+def test_the_size_is_that_of_the_files_that_an_engine_reads(tmp_path: Path) -> None:
+    sizes = {"weights.safetensors": 7, "model.onnx": 5, "model.json": 100, "../head/head.skops": 3}
+    sizes |= {"../head/extractor/weights.safetensors": 4, "../head/model.json": 9}
+    for file, count in sizes.items():
+        (tmp_path / "net" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "net" / file).write_bytes(b"x" * count)
+    engines: list[Engine] = ["auto", "onnx", "torch"]
+    assert [network_bytes(tmp_path / "net", engine) for engine in engines] == [5, 5, 7]
+    assert network_bytes(tmp_path / "head") == 7
+
+
 @pytest.mark.parametrize(
     ("budget", "told"),
     [
         ({"digt": {"size_mb": 1}}, "gate.budget.digt: no such model or head (did you mean digit?)"),
         ({"digit": {"threads": 1}}, "gate.budget.digit: limits nothing; give latency_ms, size_mb or both"),
         ({"digit": {"size_mb": 0}}, "gate.budget.digit.size_mb"),
+        (
+            {"digit": {"size_mb": 1, "engine": "int8"}},
+            "gate.budget.digit.engine: int8 is not made of digit; set export.",
+        ),
         ({"digit": {"latency_ms": 1, "thread": 1}}, "gate.budget.digit.thread: unknown key (did you mean threads?)"),
     ],
 )
@@ -171,6 +187,11 @@ def test_a_version_has_its_int8_network(project: Project) -> None:
     assert project.register()[0].decision == "kept"  # the same model, now with integers
     found = resolve_model("digit@champion", project.root)
     assert (int8_folder(found.folder) / "model.int8.onnx").read_bytes() == b"integers"
+    refused = {"released": False, "reason": "it loses too much"}
+    write_json(int8_folder(project.root / "models/digit") / "int8.json", refused)
+    (project.root / "release/digit.json").write_text(json.dumps(release("digit", project.root, (), int8=True)))
+    assert project.register()[0].decision == "kept"  # integers that no longer keep the bound are taken back
+    assert not int8_folder(resolve_model("digit@champion", project.root).folder).exists()
     project.make("two", BETTER)
     quantised(project, b"others")
     assert project.register()[0].alias == "champion"
@@ -180,6 +201,7 @@ def test_a_version_has_its_int8_network(project: Project) -> None:
     assert (int8_folder(found.folder) / "model.int8.onnx").read_bytes() == b"others"
 
 
+@pytest.mark.slow
 def test_a_lost_database_gets_the_int8_networks_back(project: Project) -> None:
     project.make("one", BETTER)
     quantised(project, b"integers")

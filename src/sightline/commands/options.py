@@ -10,7 +10,6 @@ import typer
 from sightline.system.errors import UserError
 
 ParamsFile = Annotated[Path, typer.Argument(help="the params file")]
-MOST = 4096  # images in a batch, or threads
 ModelName = Annotated[str, typer.Argument(help="a model of params.yaml")]
 
 
@@ -37,14 +36,19 @@ def pairs(option: str, words: list[str] | None, default: float | None = None) ->
     return found
 
 
-def whole_numbers(option: str, text: str) -> list[int]:
+def whole_numbers(option: str, text: str, most: int) -> list[int]:
     """1,8,32 -> the numbers, each once, in their order.
+
+    Args:
+        option: its name, for messages.
+        text: of the option.
+        most: the largest that is allowed.
 
     Raises:
         UserError: one of them is not a number from 1 on.
     """
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if not word.isdecimal() or not 1 <= int(word) <= MOST:
-            raise UserError(f"--{option}: {word!r}: must be a number from 1 to {MOST}, or several such as 1,8,32")
+        if not word.isdecimal() or not 1 <= int(word) <= most:
+            raise UserError(f"--{option}: {word!r}: must be a number from 1 to {most}, or several such as 1,8,32")
     return list(dict.fromkeys(int(word) for word in words))

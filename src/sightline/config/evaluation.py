@@ -79,7 +79,6 @@ class Gate(Section):
         description="METRIC: the value to reach on the test split, for every model that has this metric; "
         "or NAME: {METRIC: ...} for one model; for errors such as mae, the largest value",
     )
-
     budget: dict[Name, Budget] = Field(
         {}, description="NAME: {latency_ms: 20, size_mb: 10, threads: 1}: what a new champion of that name may take"
     )

@@ -5,12 +5,13 @@ It is no key of the model's own section, since a change there trains the model a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated
 
 from pydantic import Field
 
 from sightline.config.base import Section
+from sightline.config.evaluation import Budget
 from sightline.config.models import Model
 from sightline.system.errors import nearest
 
@@ -46,3 +47,15 @@ def find_export_mistakes(
                 "leave int8 out"
             )
     return told
+
+
+def find_engine_mistakes(
+    heads: Collection[str], export: Mapping[str, Export], budget: Mapping[str, Budget]
+) -> Iterator[str]:
+    """Yield a line per budget of a file that is never made, which no model could keep; without the file's name."""
+    for name, section in budget.items():
+        path, made = f"gate.budget.{name}.engine", name in export and export[name].int8
+        if name in heads and section.engine in ("onnx", "int8"):
+            yield f"{path}: {section.engine} runs networks, and a head is none; write auto or torch"
+        elif section.engine == "int8" and not made:
+            yield f"{path}: int8 is not made of {name}; set export.{name}.int8 to true, or write another engine"

@@ -14,7 +14,7 @@ from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes
 from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
 from sightline.config.explanations import Explanation, find_explanation_mistakes
-from sightline.config.export import Export, find_export_mistakes
+from sightline.config.export import Export, find_engine_mistakes, find_export_mistakes
 from sightline.config.features import Features
 from sightline.config.heads import AnyHead
 from sightline.config.models import Model
@@ -203,6 +203,7 @@ def load_params(path: Path, policies: bool = True) -> Params:
     unknown += [f"{path}: {line}" for line in find_crop_mistakes(params.models, params.features, params.augmentations)]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
     unknown += [f"{path}: {line}" for line in find_export_mistakes(params.models, params.heads, params.export)]
+    unknown += [f"{path}: {line}" for line in find_engine_mistakes(params.heads, params.export, params.gate.budget)]
     learners = {name: learner.dataset for name, learner in params.registered().items()}
     unknown += [f"{path}: {line}" for line in find_metric_mistakes(params.kinds(), params.evaluation, params.gate)]
     unknown += [

@@ -20,6 +20,7 @@ import numpy as np
 from sightline.data.store import SplitStore
 from sightline.evaluation.predictor import Engine, Predictor, load_predictor
 from sightline.system.errors import UserError
+from sightline.training.artifact.detector import DETECTOR
 from sightline.training.artifact.folder import ONNX
 from sightline.training.artifact.int8 import INT8, int8_folder
 
@@ -122,9 +123,14 @@ def network_bytes(folder: Path, engine: Engine = "auto") -> int:
     """
     exported = {"int8": int8_folder(folder) / INT8, "onnx": folder / ONNX}
     wanted = "onnx" if engine == "auto" and (folder / ONNX).is_file() else engine
-    files = [exported[wanted]] if wanted in exported else sorted(folder.rglob("*.safetensors"))
-    if wanted in exported and (folder / "detector").is_dir():  # of a chain
-        files += sorted((folder / "detector").rglob("*.onnx")) or sorted((folder / "detector").rglob("*.safetensors"))
+    files = [exported[wanted]] if wanted in exported else _weights(folder)
+    if wanted in exported and (folder / DETECTOR).is_dir():  # of a chain
+        files += sorted((folder / DETECTOR).rglob("*.onnx")) or _weights(folder / DETECTOR)
     if not files or not all(file.is_file() for file in files):
         raise UserError(f"{files[0] if files else folder}: missing, so its size is not known; run dvc repro")
     return sum(file.stat().st_size for file in files)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """Return the files that hold what was learned, of a head those of its extractor and its own."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".skops"))

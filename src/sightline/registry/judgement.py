@@ -46,7 +46,7 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     guards = _checks(places.evaluation, ours, asked, registry) if asked else ()
     entry = entry.model_copy(update={"guards": guards})
     if champion is None:
-        return _admitted(entry, _budget(release.name, registry))
+        return _admitted(entry, registry)
     theirs = json.loads(registry.store.read(champion.model_md5, "model.json", f"{release.name}'s champion"))
     if different := _incomparable(release.name, theirs, ours):
         return entry.model_copy(update=_refused(*different))
@@ -138,12 +138,13 @@ def _budget(name: str, registry: Registry) -> tuple[BudgetCheck, ...]:
     return budget_checks(folders(name, registry.root).model, prepared, registry.params.gate.budget.get(name))
 
 
-def _admitted(entry: Entry, budget: tuple[BudgetCheck, ...]) -> Entry:
+def _admitted(entry: Entry, registry: Registry) -> Entry:
     """Return the decision on the first model of a name, which nothing is compared with."""
-    first = entry.model_copy(update={"budget": budget})
     if broken(entry.guards):
-        return first.model_copy(update=_refused("guard", _below(entry.guards, entry.name)))
-    return first.model_copy(update=_refused("budget", _beyond(budget, entry.name))) if over(budget) else first
+        return entry.model_copy(update=_refused("guard", _below(entry.guards, entry.name)))
+    budget = _budget(entry.name, registry)
+    refused = _refused("budget", _beyond(budget, entry.name)) if over(budget) else {}
+    return entry.model_copy(update={"budget": budget, **refused})
 
 
 def _asks_anew(known: Entry, release: Release, asked: dict[str, float], budget: Budget | None) -> bool:

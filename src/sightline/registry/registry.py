@@ -72,12 +72,12 @@ class Registry:
         found = self.versions.find(release.name, release.model_md5)
         if found is not None:
             self.runs.keep_one(run, found.run)
-            self._add_int8(found, int8_folder(places.model), release.int8_md5)
+            self._match_int8(found, int8_folder(places.model), release.int8_md5)
             return found
         if self.store.directory_md5(places.model) != release.model_md5:
             raise UserError(f"{places.model}: differs from release/{release.name}.json; run `dvc repro`")
         version = self._create(release.name, run, places, release.model_md5, self.made_by(release))
-        self._add_int8(version, int8_folder(places.model), release.int8_md5)
+        self._match_int8(version, int8_folder(places.model), release.int8_md5)
         return version
 
     def version_of(self, entry: Entry) -> Version:
@@ -96,7 +96,7 @@ class Registry:
             version = self._create(entry.name, run, places, entry.model_md5, made_by)
             if entry.int8_md5 is not None:
                 self.store.restore(entry.int8_md5, int8_folder(places.model), f"{entry.name}'s int8 network")
-                self._add_int8(version, int8_folder(places.model), entry.int8_md5)
+                self._match_int8(version, int8_folder(places.model), entry.int8_md5)
             return version
 
     def point(self, name: str, aliases: dict[str, str]) -> None:
@@ -152,13 +152,23 @@ class Registry:
         self.report(f"{name}: registered version {version.number}")
         return version
 
-    def _add_int8(self, version: Version, folder: Path, md5: str) -> None:
-        """Put the network in integers next to a version's model, unless the very same is there.
+    def _match_int8(self, version: Version, folder: Path, md5: str) -> None:
+        """Put the network in integers next to a version's model, unless the very same is there; or take it back.
+
+        Args:
+            version: of the model.
+            folder: with the network.
+            md5: of the folder; "" where none is released, also none that once was.
 
         Raises:
             UserError: the folder is not the released one.
         """
-        if not md5 or version.tags.get(INT8_TAG) == md5:
+        present = version.tags.get(INT8_TAG, "")
+        if present == md5:
+            return
+        if not md5:
+            self.versions.tag(version, {INT8_TAG: ""})  # files without the tag are not used
+            self.report(f"{version.name}: version {version.number} has no model.int8.onnx any more")
             return
         if self.store.directory_md5(folder) != md5:
             raise UserError(f"{folder}: differs from release/{version.name}.json; run `dvc repro`")

@@ -14,7 +14,7 @@ from sightline.registry.registry import own_folder
 from sightline.registry.tracking import INT8_TAG, VERSION_TAG, Connection, Version, Versions, tracking_uri
 from sightline.system.errors import UserError
 from sightline.system.files import work_folder
-from sightline.training.artifact.int8 import int8_folder
+from sightline.training.artifact.int8 import INT8_REPORT, int8_folder
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")
@@ -119,16 +119,21 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
                 f"{what}: its files are not those that were registered (different hash); delete the version in MLflow, "
                 "and `dvc repro` registers it again"
             )
-        if int8 and not int8_folder(kept).is_dir():
-            extra.rename(int8_folder(kept))  # first: a model directory that is there is complete
-        try:
-            model.rename(kept)
-        except OSError:  # another process was faster, or a half that was left by hand is there
-            if (kept / "model.json").is_file():
-                return kept
-            shutil.rmtree(kept, ignore_errors=True)
-            model.rename(kept)
+        if int8:
+            _put(extra, int8_folder(kept), INT8_REPORT)  # first: a model directory that is there is complete
+        _put(model, kept, "model.json")
     return kept
+
+
+def _put(fetched: Path, place: Path, file: str) -> None:
+    """Move a folder to its place, unless that is there with a file which every such folder has."""
+    try:
+        fetched.rename(place)
+    except OSError:  # another process was faster, or a half that was left by hand is there
+        if (place / file).is_file():
+            return
+        shutil.rmtree(place, ignore_errors=True)
+        fetched.rename(place)
 
 
 def _model_sha256(folder: Path) -> str:

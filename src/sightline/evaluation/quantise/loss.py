@@ -17,7 +17,7 @@ from sightline.config.metrics import smaller_is_better
 from sightline.tasks.metrics.paired import gain_interval
 from sightline.tasks.metrics.resampling import Metric
 
-SHARES = ("accuracy", "exact_match", "class_accuracy", "localization_accuracy")  # of images that are right
+SHARES = ("accuracy", "top5", "exact_match", "class_accuracy", "localization_accuracy")  # of images that are right
 
 
 @dataclass(frozen=True)

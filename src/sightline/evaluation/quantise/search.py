@@ -25,6 +25,7 @@ from sightline.evaluation.quantise.calibration import calibration_batches
 from sightline.evaluation.quantise.integers import Integers
 from sightline.evaluation.quantise.layers import Layer
 from sightline.evaluation.quantise.loss import Loss, measured_loss, too_few
+from sightline.system.disk import told_as
 from sightline.system.errors import UserError, first_line
 from sightline.system.files import work_folder, write_json
 from sightline.tasks.base import Measurement
@@ -131,9 +132,15 @@ class _Search:
         batches = calibration_batches(self.predictor, self.train, self.settings.calibration_images)
         facts["calibration_images"] = sum(len(batch) for batch in batches)
         try:
-            integers = Integers(self.source, sha256, batches, work)
+            with told_as(work):  # a full disk says nothing of the graph
+                return self._tried(Integers(self.source, sha256, batches, work), work, out, facts)
+        except (UserError, OSError, MemoryError):
+            raise
         except Exception as error:  # whatever ONNX Runtime's tools raise of a graph that they do not understand
             return _refused(f"ONNX Runtime cannot quantise this graph: {first_line(error)}", **facts)
+
+    def _tried(self, integers: Integers, work: Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        bound = self.settings.max_loss
         if not integers.layers:
             return _refused("the network has no layer with weights that ONNX Runtime computes in integers", **facts)
         facts["layers"] = len(integers.layers)

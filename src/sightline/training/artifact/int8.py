@@ -23,7 +23,8 @@ MADE_FROM = "sightline.int8.of"  # in the metadata of the file: the sha256 of th
 
 def int8_folder(model: Path) -> Path:
     """Return the folder of the int8 network of a model directory; names of models have no dot."""
-    return model.with_name(f"{model.name}.int8")
+    named = model.resolve() if model.name in ("", "..") else model
+    return named.with_name(f"{named.name}.int8")
 
 
 def read_int8_report(model: Path) -> dict[str, Any] | None:
