@@ -21,6 +21,8 @@ def draw_pareto(told: dict[str, Any], others: Sequence[dict[str, Any]], path: Pa
         others: those of other models.
         path: the PNG to write.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, [axes] = new_figure(1, 1, 7, 4.5)
     every: list[Point] = []
     for number, one in enumerate([told, *others]):
@@ -34,8 +36,11 @@ def draw_pareto(told: dict[str, Any], others: Sequence[dict[str, Any]], path: Pa
     best = front(every, smaller_is_better(told["metric"]))
     axes.plot(*zip(*best, strict=True), color=GREY, linewidth=1, drawstyle="steps-post", zorder=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # few numbers, written out
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("milliseconds for one image, one point for each number of threads")
-    axes.set_ylabel(f"{told['metric']}, {told['split']}")
+    axes.set_ylabel(f"{told['metric']}, {told['split']} split")
     axes.legend(fontsize=SMALL)
     save_figure(figure, path)
 
