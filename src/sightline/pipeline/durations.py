@@ -29,7 +29,7 @@ USUAL = {
     "evaluate": 10.0,
     "stylize": 60.0,
     "explain": 20.0,
-    "quantise": 30.0,
+    "quantise": 6.0,
     "release": 2.0,
     "register": 10.0,
     "code": 2.0,

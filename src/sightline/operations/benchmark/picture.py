@@ -10,6 +10,7 @@ from sightline.config.metrics import smaller_is_better
 from sightline.evaluation.report.figures import GREY, SERIES, SMALL, new_figure, save_figure
 
 _MARKS = {"torch": "o", "onnx": "s", "int8": "^"}
+_FEW, _MANY = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)  # numbers that are written out, of each decade
 Point = tuple[float, float]  # milliseconds for one image, score
 
 
@@ -36,12 +37,13 @@ def draw_pareto(told: dict[str, Any], others: Sequence[dict[str, Any]], path: Pa
     best = front(every, smaller_is_better(told["metric"]))
     axes.plot(*zip(*best, strict=True), color=GREY, linewidth=1, drawstyle="steps-post", zorder=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # few numbers, written out
+    every_time = [time for time, _ in every]
+    axes.xaxis.set_major_locator(LogLocator(subs=_MANY if max(every_time) < 10 * min(every_time) else _FEW))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("milliseconds for one image, one point for each number of threads")
     axes.set_ylabel(f"{told['metric']}, {told['split']} split")
-    axes.legend(fontsize=SMALL)
+    figure.legend(loc="outside right upper", fontsize=SMALL)
     save_figure(figure, path)
 
 
