@@ -42,18 +42,20 @@ class Benchmark:
         title: what is measured.
         cases: those that are always there.
         libraries: whose versions matter.
+        alone: `make bench` leaves it out, as it writes no file of results.
     """
 
     title: str
     cases: tuple[Case, ...] = ()
     libraries: tuple[str, ...] = field(default=("numpy", "torch"))
+    alone: bool = False
 
 
-_DECODED_PLAIN = "a torch loop over decoded images, as a script of its own"
-_DECODED_KEPT = "that loop in a process that keeps freed memory"
-_IN_TURN = "that loop, decoding each batch in turn"
+DECODED_PLAIN = "a torch loop over decoded images, as a script of its own"
+DECODED_KEPT = "that loop in a process that keeps freed memory"
+IN_TURN = "that loop, decoding each batch in turn"
 _EMBEDDED = ("mobilenet_v2, 224 px, JPEG", "resnet18, 224 px, JPEG", "resnet10t, 28 px, PNG")
-_SPLIT = {_DECODED_PLAIN: 0.95, _DECODED_KEPT: None, _IN_TURN: 0.95}
+_SPLIT = {DECODED_PLAIN: 0.95, DECODED_KEPT: None, IN_TURN: 0.95}
 _DVC = ("dvc", "dvc-data")
 
 BENCHMARKS = {
@@ -61,6 +63,7 @@ BENCHMARKS = {
         "training, `mnist_cnn`, 28 px",
         (Case("batch 32", "a loop written by hand", 0.9), Case("batch 256", "a loop written by hand", 0.95)),
         ("torch", "pytorch-lightning"),
+        alone=True,
     ),
     "loader": Benchmark(
         "loading JPEGs, cropped and mirrored to 256 px",
@@ -115,7 +118,7 @@ BENCHMARKS = {
             Case(
                 "`dvc repro` of the demo, nothing to do", "the same `dvc.yaml` with commands that do nothing", 1.3, True
             ),
-            Case("a training process to its first step", "`import torch, pytorch_lightning`", 1.2, True),
+            Case("a training process to its first step", "`import torch, pytorch_lightning`", 1.2, cost=True),
         ),
         ("torch", "pytorch-lightning", *_DVC, "mlflow-skinny"),
     ),
