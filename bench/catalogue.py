@@ -115,9 +115,7 @@ BENCHMARKS = {
     "startup": Benchmark(
         "start",
         (
-            Case(
-                "`dvc repro` of the demo, nothing to do", "the same `dvc.yaml` with commands that do nothing", 1.3, True
-            ),
+            Case("`dvc repro`, nothing to do", "the same `dvc.yaml` with commands that do nothing", 1.3, cost=True),
             Case("a training process to its first step", "`import torch, pytorch_lightning`", 1.2, cost=True),
         ),
         ("torch", "pytorch-lightning", *_DVC, "mlflow-skinny"),
