@@ -91,7 +91,7 @@ def with_region(text: str, inner: str) -> str:
     _, end, tail = rest.partition(END)
     if not begin or not end or BEGIN in tail or END in tail or END in head:
         raise UserError(f"{PAGE.name}: needs the lines {BEGIN} and {END} once each, in this order")
-    return f"{head}{BEGIN}\n{inner}{END}{tail}"
+    return f"{head}{BEGIN}\n\n{inner}\n{END}{tail}"
 
 
 def write() -> None:
