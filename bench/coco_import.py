@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -38,8 +39,11 @@ def write_coco(root: Path, count: int) -> None:
     names = [f"{number // 1000:03d}/{number:06d}.jpg" for number in range(count)]
     for name in names:
         path = root / "images" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(photograph, path)
+        if not path.parent.exists():  # a copy of its own, as file systems bound the links to a file: ext4 at 65,000
+            path.parent.mkdir(parents=True)
+            first = shutil.copy(photograph, path)
+        else:
+            os.link(first, path)
     corners = generator.uniform(0, 200, (count * BOXES, 2)).round(2).tolist()
     sides = generator.uniform(5, 80, (count * BOXES, 2)).round(2).tolist()
     labels = generator.integers(1, CLASSES + 1, count * BOXES).tolist()

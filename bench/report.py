@@ -115,7 +115,7 @@ def line(row: dict[str, Any]) -> str:
     """Return a row in words."""
     told = f"{row['case']}, {row['reference']}: "
     if "missing" in row:
-        return told + row["missing"]
+        return f"{told}{row['missing']}"
     facts = ", ".join(f"{name} {value}" for name, value in row["facts"].items())
     return told + f"{ratio(row)}, {row['pairs']} pairs{'; ' if facts else ''}{facts}"
 

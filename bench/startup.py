@@ -29,7 +29,7 @@ from sightline.commands.init import make_project
 from sightline.commands.skeleton import skeleton
 
 ROOT = Path(__file__).parents[1]
-_ALWAYS = {"code", "register"}  # stages that run each time
+ALWAYS = {"code", "register"}  # stages that run each time
 _QUICK = "digit-mlp"  # the one model of a quick run, and the one whose training is started
 _OURS, _BARE = "cmd: python pipelines/", "cmd: 'true pipelines/"
 
@@ -99,7 +99,7 @@ def measure(report: Report, options: argparse.Namespace, folder: Path) -> None:
     ours = options.project or project(folder / "ours", options.quick)
     bare = bare_copy(ours, folder / "bare")
     for own in (ours, bare):
-        if not ran(repro(own)) <= _ALWAYS:
+        if not ran(repro(own)) <= ALWAYS:
             raise SystemExit(f"{own.name}: stages ran that should not: {ran(repro(own))}")
     runs = {own.name: timed(partial(repro, own)) for own in (ours, bare)}
     taken = take_turns(runs, options.pairs)
