@@ -95,10 +95,7 @@ BENCHMARKS = {
         "`prepare` of JPEGs of about 320 x 400",
         (
             *(Case(f"{count} images", READ_ONCE, 0.7) for count in PREPARED),
-            *(
-                Case(f"{count} images: cost of each", f"of {PREPARED[0]}, both by their loops", 1.1, True)
-                for count in MORE
-            ),
+            *(Case(f"{count} images: cost of each", COST_OF_FEW, 1.1, cost=True) for count in MORE),
             *(Case(f"{count} images: peak of memory", "1 GiB", 1.0, cost=True) for count in PREPARED),
         ),
         ("pyarrow", "opencv-python-headless", "pillow"),
