@@ -8,6 +8,7 @@ import typer
 
 from sightline.commands.advise import advise
 from sightline.commands.check import check
+from sightline.commands.choose import choose
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
@@ -43,6 +44,7 @@ def _root() -> None:
 for command in (
     advise,
     check,
+    choose,
     convert,
     dream,
     drift,

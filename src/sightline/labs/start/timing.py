@@ -77,7 +77,13 @@ class StepTimes:
 
 
 def time_steps(
-    model: Model, seed: int, prepared: Path, weights: Path, augmentation: Augmentation | None = None
+    model: Model,
+    seed: int,
+    prepared: Path,
+    weights: Path,
+    augmentation: Augmentation | None = None,
+    *,
+    tested: bool = True,
 ) -> StepTimes:
     """Train twenty steps of a model, which is then forgotten, and predict some images.
 
@@ -87,6 +93,7 @@ def time_steps(
         prepared: folder of the prepared data set.
         weights: folder of files of weights.
         augmentation: the section that `augment` names, if any.
+        tested: whether the images of the test split are counted; it is not opened otherwise.
 
     Raises:
         UserError: weights that cannot be had, or settings that do not fit.
@@ -113,7 +120,7 @@ def time_steps(
         trial.task.validate(images, targets)
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
-    test = _count(prepared) * _tiles_each(model, prepared)
+    test = _count(prepared) * _tiles_each(model, prepared) if tested else 0.0
     return StepTimes(step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), test)
 
 

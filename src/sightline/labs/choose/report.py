@@ -1,0 +1,14 @@
+"""The report of a search: values as JSON, and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sightline.labs.choose.outcome import Outcome
+from sightline.system.files import write_json
+
+
+def write_report(folder: Path, outcome: Outcome) -> Path:
+    """Write `NAME.json` and `NAME.html` into a folder; return the page."""
+    write_json(folder / f"{outcome.model}.json", outcome.to_json())
+    return folder / f"{outcome.model}.json"
