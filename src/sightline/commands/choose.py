@@ -30,15 +30,13 @@ def choose(
 
     from sightline.labs.choose.choosing import choose as search
     from sightline.labs.choose.cost import parsed_limits
-    from sightline.labs.choose.report import write_report
     from sightline.labs.choose.subject import model_to_choose
     from sightline.labs.choose.writing import write_choice
 
     file, limits = Path("params.yaml"), parsed_limits(latency, size)
     model = model_to_choose(file, name)
     text = file.read_bytes().decode("utf-8")
-    outcome = search(Path(), text, model, 60 * minutes, limits, tell=lambda line: print(line, flush=True))
-    page = write_report(Path("reports/choose"), outcome)
+    outcome, page = search(Path(), text, model, 60 * minutes, limits, tell=lambda line: print(line, flush=True))
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(trials_table(outcome))
     for line in summary(outcome):
         print(line)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from sightline.config.metrics import of_kind, smaller_is_better
+from sightline.config.optimizers import Evolution, NaturalEvolution
 from sightline.labs.choose.cost import Limits
 from sightline.labs.choose.halves import SHARE, parts_of
 from sightline.labs.choose.journal import Journal, alone
 from sightline.labs.choose.outcome import Outcome, estimate_of
 from sightline.labs.choose.project_copy import ProjectCopy
+from sightline.labs.choose.report import write_report
 from sightline.labs.choose.search import Search, ranking
 from sightline.labs.choose.settings import Settings
 from sightline.labs.choose.space import space_of
@@ -32,11 +34,15 @@ from sightline.system.errors import UserError
 from sightline.system.files import read_json
 
 CHOOSE = Path(".sightline/choose")  # a database, curves and checkpoints of each search; outside git and DVC
+REPORTS = Path("reports/choose")
+_CLOSING = 10.0  # seconds kept for the winner and the report
 Tell = Callable[[str], None]
 
 
-def choose(root: Path, text: str, name: str, seconds: float, limits: Limits, tell: Tell = print) -> Outcome:
-    """Search for the best settings of a model.
+def choose(
+    root: Path, text: str, name: str, seconds: float, limits: Limits, tell: Tell = print
+) -> tuple[Outcome, Path]:
+    """Search for the best settings of a model; return what was found, and the page that was written.
 
     Args:
         root: of the project, also the working directory.
@@ -51,6 +57,10 @@ def choose(root: Path, text: str, name: str, seconds: float, limits: Limits, tel
     """
     settings = Settings(text, name)
     model = settings.model
+    if isinstance(model.optimizer, Evolution | NaturalEvolution):
+        raise UserError(
+            f"models.{name}.optimizer: {model.optimizer.name}: has no steps that could be timed; nothing to choose"
+        )
     refresh(root)
     before = _stages_before(root, f"train@{name}")
     _bring_up_to_date(root, before, tell)
@@ -66,6 +76,7 @@ def choose(root: Path, text: str, name: str, seconds: float, limits: Limits, tel
     )
     with alone(work / "lock") as lock:
         journal = Journal(root / CHOOSE / f"{name}.db", context)
+        journal.tick()
         searches = Searches(connection := Connection(root))
         params = {"model": name, "minutes": seconds / 60, **asdict(limits), "metric": metric}
         parent = searches.begin(f"choose {name}", params, journal.noted("mlflow"))
@@ -81,6 +92,7 @@ def choose(root: Path, text: str, name: str, seconds: float, limits: Limits, tel
                 work / "trials",
                 seconds,
                 limits,
+                space.sizes,
                 parent,
                 connection.uri,
                 lock,
@@ -88,13 +100,21 @@ def choose(root: Path, text: str, name: str, seconds: float, limits: Limits, tel
             )
             trials.stopped = lambda: searches.stop_children(parent)
             search = Search(
-                space, journal, trials, seconds, settings.params.seed_of(name), smaller_is_better(metric), limits, tell
+                space,
+                journal,
+                trials,
+                seconds - _CLOSING,
+                settings.params.seed_of(name),
+                smaller_is_better(metric),
+                limits,
+                tell,
             )
             search.run()
             outcome = _outcome(root, settings, search, trials, metric, work, for_reporting)
-        searches.end(parent, _measures(outcome), [])
+        page = write_report(root / REPORTS, outcome)
+        searches.end(parent, _measures(outcome), [page, page.with_suffix(".json")])
         journal.close()
-    return outcome
+    return outcome, page
 
 
 def _stages_before(root: Path, stage: str) -> list[str]:
@@ -178,7 +198,7 @@ def _outcome(
         search.smaller,
         settings.params.evaluation.confidence,
         search.limits,
-        search.budget,
+        trials.budget,
         search.journal.spent(),
         tuple(records),
         tuple(search.left_out.items()),

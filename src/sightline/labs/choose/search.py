@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from sightline.config.metrics import smaller_is_better
 from sightline.labs.choose.cost import Cost, Limits
 from sightline.labs.choose.journal import Journal, Record, State
 from sightline.labs.choose.proposals import proposed
@@ -46,7 +47,7 @@ class Trials(Protocol):
 
         Args:
             candidate: the settings.
-            left: seconds that are left of the search.
+            left: seconds that are left for it.
         """
 
     def too_costly(self, candidate: Candidate) -> str | None:
@@ -133,7 +134,7 @@ class Search:
 
     def _try(self, candidate: Candidate, records: Sequence[Record]) -> None:
         """Train a candidate if there is time for it and it keeps the limits."""
-        training = self.trials.seconds(candidate, self.left())
+        training = self.trials.seconds(candidate, self.left() - self.expected(0.0))
         if training is None:
             self.left_out[candidate] = "no time to find out how long it takes"
             return
@@ -180,6 +181,11 @@ def _complain_if_all_fail(records: Sequence[Record]) -> None:
     if len(records) >= _FAILURES and all(record.state == "failed" for record in records):
         lines = records[-1].found.get("output") or [records[-1].found.get("reason", "")]
         raise UserError([f"the first {len(records)} trials failed; the last one said:", *lines])
+
+
+def sign_of(score: str) -> float:
+    """Return by what a score of a curve is multiplied so that more is better."""
+    return -1.0 if score == "loss" or smaller_is_better(score) else 1.0
 
 
 def told(ended: Ended) -> str:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from sightline.config import Params
 from sightline.config.models import Model
+from sightline.config.optimizers import Evolution, NaturalEvolution
 from sightline.labs.choose.space import Candidate
 from sightline.labs.start.chooser import checked
 from sightline.labs.tuning.write import changed_text
@@ -88,6 +89,7 @@ class Settings:
 
     def _with_rate(self, resolved: Model, factor: float) -> dict[str, Any]:
         """Return another learning rate; without an optimizer in the section it takes the whole one of the recipe."""
+        assert not isinstance(resolved.optimizer, Evolution | NaturalEvolution)  # whose rates are not varied
         rate = float(f"{resolved.optimizer.lr * factor:.3g}")
         if isinstance(self.written.get("optimizer"), Mapping):
             return {"optimizer.lr": rate}

@@ -8,22 +8,21 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from subprocess import Popen
 from threading import Thread
 from typing import Any
 
-from sightline.config.metrics import smaller_is_better
 from sightline.config.models import Model
 from sightline.data.subset import write_subset
 from sightline.labs.choose.cost import Cost, Limits, measured_cost
 from sightline.labs.choose.journal import Journal
 from sightline.labs.choose.project_copy import ProjectCopy
-from sightline.labs.choose.search import Curve, Ended, Stop
+from sightline.labs.choose.search import Curve, Ended, Stop, sign_of
 from sightline.labs.choose.settings import Settings, possible
 from sightline.labs.choose.space import Candidate
 from sightline.labs.start.timing import StepTimes, time_steps
@@ -71,6 +70,7 @@ class DvcTrials:
         work: a folder for curves.
         seconds: of the whole search.
         limits: of latency and size.
+        sizes: of inputs that may be tried.
         parent: MLflow's run of the search.
         tracking: MLflow's address.
         lock: an open file, held by what is begun here.
@@ -87,6 +87,7 @@ class DvcTrials:
         work: Path,
         seconds: float,
         limits: Limits,
+        sizes: Sequence[int],
         parent: str,
         tracking: str,
         lock: int,
@@ -94,9 +95,10 @@ class DvcTrials:
     ) -> None:
         self.settings, self.project, self.journal, self.part = settings, project, journal, part
         self.context, self.work, self.budget, self.limits = context, work, seconds, limits
+        self.sizes = sizes
         self.parent, self.tracking, self.lock, self.tell = parent, tracking, lock, tell
         self.prepared = project.main / "data/prepared" / settings.model.dataset
-        self.stopped = lambda: None  # called after a training was stopped
+        self.stopped: Callable[[], None] = lambda: None  # called after a training was stopped
 
     @cached_property
     def metric(self) -> str | None:
@@ -130,7 +132,7 @@ class DvcTrials:
         assert settings is not None
         times = self._times(candidate)
         if times is None:
-            if left < _TIMING:
+            if left < _TIMING + self._at_least(candidate, settings):
                 return None
             times = self._timed(candidate, settings)
         if self.most_epochs(candidate) is None:
@@ -145,6 +147,21 @@ class DvcTrials:
     def _times(self, candidate: Candidate) -> StepTimes | None:
         known = self.journal.noted(f"times {candidate.network} {candidate.size}")
         return None if known is None else StepTimes(**known)
+
+    def _at_least(self, candidate: Candidate, settings: Settings) -> float:
+        """Return seconds that a training surely takes, by the network at another size; 0 where none was timed.
+
+        Half of what pixels alone would say: small inputs have costs that do not shrink.
+        """
+        for size in self.sizes:
+            times = self._times(replace(candidate, size=size))
+            if times is not None:
+                share = 0.5 * min(1.0, (candidate.size / size) ** 2)
+                least = replace(times, step=share * times.step, image=share * times.image, opening=0.0)
+                most = self.most_epochs(candidate) or _FEWEST_EPOCHS
+                epochs = min(settings.model.trainer.max_epochs, most)
+                return epochs * least.epoch
+        return 0.0
 
     def _timed(self, candidate: Candidate, settings: Settings) -> StepTimes:
         """Time steps of a network, once for all recipes and rates, and what it costs where there are limits."""
@@ -190,6 +207,7 @@ class DvcTrials:
                     break
         curve, epochs = self._curve(folder)
         found: dict[str, Any] = {"curve": list(curve), "epochs": epochs, "experiment": experiment}
+        found["curve_of"] = _curve_name(folder, self.metric)
         if why is not None:
             self.stopped()
             return Ended("running", {}) if why == "time" else Ended("stopped", {**found, "rung": why})
@@ -255,21 +273,20 @@ class DvcTrials:
 
     def _curve(self, folder: Path) -> Curve:
         """Return the scores of the epochs so far, more is better, and the number of epochs."""
-        note = read_note(folder / CURVE)
-        rows = note.get("rows") or []
-        name = _score_name(rows[0], self.metric) if rows else ""
-        sign = -1.0 if name == "val_loss" or smaller_is_better(name.removeprefix("val_")) else 1.0
-        return [sign * row[name] for row in rows if name in row], int(note.get("epochs") or 0)
+        note, name = read_note(folder / CURVE), _curve_name(folder, self.metric)
+        rows, sign = note.get("rows") or [], sign_of(name)
+        return [sign * row[f"val_{name}"] for row in rows if f"val_{name}" in row], int(note.get("epochs") or 0)
 
 
 def _epochs_name(candidate: Candidate) -> str:
     return f"epochs {candidate.recipe} {candidate.network} {candidate.size}"
 
 
-def _score_name(row: Mapping[str, float], metric: str | None) -> str:
+def _curve_name(folder: Path, metric: str | None) -> str:
     """Return the score that a curve is judged by: the headline where there is one, else the first, else the loss."""
-    scores = [name for name in row if name not in ("epoch", "val_loss")]
-    return f"val_{metric}" if f"val_{metric}" in scores else scores[0] if scores else "val_loss"
+    rows = read_note(folder / CURVE).get("rows") or [{}]
+    scores = [name.removeprefix("val_") for name in rows[0] if name.startswith("val_") and name != "val_loss"]
+    return metric if metric is not None and metric in scores else scores[0] if scores else "loss"
 
 
 def training_seconds(model: Model, times: StepTimes) -> float:
