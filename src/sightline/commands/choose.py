@@ -17,26 +17,34 @@ _SHOWN = 12  # trials in the table
 
 
 def choose(
-    name: Annotated[str, typer.Argument(help="a model of params.yaml, or a data set that has one network")],
+    name: Annotated[str, typer.Argument(help="a network of params.yaml, or a data set with one or none")],
     minutes: Annotated[
         float, typer.Option(min=1, help="time of the search; one that goes on counts what it took")
     ] = 60.0,
     latency: Annotated[str | None, typer.Option(help="largest time for an image on one processor, e.g. 20ms")] = None,
     size: Annotated[str | None, typer.Option(help="largest size of the ONNX file, e.g. 10MB")] = None,
+    task: Annotated[str | None, typer.Option(help="what a data set without a network is to teach")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only search and report")] = False,
 ) -> None:
     """Search recipes, networks, input sizes and learning rates of a model, and write the best into params.yaml."""
     from rich.console import Console
 
+    from sightline.config import load_params
+    from sightline.labs.choose.choosing import bring_up_to_date
     from sightline.labs.choose.choosing import choose as search
     from sightline.labs.choose.cost import parsed_limits
-    from sightline.labs.choose.subject import model_to_choose
+    from sightline.labs.choose.subject import model_to_choose, new_model
     from sightline.labs.choose.writing import write_choice
 
-    file, limits = Path("params.yaml"), parsed_limits(latency, size)
-    model = model_to_choose(file, name)
+    def tell(line: str) -> None:
+        print(line, flush=True)
+
+    root, file, limits = Path(), Path("params.yaml"), parsed_limits(latency, size)
+    model = model_to_choose(load_params(file), file, name)
+    if model is None:
+        model = new_model(root, file, name, task, lambda stage: bring_up_to_date(root, [stage], tell), tell)
     text = file.read_bytes().decode("utf-8")
-    outcome, page = search(Path(), text, model, 60 * minutes, limits, tell=lambda line: print(line, flush=True))
+    outcome, page = search(root, text, model, 60 * minutes, limits, tell)
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(trials_table(outcome))
     for line in summary(outcome):
         print(line)

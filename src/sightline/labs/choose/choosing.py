@@ -63,7 +63,7 @@ def choose(
         )
     refresh(root)
     before = _stages_before(root, f"train@{name}")
-    _bring_up_to_date(root, before, tell)
+    bring_up_to_date(root, before, tell)
     prepared = root / "data/prepared" / model.dataset
     for_choosing, for_reporting = parts_of(prepared)
     metric = settings.params.evaluation.headline.get(name) or of_kind(model.task.kind)[0][0]
@@ -131,7 +131,7 @@ def _stages_before(root: Path, stage: str) -> list[str]:
     return [one for one in needs if one in found]
 
 
-def _bring_up_to_date(root: Path, stages: list[str], tell: Tell) -> None:
+def bring_up_to_date(root: Path, stages: list[str], tell: Tell) -> None:
     """Run the stages before the training, those that have changed.
 
     Raises:

@@ -1,0 +1,62 @@
+"""A search that is killed again and again repeats no finished trial, and ends as an undisturbed one."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sightline.labs.choose.journal import Journal, Record
+
+KILLS = 20
+PROGRAM = Path(__file__).with_name("killed_search.py")
+
+
+def begun(database: Path, log: Path, run: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), str(database), str(log), str(run)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def completed(database: Path, log: Path, run: int) -> list[Record]:
+    process = begun(database, log, run)
+    said, complained = process.communicate(timeout=60)
+    assert said.split() == ["ready", "done"], complained
+    return Journal(database, "c").records()
+
+
+@pytest.mark.faults
+def test_twenty_kills_repeat_no_finished_trial(tmp_path: Path) -> None:
+    draws = random.Random(5)
+    database, log = tmp_path / "killed.db", tmp_path / "log"
+    ended_before: list[set[str]] = []  # what the journal held when each run began
+    for run in range(KILLS):
+        ended_before.append({record.key for record in Journal(database, "c").records() if record.state != "running"})
+        process = begun(database, log, run)
+        if run % 5:  # every fifth is killed somewhere in its imports, or whenever that is
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        time.sleep(draws.uniform(0, 0.15))
+        assert process.poll() is None, "it had ended before: the trials are too fast for 20 kills"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    ended_before.append({record.key for record in Journal(database, "c").records() if record.state != "running"})
+    assert len(ended_before[-1]) > 3  # kills came between trials as well as within
+    records = completed(database, log, KILLS)
+    began: dict[str, list[int]] = {}
+    for line in log.read_text().splitlines():
+        run, word, key, *_ = line.split()
+        if word == "begin":
+            assert key not in ended_before[int(run)], "a finished trial was begun again"
+            began.setdefault(key, []).append(int(run))
+    assert max(map(len, began.values())) > 1  # some were taken up again
+    assert all(len(runs) == len(set(runs)) for runs in began.values())  # within a run no trial begins twice
+    assert {record.state for record in records} == {"finished", "stopped"}
+    assert sorted(began) == sorted(record.key for record in records)
+    undisturbed = completed(tmp_path / "undisturbed.db", tmp_path / "undisturbed.log", 0)
+    told = [[(one.key, one.state, one.found.get("score")) for one in own] for own in (records, undisturbed)]
+    assert told[0] == told[1]
