@@ -47,15 +47,16 @@ class StandIn:
         file = self.folder / key
         done = int(file.read_text()) if file.exists() and file.read_text() else 0
         self.log(f"begin {key} {done}")
+        scores = [score(candidate) * (place + 1) / STEPS for place in range(STEPS)]
         for step in range(done, STEPS):
             time.sleep(STEP)
             file.write_text(str(step + 1))
-            curve = [score(candidate) * (place + 1) / STEPS for place in range(step + 1)]
+            curve = scores[: step + 1]
             rung = keep_on((curve, STEPS))
             if rung is not None:
                 return Ended("stopped", {"curve": curve, "epochs": STEPS, "rung": rung})
         self.log(f"end {key}")
-        return Ended("finished", {"curve": curve, "epochs": STEPS, "metric": "accuracy", "score": score(candidate)})
+        return Ended("finished", {"curve": scores, "epochs": STEPS, "metric": "accuracy", "score": score(candidate)})
 
 
 def main(database: Path, log: Path, run: str) -> None:

@@ -1,11 +1,11 @@
-"""Which model is meant: one of params.yaml by its name, or the network of a data set, which is written if it has none."""
+"""Which model is meant: one of params.yaml by its name, or the network of a data set, made if it has none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from sightline.config import Params, load_params
+from sightline.config import Params
 from sightline.labs.start.choices import plans
 from sightline.labs.start.chooser import ROLES, machine, published
 from sightline.labs.start.entries import Chosen, with_entries, write_entries
