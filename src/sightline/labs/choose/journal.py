@@ -99,8 +99,14 @@ class Journal:
             for number, key, candidate, state, starts, expected, seconds, found in rows
         ]
 
-    def begin(self, key: str, candidate: Candidate, expected: float) -> None:
+    def begin(self, key: str, candidate: Candidate, expected: float, timed: float = 0.0) -> None:
         """Note that a trial begins, or begins again after a kill.
+
+        Args:
+            key: of the trial.
+            candidate: its settings.
+            expected: seconds that it will take.
+            timed: seconds of the training in it, by timed steps.
 
         Raises:
             ValueError: it has ended before.
@@ -110,7 +116,15 @@ class Journal:
             if row is not None and row[0] != "running":
                 raise ValueError(f"trial {key} has {row[0]}; it is never repeated")
             if row is None:
-                values = (key, self.context, json.dumps(candidate.to_json()), "running", 1, expected, "{}")
+                values = (
+                    key,
+                    self.context,
+                    json.dumps(candidate.to_json()),
+                    "running",
+                    1,
+                    expected,
+                    json.dumps({"timed": timed}),
+                )
                 self._database.execute(
                     "INSERT INTO trials (key, context, candidate, state, starts, expected, found) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -118,14 +132,6 @@ class Journal:
                 )
             else:
                 self._database.execute("UPDATE trials SET starts = starts + 1 WHERE key = ?", (key,))
-
-    def add(self, key: str, found: Mapping[str, Any]) -> None:
-        """Add to what is known of a trial."""
-        with self._changed():
-            [row] = self._database.execute("SELECT found FROM trials WHERE key = ?", (key,)).fetchall()
-            self._database.execute(
-                "UPDATE trials SET found = ? WHERE key = ?", (json.dumps(json.loads(row[0]) | dict(found)), key)
-            )
 
     def end(self, key: str, state: State, seconds: float, found: Mapping[str, Any]) -> None:
         """Note that a trial has ended, and with what; from then on it is never begun again."""

@@ -151,8 +151,7 @@ class Search:
         if costly is not None:
             self.left_out[candidate] = costly
             return
-        self.journal.begin(key, candidate, expected)
-        self.journal.add(key, {"timed": training})
+        self.journal.begin(key, candidate, expected, training)
         number = next(record.number for record in self.journal.records() if record.key == key)
         self.follow(f"trial {number}: {candidate.words()}: about {expected:.0f} s; {self.left():.0f} s are left")
         others = {
