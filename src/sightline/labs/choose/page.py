@@ -101,7 +101,7 @@ def _row(record: Record, outcome: Outcome) -> list[Cell]:
     size = found.get("size_bytes")
     is_winner = outcome.winner is not None and record.number == outcome.winner.number
     broken = breaks(record, outcome.limits) if record.state == "finished" else None
-    told = "chosen" if is_winner else broken or {"finished": "", "stopped": _stopped(record)}.get(record.state)
+    told = "chosen" if is_winner else broken or _state_words(record)
     return [
         text_cell(str(record.number)),
         text_cell(own.recipe or "as written"),
@@ -112,14 +112,20 @@ def _row(record: Record, outcome: Outcome) -> list[Cell]:
         figure_cell(found.get("latency_ms")),
         figure_cell(None if size is None else size / 1e6),
         Cell("" if record.seconds is None else time_words(record.seconds), record.seconds or -1.0),
-        text_cell(
-            f"{record.state}: {found.get('reason', '')}" if told is None else told, tone="" if is_winner else "faint"
-        ),
+        text_cell(told, tone="" if is_winner else "faint"),
     ]
 
 
-def _stopped(record: Record) -> str:
-    return f"stopped at {float(record.found.get('rung', 0.0)):.0%} of its epochs"
+def _state_words(record: Record) -> str:
+    match record.state:
+        case "finished":
+            return ""
+        case "stopped":
+            return f"stopped at {float(record.found.get('rung', 0.0)):.0%} of its epochs"
+        case "running":
+            return "half done; it goes on with more time"
+        case _:
+            return f"failed: {record.found.get('reason', '')}"
 
 
 def _left_out(outcome: Outcome) -> Table:
@@ -137,6 +143,6 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("data set", outcome.dataset),
         ("time", f"{time_words(outcome.spent)} of {time_words(outcome.seconds)}"),
         ("limits", ", ".join(limits) or "none"),
-        ("test split", "not opened; `dvc repro` evaluates the winner on it"),
+        ("test split", "not opened; dvc repro evaluates the winner on it"),
         ("latency", "median of 30 calls of ONNX Runtime, one image, one thread"),
     ]

@@ -201,7 +201,7 @@ def told(ended: Ended) -> str:
 
 
 def ranking(records: Sequence[Record], smaller: bool = False, limits: Limits = NO_LIMITS) -> list[Record]:
-    """Return the finished trials that keep the limits, the best one first; of equal ones the cheaper, then the earlier.
+    """Return the finished trials that keep the limits, the best one first; of equal ones the smaller, then the earlier.
 
     Args:
         records: of a search.
@@ -210,7 +210,16 @@ def ranking(records: Sequence[Record], smaller: bool = False, limits: Limits = N
     """
     able = [record for record in records if record.state == "finished" and not breaks(record, limits)]
     sign = 1 if smaller else -1
-    return sorted(able, key=lambda one: (sign * (one.score or 0.0), one.found.get("latency_ms") or 0.0, one.number))
+    unknown = float("inf")  # of a network without a graph
+    return sorted(
+        able,
+        key=lambda one: (
+            sign * (one.score or 0.0),
+            one.found.get("size_bytes", unknown),
+            one.candidate.size,
+            one.number,
+        ),
+    )
 
 
 def breaks(record: Record, limits: Limits) -> str | None:
