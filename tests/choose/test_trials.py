@@ -125,7 +125,8 @@ def test_a_copy_leaves_the_workspace_alone_and_hands_over_experiments(tmp_path: 
 
     from sightline.labs.choose.project_copy import ProjectCopy
 
-    project = Project(tmp_path / "p", {"datasets": {"digits": {"format": "digits", "root": "data/embedded"}}})
+    params = {"datasets": {"digits": {"format": "digits", "root": "data/embedded"}}, "models": {"net": SECTION}}
+    project = Project(tmp_path / "p", params)
     (project.root / "new.txt").write_text("not committed")
     (project.root / "README").write_text("x")
     text = (project.root / "params.yaml").read_text()
