@@ -124,6 +124,7 @@ def test_a_copy_leaves_the_workspace_alone_and_hands_over_experiments(tmp_path: 
     from dvc_project import Project
 
     from sightline.labs.choose.project_copy import ProjectCopy
+    from sightline.pipeline.store import DvcStore
 
     params = {"datasets": {"digits": {"format": "digits", "root": "data/embedded"}}, "models": {"net": SECTION}}
     project = Project(tmp_path / "p", params)
@@ -136,6 +137,7 @@ def test_a_copy_leaves_the_workspace_alone_and_hands_over_experiments(tmp_path: 
             ["git", "-C", str(project.root), "status", "--porcelain"], capture_output=True, text=True, check=True
         ).stdout
 
+    DvcStore(project.root).cache_folder()  # DVC writes its .gitignore when it is first opened
     before = state()
     with ProjectCopy(project.root, tmp_path / "p/.sightline/copy", tmp_path / "resume", []) as copy:
         assert (copy.root / "new.txt").read_text() == "not committed"
