@@ -107,6 +107,21 @@ def test_a_search_in_which_nothing_can_be_trained_gives_up(tmp_path: Path) -> No
         searched(tmp_path, Scripted(lambda candidate: 1.0, "failed"), SPACE)
 
 
+def test_what_cannot_be_trained_is_left_out_unless_it_is_the_model_itself(tmp_path: Path) -> None:
+    def lasting(candidate: Candidate) -> float:
+        if candidate.network == broken:
+            raise UserError("too small for it\nmore")
+        return 1.0
+
+    broken = "other"
+    search = searched(tmp_path / "a", Scripted(lasting), Space(("fast",), ("net", "other"), (16,), (1.0, 2.0)))
+    assert [(one.network, why) for one, why in search.left_out.items()] == [("other", "too small for it")] * 2
+    assert len(search.journal.records()) == 2
+    broken = "net"
+    with pytest.raises(UserError, match="too small"):
+        searched(tmp_path / "b", Scripted(lasting), SMALL)
+
+
 def slow_rule(curve: list[float], epochs: int, others: list[tuple[list[float], int]]) -> bool:
     """Whether a training is stopped, counted one by one."""
     for rung in RUNGS:

@@ -83,7 +83,7 @@ def test_the_winner_is_written_with_its_reason_and_every_other_byte_stays(tmp_pa
     file = tmp_path / "params.yaml"
     file.write_text(TEXT)
     candidate = Candidate("good", "mnist_cnn", 24, 2.0)
-    write_choice(file, outcome(BASE.changes(candidate)))
+    write_choice(file, outcome(BASE.changes(candidate)), TEXT)
     text = file.read_text()
     own = [line for line in text.splitlines() if "sightline choose:" in line]
     assert own == [
@@ -95,8 +95,25 @@ def test_the_winner_is_written_with_its_reason_and_every_other_byte_stays(tmp_pa
     kept = [line for line in TEXT.splitlines() if line in written.splitlines()]
     assert len(kept) == len(TEXT.splitlines()) - 2  # recipe and size
     assert "    recipe: good # quick\n" in written
-    write_choice(file, outcome({"input.size": 16}))
+    write_choice(file, outcome({"input.size": 16}), text)
     assert file.read_text().count("sightline choose:") == 1
+
+
+def test_a_model_that_was_edited_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    other, own, gone = (
+        TEXT.replace("# mine", "# hers"),
+        TEXT.replace("fast # quick", "good"),
+        TEXT.replace("net:", "n:"),
+    )
+    file.write_text(other)
+    write_choice(file, outcome({"input.size": 16}), TEXT)
+    assert load_params(file).models["net"].input.size == 16
+    for text in (own, gone):
+        file.write_text(text)
+        with pytest.raises(UserError, match=r"models\.net: was edited while the search ran"):
+            write_choice(file, outcome({"input.size": 16}), TEXT)
+        assert file.read_text() == text
 
 
 def test_a_reason_needs_a_line_of_its_own() -> None:

@@ -18,9 +18,10 @@ from sightline.data.store import SplitStore
 from sightline.labs.choose.cost import measured_cost
 from sightline.labs.choose.halves import parts_of
 from sightline.labs.choose.journal import Record
+from sightline.labs.choose.measuring import write_part
 from sightline.labs.choose.page import choose_page
 from sightline.labs.choose.space import Candidate
-from sightline.labs.choose.trials import training_seconds, write_part
+from sightline.labs.choose.times import training_seconds
 from sightline.labs.start.timing import StepTimes, time_steps
 from sightline.training.fit import train
 from sightline.training.followed import CURVE, FOLLOWED, IDS
@@ -114,7 +115,16 @@ def test_the_page_tells_both_scores_and_every_trial() -> None:
     made = outcome({"input.size": 24, "optimizer.lr": 0.004})
     winner = Record(4, "k", made.records[0].candidate, "finished", 1, 9.0, 8.0, found)
     page = choose_page(type(made)(**{**made.__dict__, "records": (winner, other), "winner": winner}))
-    for words in ("0.960", "0.990", "input.size", "0.004", "stopped at 33% of its epochs", "a&lt;b", "not opened"):
+    for words in (
+        "0.960",
+        "0.990",
+        "input.size",
+        "0.004",
+        "stopped at 33% of its epochs",
+        "a&lt;b",
+        "not opened",
+        "Pareto front",
+    ):
         assert words in page
     assert "a<b" not in page
     assert json.loads(json.dumps(made.to_json()))["winner"]["reported"]["samples"] == 140
@@ -127,7 +137,7 @@ def test_a_copy_leaves_the_workspace_alone_and_hands_over_experiments(tmp_path: 
     from sightline.pipeline.store import DvcStore
 
     params = {"datasets": {"digits": {"format": "digits", "root": "data/embedded"}}, "models": {"net": SECTION}}
-    project = Project(tmp_path / "p", params)
+    project = Project(tmp_path / "p", params, warm=False)
     (project.root / "new.txt").write_text("not committed")
     (project.root / "README").write_text("x")
     text = (project.root / "params.yaml").read_text()

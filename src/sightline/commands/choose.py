@@ -30,11 +30,12 @@ def choose(
     from rich.console import Console
 
     from sightline.config import load_params
-    from sightline.labs.choose.choosing import bring_up_to_date
     from sightline.labs.choose.choosing import choose as search
     from sightline.labs.choose.cost import parsed_limits
+    from sightline.labs.choose.inputs import bring_up_to_date
     from sightline.labs.choose.subject import model_to_choose, new_model
     from sightline.labs.choose.writing import write_choice
+    from sightline.system.errors import UserError
 
     def tell(line: str) -> None:
         print(line, flush=True)
@@ -42,6 +43,8 @@ def choose(
     root, file, limits = Path(), Path("params.yaml"), parsed_limits(latency, size)
     model = model_to_choose(load_params(file), file, name)
     if model is None:
+        if dry_run:
+            raise UserError(f"{name}: has no network yet, and --dry-run adds none to {file}")
         model = new_model(root, file, name, task, lambda stage: bring_up_to_date(root, [stage], tell), tell)
     text = file.read_bytes().decode("utf-8")
     outcome, page = search(root, text, model, 60 * minutes, limits, tell)
@@ -53,7 +56,7 @@ def choose(
         why = "because of --dry-run" if outcome.winner is not None else "as no trial has finished within the limits"
         print(f"{file}: not changed, {why}")
         return
-    write_choice(file, outcome)
+    write_choice(file, outcome, text)
     print(
         f"{file}: models.{model}: wrote {', '.join(outcome.changes) or 'nothing but the reason: it is best as it is'}"
     )

@@ -40,17 +40,17 @@ class ProgressFile(Callback):
         self._write(trainer, trainer.current_epoch + 1)
 
     def on_validation_epoch_start(self, trainer: Trainer, *more: Any) -> None:
-        """A search follows."""
+        """Pass it on to what follows a training for a search."""
         if self.follower is not None:
             self.follower.on_validation_epoch_start(trainer, *more)
 
     def on_validation_batch_end(self, trainer: Trainer, *more: Any) -> None:
-        """A search follows."""
+        """Pass it on to what follows a training for a search."""
         if self.follower is not None:
             self.follower.on_validation_batch_end(trainer, *more)
 
     def on_validation_epoch_end(self, trainer: Trainer, *more: Any) -> None:
-        """A search follows."""
+        """Pass it on to what follows a training for a search."""
         if self.follower is not None:
             self.follower.on_validation_epoch_end(trainer, *more)
 

@@ -148,12 +148,13 @@ class Journal:
         if self._session is not None and now - self._ticked < _TICK:
             return
         self._ticked = now
-        if self._session is None:
-            made = self._database.execute(
-                "INSERT INTO sessions (context, began, last) VALUES (?, ?, ?)", (self.context, now, now)
-            )
-            self._session = made.lastrowid
-        self._database.execute("UPDATE sessions SET last = ? WHERE number = ?", (now, self._session))
+        with self._changed():
+            if self._session is None:
+                made = self._database.execute(
+                    "INSERT INTO sessions (context, began, last) VALUES (?, ?, ?)", (self.context, now, now)
+                )
+                self._session = made.lastrowid
+            self._database.execute("UPDATE sessions SET last = ? WHERE number = ?", (now, self._session))
 
     def spent(self) -> float:
         """Return the seconds that all runs of this search took so far."""
@@ -164,10 +165,11 @@ class Journal:
 
     def note(self, name: str, value: Any) -> None:
         """Keep a value of this context."""
-        self._database.execute(
-            "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (f"{self.context} {name}", json.dumps(value)),
-        )
+        with self._changed():
+            self._database.execute(
+                "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (f"{self.context} {name}", json.dumps(value)),
+            )
 
     def noted(self, name: str) -> Any:
         """Return a value that was kept, None if there is none."""

@@ -71,7 +71,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
-        winner = self.winner
+        winner, best = self.winner, {record.number for record in front(self.records, self.smaller)}
         return {
             "model": self.model,
             "dataset": self.dataset,
@@ -89,7 +89,7 @@ class Outcome:
                 "reported": None if self.reported is None else asdict(self.reported),
                 "naive": None if self.naive is None else asdict(self.naive),
             },
-            "trials": [self._trial(record) for record in self.records],
+            "trials": [{**self._trial(record), "front": record.number in best} for record in self.records],
             "left_out": [{**candidate.to_json(), "why": why} for candidate, why in self.left_out],
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sightline.labs.choose.journal import Record
-from sightline.labs.choose.outcome import Estimate, Outcome
+from sightline.labs.choose.outcome import Estimate, Outcome, front
 from sightline.labs.choose.pictures import draw_costs, draw_curves
 from sightline.labs.choose.search import breaks
 from sightline.operations.pages.charts import Chart, chart, page_style
@@ -93,15 +93,17 @@ def _trials(outcome: Outcome) -> Table:
     order = [*outcome.finished, *(record for record in outcome.records if record.state != "finished")]
     columns = [("trial", True), ("recipe", False), ("network", False), ("px", True), ("learning rate", True)]
     columns += [(outcome.metric, True), ("ms", True), ("MB", True), ("time", True), ("", False)]
-    return Table("Trials, the best one first", columns, [_row(record, outcome) for record in order])
+    best = {record.number for record in front(outcome.records, outcome.smaller)}
+    rows = [_row(record, outcome, "Pareto front" if record.number in best else "") for record in order]
+    return Table("Trials, the best one first", columns, rows)
 
 
-def _row(record: Record, outcome: Outcome) -> list[Cell]:
+def _row(record: Record, outcome: Outcome, standing: str) -> list[Cell]:
     own, found = record.candidate, record.found
     size = found.get("size_bytes")
     is_winner = outcome.winner is not None and record.number == outcome.winner.number
     broken = breaks(record, outcome.limits) if record.state == "finished" else None
-    told = "chosen" if is_winner else broken or _state_words(record)
+    told = "chosen" if is_winner else broken or standing or _state_words(record)
     return [
         text_cell(str(record.number)),
         text_cell(own.recipe or "as written"),

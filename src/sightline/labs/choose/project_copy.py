@@ -13,11 +13,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightline.labs.start.chooser import WEIGHTS
 from sightline.pipeline.refreshing import refresh
 from sightline.pipeline.store import DvcStore
 from sightline.system.errors import UserError
 
-WEIGHTS = Path("data/weights")
 RESUME = Path(".sightline/resume")
 
 

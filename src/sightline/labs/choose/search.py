@@ -14,7 +14,7 @@ from sightline.labs.choose.journal import Journal, Record, State
 from sightline.labs.choose.proposals import proposed
 from sightline.labs.choose.pruning import stopped_at
 from sightline.labs.choose.space import Candidate, Space
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 
 Stop = float | Literal["time"]  # the rung at which a training is stopped, or that the time of the search is over
 Curve = tuple[Sequence[float], int]  # scores of the epochs done, more is better; epochs of the whole training
@@ -48,6 +48,9 @@ class Trials(Protocol):
         Args:
             candidate: the settings.
             left: seconds that are left for it.
+
+        Raises:
+            UserError: it cannot be trained.
         """
 
     def too_costly(self, candidate: Candidate) -> str | None:
@@ -133,24 +136,42 @@ class Search:
         return (statistics.median(around) if around else _AROUND) + _MARGIN * training
 
     def _try(self, candidate: Candidate, records: Sequence[Record]) -> None:
-        """Train a candidate if there is time for it and it keeps the limits."""
-        training = self.trials.seconds(candidate, self.left() - self.expected(0.0))
+        """Train a candidate if there is time for it and it keeps the limits.
+
+        Raises:
+            UserError: the model as it is cannot be trained.
+        """
+        try:
+            training = self.trials.seconds(candidate, self.left() - self.expected(0.0))
+            why = self._obstacle(candidate, training, records)
+        except UserError as error:
+            if candidate == self.space.first:
+                raise
+            why = first_line(error)
+        if why is not None:
+            self.left_out[candidate] = why
+            return
+        assert training is not None
+        self._begin(candidate, self.expected(training), training)
+
+    def _obstacle(self, candidate: Candidate, training: float | None, records: Sequence[Record]) -> str | None:
+        """Return why a candidate is not to be trained, None if it is."""
         if training is None:
-            self.left_out[candidate] = "no time to find out how long it takes"
-            return
+            return "no time to find out how long it takes"
         key = self.trials.key(candidate)
-        ended_before = {record.key for record in records if record.state != "running"}
-        if key is None or key in ended_before:
-            self.left_out[candidate] = "contradicts itself" if key is None else "means the same as a trial before"
-            return
+        if key is None:
+            return "its settings contradict each other"
+        if key in {record.key for record in records if record.state != "running"}:
+            return "means the same as a trial before"
         expected = self.expected(training)
         if expected > self.left():
-            self.left_out[candidate] = f"takes about {expected:.0f} s, of which {max(0.0, self.left()):.0f} s are left"
-            return
-        costly = self.trials.too_costly(candidate)
-        if costly is not None:
-            self.left_out[candidate] = costly
-            return
+            return f"takes about {expected:.0f} s, of which {max(0.0, self.left()):.0f} s are left"
+        return self.trials.too_costly(candidate)
+
+    def _begin(self, candidate: Candidate, expected: float, training: float) -> None:
+        """Train a candidate, and note how that ends."""
+        key = self.trials.key(candidate)
+        assert key is not None
         self.journal.begin(key, candidate, expected, training)
         number = next(record.number for record in self.journal.records() if record.key == key)
         self.follow(f"trial {number}: {candidate.words()}: about {expected:.0f} s; {self.left():.0f} s are left")

@@ -44,8 +44,9 @@ class Settings:
 
     @cached_property
     def written(self) -> dict[str, Any]:
-        """The model's section as it is written."""
-        return dict(YAML(typ="safe", pure=True).load(self.text)["models"][self.name])
+        """The model's section as it is written, empty where there is none."""
+        document = YAML(typ="safe", pure=True).load(self.text) or {}
+        return dict((document.get("models") or {}).get(self.name) or {})
 
     def changes(self, candidate: Candidate, most_epochs: int | None = None) -> dict[str, Any]:
         """Return what is to be written for a candidate, by dotted path below the model.

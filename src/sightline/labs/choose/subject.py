@@ -7,13 +7,11 @@ from pathlib import Path
 
 from sightline.config import Params
 from sightline.labs.start.choices import plans
-from sightline.labs.start.chooser import ROLES, machine, published
+from sightline.labs.start.chooser import ROLES, WEIGHTS, machine, published
 from sightline.labs.start.entries import Chosen, with_entries, write_entries
 from sightline.labs.start.facts import Facts, gather
 from sightline.pipeline.refreshing import refresh
 from sightline.system.errors import UserError, nearest
-
-WEIGHTS = Path("data/weights")
 
 
 def model_to_choose(params: Params, file: Path, name: str) -> str | None:

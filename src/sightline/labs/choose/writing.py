@@ -11,26 +11,36 @@ from ruamel.yaml.nodes import MappingNode
 
 from sightline.config import load_params
 from sightline.labs.choose.outcome import Outcome
+from sightline.labs.choose.settings import Settings
 from sightline.labs.tuning.write import changed_text
 from sightline.operations.pages.words import interval, number
+from sightline.system.errors import UserError
 from sightline.system.files import new_file
 
 _MARK = "sightline choose:"
 _OLD = re.compile(rf"[ \t]*# {_MARK}")
 
 
-def write_choice(path: Path, outcome: Outcome) -> None:
+def write_choice(path: Path, outcome: Outcome, began: str) -> None:
     """Write the winner's settings into a params file.
 
     Args:
         path: the file.
         outcome: with a winner.
+        began: text of the file when the search began.
 
     Raises:
-        UserError: another model shares what is to be changed, or the result would not be valid; nothing is written.
+        UserError: the model was edited since, another one shares what is to be changed, or the result would not be
+            valid; nothing is written.
     """
     file = path.resolve()  # a link stays one
-    text = changed_text(file.read_bytes().decode("utf-8"), outcome.model, outcome.changes, str(path))
+    text = file.read_bytes().decode("utf-8")
+    if Settings(text, outcome.model).written != Settings(began, outcome.model).written:
+        raise UserError(
+            f"{path}: models.{outcome.model}: was edited while the search ran, and is left as it is; what was found is "
+            f"in reports/choose/{outcome.model}.html"
+        )
+    text = changed_text(text, outcome.model, outcome.changes, str(path))
     with new_file(file) as work:
         work.write_bytes(with_reason(text, outcome.model, reason(outcome)).encode("utf-8"))
         shutil.copymode(file, work)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ class Searches:
         identity = str(run.info.run_id)
         client.log_batch(identity, params=[Param(key, value) for key, value in short_params(params).items()])
         return identity
+
+    @contextmanager
+    def running(self, parent: str) -> Iterator[None]:
+        """Mark the run of a search and its trainings as killed if the block ends by an error."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                self.stop_children(parent)
+                self._connection.client.set_terminated(parent, status="KILLED")
+            raise
 
     def stop_children(self, parent: str) -> None:
         """Mark the trainings of a search that still count as running as killed: they were stopped."""
