@@ -1,6 +1,7 @@
-"""A search with a stand-in for trainings, to be killed: `python killed_search.py DATABASE LOG RUN`.
+"""A search with a stand-in for trainings, to be killed: `python killed_search.py DATABASE LOG RUN LINES`.
 
-A trial takes seven steps and goes on with the step that it was at, as a training does with its checkpoint.
+A trial takes seven steps and goes on with the step that it was at, as a training does with its checkpoint. After so many
+lines in the log it waits, so that a kill that comes late, on a busy machine, still comes before the end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sightline.labs.choose.search import Curve, Ended, Search, Stop
 from sightline.labs.choose.space import Candidate, Space
 
 SPACE = Space(("fast", "good"), ("one", "two"), (16, 24, 32), (1.0, 0.5, 2.0))
+LARGE = Space(SPACE.recipes, (*SPACE.networks, "three"), SPACE.sizes, SPACE.rates)
 STEPS, STEP = 7, 0.006
 
 
@@ -59,13 +61,22 @@ class StandIn:
         return Ended("finished", {"curve": scores, "epochs": STEPS, "metric": "accuracy", "score": score(candidate)})
 
 
-def main(database: Path, log: Path, run: str) -> None:
+def main(database: Path, log: Path, run: str, most: int) -> None:
+    written = 0
     with log.open("a", buffering=1) as file, alone(database.with_suffix(".lock")):
-        trials = StandIn(database.with_suffix(".steps"), lambda line: print(f"{run} {line}", file=file))
+
+        def write(line: str) -> None:
+            nonlocal written
+            print(f"{run} {line}", file=file)
+            written += 1
+            if written >= most:
+                time.sleep(1e6)
+
+        trials = StandIn(database.with_suffix(".steps"), write)
         print("ready", flush=True)
-        Search(SPACE, Journal(database, "c"), trials, 1e9, seed=3, follow=lambda line: None).run()
+        Search(LARGE, Journal(database, "c"), trials, 1e9, seed=3, follow=lambda line: None).run()
         print("done", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

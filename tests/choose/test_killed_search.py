@@ -17,13 +17,13 @@ KILLS = 20
 PROGRAM = Path(__file__).with_name("killed_search.py")
 
 
-def begun(database: Path, log: Path, run: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(PROGRAM), str(database), str(log), str(run)]
+def begun(database: Path, log: Path, run: int, most: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), str(database), str(log), str(run), str(most)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def completed(database: Path, log: Path, run: int) -> list[Record]:
-    process = begun(database, log, run)
+    process = begun(database, log, run, most=10**6)
     said, complained = process.communicate(timeout=60)
     assert said.split() == ["ready", "done"], complained
     return Journal(database, "c").records()
@@ -47,11 +47,12 @@ def test_twenty_kills_repeat_no_finished_trial(tmp_path: Path) -> None:
     ended_before: list[set[str]] = []  # what the journal held when each run began
     for run in range(KILLS):
         ended_before.append({record.key for record in Journal(database, "c").records() if record.state != "running"})
-        process = begun(database, log, run)
+        before, more = lines(log), draws.randint(0, 3)
+        process = begun(database, log, run, most=more + 1)
         if run % 5:  # every fifth is killed somewhere in its imports, or whenever that is
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-        wait_for_lines(log, lines(log) + draws.randint(0, 4))
+        wait_for_lines(log, before + more)
         time.sleep(draws.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         _, complained = process.communicate()
