@@ -1,7 +1,7 @@
 """A search with a stand-in for trainings, to be killed: `python killed_search.py DATABASE LOG RUN LINES`.
 
-A trial takes seven steps and goes on with the step that it was at, as a training does with its checkpoint. After so many
-lines in the log it waits, so that a kill that comes late, on a busy machine, still comes before the end.
+A trial takes seven steps and goes on with the step that it was at, as a training does with its checkpoint. After so
+many lines in the log it waits, so that a kill that comes late, on a busy machine, still comes before the end.
 """
 
 from __future__ import annotations
