@@ -64,7 +64,7 @@ def minutes_for_the_rest(project: Project) -> float:
     """Return the minutes after which a search has ended the trial that was killed, on a machine as busy as this one."""
     [(spent,)] = asked(project, "SELECT SUM(last - began) FROM sessions")
     [(expected,)] = asked(project, "SELECT expected FROM trials WHERE state = 'running'")
-    return max(1.0, (spent + 1.3 * expected + 25) / 60)
+    return max(1.0, (float(spent) + 1.2 * float(expected) + 15) / 60)
 
 
 def test_a_search_is_killed_goes_on_and_its_winner_is_not_trained_again(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def test_twenty_kills_repeat_no_finished_trial(tmp_path: Path) -> None:
     records = completed(database, log, KILLS)
     began: dict[str, list[int]] = {}
     for line in log.read_text().splitlines():
-        run, word, key, *_ = line.split()
+        number, word, key, *_ = line.split()
         if word == "begin":
-            assert key not in ended_before[int(run)], "a finished trial was begun again"
-            began.setdefault(key, []).append(int(run))
+            assert key not in ended_before[int(number)], "a finished trial was begun again"
+            began.setdefault(key, []).append(int(number))
     assert max(map(len, began.values())) > 1  # some were taken up again
     assert all(len(runs) == len(set(runs)) for runs in began.values())  # within a run no trial begins twice
     assert {record.state for record in records} == {"finished", "stopped"}

@@ -51,7 +51,7 @@ def test_a_recipe_fills_what_is_left_and_a_rate_takes_its_optimizer_along() -> N
     assert (good.recipe.name, good.input.size) == ("good", 24)  # type: ignore[union-attr]
     assert good.optimizer.lr == pytest.approx(2 * plain.optimizer.lr)  # type: ignore[union-attr]
     rest = {"optimizer": {"lr"}, "input": {"size"}}
-    assert good.model_dump(exclude=rest) == plain.model_dump(exclude=rest)  # type: ignore[arg-type]
+    assert good.model_dump(exclude=rest) == plain.model_dump(exclude=rest)
     assert good.trainer.max_epochs == 30
     assert BASE.of(Candidate("good", "mnist_cnn", 32, 1.0), most_epochs=4).model.trainer.max_epochs == 4
     assert BASE.of(PLAIN, most_epochs=50).model.trainer.max_epochs == 8  # never more than recipe or section say
