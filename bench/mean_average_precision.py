@@ -23,6 +23,7 @@ from bench.pairs import Run, take_turns, timed
 from bench.report import Report, parsed, parser
 from sightline.data.structures import FLOAT32
 from sightline.tasks.metrics import detection
+from sightline.tasks.metrics.detection_tables import per_class
 from sightline.tasks.metrics.matching import Matches, joined, match
 from sightline.tasks.metrics.resampling import resampled_counts
 
@@ -57,9 +58,9 @@ def _boxes(random: np.random.Generator, count: int) -> FLOAT32:
 def ours(truth: pd.DataFrame, said: Sequence[Said]) -> tuple[dict[str, float], Matches]:
     """Return the metrics and the matches."""
     pairs = zip(said, detection.truths_of(truth, "boxes"), strict=True)
-    matches = joined([match(*own, true, CLASSES) for own, true in pairs])
+    matches = joined([match(boxes, labels.tolist(), scores, true, CLASSES) for (boxes, labels, scores), true in pairs])
     values, of_classes = detection.summary(matches)
-    detection.per_class(_NAMES, of_classes)
+    per_class(_NAMES, of_classes)
     return values, matches
 
 

@@ -52,7 +52,7 @@ def _rows(name: str, values: dict[str, Any] | None) -> list[tuple[str, ...]]:
     ]
     if not rows:
         rows = [{"case": "-", "reference": "-", "target": None, "cost": False} | _NOT_YET]
-    told = []
+    told: list[tuple[str, ...]] = []
     for row in rows:
         missing = "missing" in row
         aim = Case(row["case"], row["reference"], row["target"], row["cost"]).aim

@@ -9,6 +9,7 @@ import typer
 from sightline.commands.advise import advise
 from sightline.commands.benchmark import benchmark
 from sightline.commands.check import check
+from sightline.commands.choose import choose
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
@@ -45,6 +46,7 @@ for command in (
     advise,
     benchmark,
     check,
+    choose,
     convert,
     dream,
     drift,

@@ -85,7 +85,7 @@ class Chooser:
         self.name, self.facts, self.text, self.entries = name, facts, text, entries
         self.prepared, self.seed, self.minutes, self.mirror, self.tell = prepared, seed, minutes, mirror, tell
         self.networks = published(WEIGHTS)
-        self.machine = _machine()
+        self.machine = machine()
         self.busy = busy_processors()
 
     def choose(self, preparing: float) -> tuple[dict[str, dict[str, Entry]], dict[str, float], list[str]]:
@@ -243,7 +243,8 @@ def busy_notes(busy: float, processors: int) -> list[str]:
     return [f"{told}: times may turn out different"]
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """Return what trains here."""
     import torch
 
     from sightline.system.processors import usable_processors

@@ -87,6 +87,8 @@ def time_steps(
     prepared: Path,
     weights: Path,
     augmentation: Augmentation | None = None,
+    *,
+    tested: bool = True,
 ) -> StepTimes:
     """Train twenty steps of a model, which is then forgotten, and predict some images.
 
@@ -96,6 +98,7 @@ def time_steps(
         prepared: folder of the prepared data set.
         weights: folder of files of weights.
         augmentation: the section that `augment` names, if any.
+        tested: whether the images of the test split are counted; it is not opened otherwise.
 
     Raises:
         UserError: weights that cannot be had, or settings that do not fit.
@@ -123,7 +126,7 @@ def time_steps(
         wait_for(subject.device)
         image = (time.perf_counter() - started) / len(images)
     views = 1 if getattr(model.task, "views", "one") == "one" else 2
-    test = _count(prepared) * _tiles_each(model, prepared) * views
+    test = _count(prepared) * _tiles_each(model, prepared) * views if tested else 0.0
     return StepTimes(step, image, opening, model.trainer.batch_size, subject.samples, _validation(subject), test)
 
 

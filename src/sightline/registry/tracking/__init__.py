@@ -9,10 +9,16 @@ from sightline.registry.tracking.versions import INT8_FILES, INT8_TAG, VERSION_T
 __all__ = [
     "INT8_FILES",
     "INT8_TAG",
+from sightline.registry.tracking.searches import PARENT, Searches
+from sightline.registry.tracking.versions import VERSION_TAG, Version, Versions
+
+__all__ = [
+    "PARENT",
     "VERSION_TAG",
     "Connection",
     "DataSource",
     "Runs",
+    "Searches",
     "Version",
     "Versions",
     "log_pictures",
