@@ -96,11 +96,16 @@ def format_of(encoded: bytes | memoryview) -> str:
         return begins
     if other := "DICOM" if head[128:132] == b"DICM" else _named(head, _OTHER_PICTURES):
         raise OtherFormat(f"{other} is not supported")
+    raise ValueError(f"not an image{_other_content(head)}")
+
+
+def _other_content(head: bytes) -> str:
+    """Return what follows "not an image": what the file is by its first bytes."""
     if told := _named(head, _NO_PICTURES):
-        raise ValueError(f"not an image ({told})")
+        return f" ({told})"
     if text := _text(head):
-        raise ValueError(f'not an image: it is text, beginning "{text}"')
-    raise ValueError(f"not an image (begins with {head[:4].hex()})")
+        return f': it is text, beginning "{text}"'
+    return f" (begins with {head[:4].hex()})"
 
 
 def _text(head: bytes) -> str:
