@@ -14,6 +14,7 @@ from sightline.data.structures import SPLITS
 from sightline.pipeline.process import run_stage
 from sightline.pipeline.store import DvcStore, last_outputs
 from sightline.system.errors import UserError, nearest
+from sightline.system.words import count_of
 
 
 def stage(params: Params, name: str = "") -> None:
@@ -23,8 +24,8 @@ def stage(params: Params, name: str = "") -> None:
         raise UserError(f"{name!r} is not in datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
     folder = Path("data/prepared") / name
     card = prepare(name, params.datasets[name], folder, progress=True, last=_last(name, folder))
-    annotations = f", {card.dropped} bad annotations too" if card.dropped else ""
-    table = Table("images", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out{annotations}")
+    annotations = f", {count_of(card.dropped, 'bad annotation')} too" if card.dropped else ""
+    table = Table("images", *SPLITS, title=f"{name}: {count_of(card.quarantined, 'bad sample')} left out{annotations}")
     for label in card.classes:
         table.add_row(label, *(str(card.counts[split][label]) for split in SPLITS))
     table.add_row("all", *(str(card.samples[split]) for split in SPLITS))

@@ -99,7 +99,10 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _images(lambda root: [path.unlink() for path in root.rglob("*.png")]),
         r"raw: no images in the class folders \(class0/, class1/\); expected",
     ),
-    "one class": (_images(lambda root: shutil.rmtree(root / "class1")), r"raw: only the class 'class0'; a classifier"),
+    "one class": (
+        _images(lambda root: shutil.rmtree(root / "class1")),
+        r"raw: only one class \(class0\); classification needs two",
+    ),
     "mixed layout": (
         _images(lambda root: (root / "train").mkdir()),
         r"mixed layout: train/ next to class0/, class1/; .* in params.yaml: `classes: \[class0, class1, train\]`",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sightline.system.errors import UserError
+from sightline.system.words import count_of
 
 
 def check(
@@ -39,8 +40,9 @@ def check(
 
         print(full_text(params, checked, only), end="")
         return
-    heads = f", {len(checked.heads)} heads" if checked.heads else ""
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
+    heads = f", {count_of(len(checked.heads), 'head')}" if checked.heads else ""
+    counts = f"{count_of(len(checked.datasets), 'data set')}, {count_of(len(checked.models), 'model')}{heads}"
+    print(f"{params}: good: {counts}")
 
 
 def _try_contract() -> None:

@@ -19,5 +19,7 @@ def explain(
     folder = Path(model) if Path(model, "model.json").is_file() else Path("models", model)
     pictures = explain_images(folder, images, out)
     for picture in pictures:
-        failed = [check.name for check in picture.checks if not check.passes]
-        print(f"{out / picture.file}: {picture.title}{': not passed: ' + ', '.join(failed) if failed else ''}")
+        print(f"{out / picture.file}: {picture.title}")
+        for check in picture.checks:
+            if not check.passes:
+                print(f"  doubtful, check {check.name} failed (docs/explain.md): {check.told}")

@@ -72,7 +72,11 @@ Code = Literal[
     "class_in_one_split",
     "empty_split",
     "ignored",
+    "loose",
 ]
+
+# Of files that are no part of any sample.
+UNUSED: tuple[Code, ...] = ("ignored", "loose")
 
 
 Fate = Literal["sample", "annotation", "kept"]
@@ -246,6 +250,7 @@ KINDS: dict[Code, Kind] = {
         "file that is not used",
         "nothing; to use it, save it as PNG or JPEG with the other images, and annotate it",
     ),
+    "loose": Kind("kept", "image that is in no class folder, not used", "move it into the folder of its class"),
 }
 
 

@@ -207,9 +207,10 @@ def require_two_classes(place: object, labels: LabelMap) -> None:
         UserError: fewer than two classes.
     """
     if len(labels) < 2:
-        only = f"only the class {labels.classes[0]!r}" if labels.classes else "no class"
+        only = f"only one class ({labels.classes[0]})" if labels.classes else "no class"
         raise UserError(
-            f"{place}: {only}; a classifier needs images of at least two classes, add some or correct `root`"
+            f"{place}: {only}; classification needs two or more: add images of others, or correct `root`; "
+            "or, for defects learned from good images, put these into train/good (docs/anomaly.md)"
         )
 
 
