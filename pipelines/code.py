@@ -19,8 +19,8 @@ def stage(params: Params) -> None:
     require_utf8(Path(dataset.root) for dataset in params.datasets.values())
     if write_dag(Path(), params):
         raise UserError(
-            f"params.yaml: its stages differ from those in {DAG}, which DVC reads before anything "
-            f"runs; {DAG} is now updated: run the same command again"
+            f"params.yaml now describes other stages, and {DAG}, the list of them, has been brought up to date; "
+            "DVC reads that list before anything runs, so this run stops here: run the same command again"
         )
     written = write_stamps(Path(), params)
     print(
