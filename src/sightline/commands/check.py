@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +27,17 @@ def check(
         return
     from sightline.config import load_params
     from sightline.data.raw.names import require_utf8
+    from sightline.data.raw.roots import missing_roots
     from sightline.pipeline.dag import DAG, write_dag
 
     checked = load_params(params)
     require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
     if params.name == "params.yaml" and (params.parent / DAG).is_file() and write_dag(params.parent, checked):
         print(f"{params.parent / DAG}: brought up to date")
+    # No error: a fresh clone is checked before `dvc pull`. Other files of params, as examples, belong to no project.
+    absent = missing_roots(checked.datasets, params.parent) if params.name == "params.yaml" else []
+    for line in absent:
+        print(line, file=sys.stderr)
     if only is not None and not full:
         raise UserError("--only is for --full: sightline check --full --only NAME")
     if full:
@@ -39,8 +45,9 @@ def check(
 
         print(full_text(params, checked, only), end="")
         return
+    good = f"good, but {len(absent)} of its data sets not here yet" if absent else "good"
     heads = f", {len(checked.heads)} heads" if checked.heads else ""
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
+    print(f"{params}: {good}: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
 
 
 def _try_contract() -> None:
