@@ -56,7 +56,7 @@ def parse_mapping(path: Path, text: str, as_written: bool = False) -> dict[str, 
 
 
 def _told(error: MarkedYAMLError, text: str) -> str:
-    """Return where text is not YAML and why; a wrong indentation is found a line too late where the one above has it."""
+    """Return where text is not YAML, and why; a wrong indentation may be that of the line above."""
     line, problem = _line(error), str(error.problem or error.context)
     if not problem.startswith(_INDENTATION):
         return f"line {line}: not YAML: {problem}"
