@@ -10,6 +10,7 @@ from rich.table import Table
 from sightline.config import Params
 from sightline.data.raw.division import FILE, Division, last_division
 from sightline.data.raw.preparation import prepare
+from sightline.data.raw.roots import require_roots
 from sightline.data.structures import SPLITS
 from sightline.pipeline.process import run_stage
 from sightline.pipeline.store import DvcStore, last_outputs
@@ -22,6 +23,7 @@ def stage(params: Params, name: str = "") -> None:
     if name not in params.datasets:
         known = ", ".join(params.datasets)
         raise UserError(f"{name!r} is not in datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
+    require_roots({name: params.datasets[name]})
     folder = Path("data/prepared") / name
     card = prepare(name, params.datasets[name], folder, progress=True, last=_last(name, folder))
     annotations = f", {count_of(card.dropped, 'bad annotation')} too" if card.dropped else ""

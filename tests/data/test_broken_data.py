@@ -281,7 +281,9 @@ def test_the_script_ends_with_code_2_and_lines(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     missing = run_script(tmp_path, "cells")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert missing.stderr == "raw: no such folder; put the raw files there, or correct `root` in params.yaml\n"
+    assert missing.stderr == (
+        "datasets.cells.root: raw: no such folder; put the raw files there, or correct `root` in params.yaml\n"
+    )
     unknown = run_script(tmp_path, "cell")
     assert unknown.returncode == 2
     assert unknown.stderr == "'cell' is not in datasets of params.yaml (did you mean cells?)\n"

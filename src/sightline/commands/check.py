@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,12 +28,17 @@ def check(
         return
     from sightline.config import load_params
     from sightline.data.raw.names import require_utf8
+    from sightline.data.raw.roots import missing_roots
     from sightline.pipeline.dag import DAG, write_dag
 
     checked = load_params(params)
     require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
     if params.name == "params.yaml" and (params.parent / DAG).is_file() and write_dag(params.parent, checked):
         print(f"{params.parent / DAG}: brought up to date")
+    # No error: a fresh clone is checked before `dvc pull`. Other files of params, as examples, belong to no project.
+    absent = missing_roots(checked.datasets, params.parent) if params.name == "params.yaml" else []
+    for line in absent:
+        print(line, file=sys.stderr)
     if only is not None and not full:
         raise UserError("--only is for --full: sightline check --full --only NAME")
     if full:
@@ -40,9 +46,10 @@ def check(
 
         print(full_text(params, checked, only), end="")
         return
+    good = f"good, but {len(absent)} of its data sets not here yet" if absent else "good"
     heads = f", {count_of(len(checked.heads), 'head')}" if checked.heads else ""
     counts = f"{count_of(len(checked.datasets), 'data set')}, {count_of(len(checked.models), 'model')}{heads}"
-    print(f"{params}: good: {counts}")
+    print(f"{params}: {good}: {counts}")
 
 
 def _try_contract() -> None:

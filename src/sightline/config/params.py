@@ -25,6 +25,7 @@ from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
 from sightline.config.variation import find_variation_mistakes
+from sightline.config.weights_words import find_weights_mistakes
 from sightline.system.errors import nearest
 
 
@@ -208,6 +209,9 @@ def load_params(path: Path, policies: bool = True) -> Params:
     unknown += [f"{path}: {line}" for line in find_metric_mistakes(params.kinds(), params.evaluation, params.gate)]
     unknown += [
         f"{path}: {line}" for line in find_monitor_mistakes(params.datasets, learners, params.features, params.monitor)
+    ]
+    unknown += [
+        f"{path}: {line}" for line in find_weights_mistakes(path.parent, params.models, params.features, params.styles)
     ]
     if unknown:
         raise ConfigError(unknown)
