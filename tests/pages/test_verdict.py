@@ -75,8 +75,8 @@ def test_the_best_model_and_its_worst_class(root: Path) -> None:
     share, threes = rows["score"].mean(), int((rows["label"] == 3).sum())
     assert verdict.model == "two"
     assert verdict.works == (
-        f"It tells 10 classes apart: right in {100 * share:.0f} of 100 images "
-        f"({100 * share - 2:.0f} to {100 * share + 2:.0f}), on {len(rows)} test images it never saw."
+        f"It distinguishes 10 classes: right in {len(rows) - 12} of {len(rows)} test images it never saw "
+        f"({100 * share - 2:.0f} to {100 * share + 2:.0f} %)."
     )
     assert verdict.fails == (
         f"“3” is right in only {threes - 12} of {threes} images, of all classes {100 * share:.0f} of 100; "
@@ -114,7 +114,7 @@ def test_names_are_escaped_and_the_page_has_it_all(root: Path) -> None:
     page = (root / "reports/index.html").read_text(encoding="utf-8")
     assert "<b>x" not in page
     text = Parsed(page).text()
-    assert "What works It tells 10 classes apart" in text
+    assert "What works It distinguishes 10 classes" in text
     assert "“<b>x</b>” is right in only" in text
     assert page.count('href="one/index.html#errors"') == 3
     assert 'id="errors"' in page_of(root, "one")
@@ -171,6 +171,18 @@ def test_what_to_do_next_in_its_order(root: Path) -> None:
     assert "“3” is rare (20 training images" in found[2]
     assert "about 400 would narrow that to 5" in found[-1]  # twice as narrow with four times as many
     assert not any("should gain" in words for words in found)
+
+
+@pytest.mark.parametrize(
+    ("low", "told"),
+    [
+        (0.944, "within 6 points with 57; about 72 would narrow that to 5."),
+        (0.947, "within 5.3 points with 57; about 65 would narrow that to 5.0."),
+    ],
+)
+def test_test_images_narrow_an_interval_to_another_figure(root: Path, low: float, told: str) -> None:
+    headline = {"name": "accuracy", "value": 1.0, "low": low, "high": 1.0}
+    assert steps(root, WeakSpots(""), headline=headline, samples=57)[-1].endswith(told)
 
 
 def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:

@@ -65,7 +65,7 @@ def _test_split(found: SmallestDifference) -> Iterator[str]:
     yield f"The {found.images:,} test images show a difference in {found.metric} of {least} in four of five cases;"
     if found.needed is not None:
         if found.difference <= POINT:
-            yield "that is enough to tell models apart that differ by one point."
+            yield "that is enough to distinguish models that differ by one point."
         else:
             yield f"for one point they would have to be about {_rounded(found.needed):,}."
     else:

@@ -214,12 +214,13 @@ def _test_images(metrics: Mapping[str, Any]) -> Iterator[Step]:
     low, high = own.get("low"), own.get("high")
     if low is None or high is None or smaller_is_better(own["name"]) or not 0 <= low <= high <= 1:
         return
-    wide, count = high - low, metrics["samples"]
-    if wide > _WIDE:
-        needed = math.ceil(count * (wide / _WIDE) ** 2)
+    wide, aim, count = round(100 * (high - low), 1), 100 * _WIDE, metrics["samples"]
+    if wide > aim:
+        needed = math.ceil(count * (wide / aim) ** 2)
         rounded = math.ceil(needed / 10 ** max(0, len(str(needed)) - 2)) * 10 ** max(0, len(str(needed)) - 2)
+        digits = 0 if f"{wide:.0f}" != f"{aim:.0f}" else 1  # "5 would become 5" says nothing
         yield Step(
             "test images",
-            f"Add test images: {metric_title(own['name'])} is known to within {100 * wide:.0f} points with "
-            f"{count:,}; about {rounded:,} would narrow that to {100 * _WIDE:.0f}.",
+            f"Add test images: {metric_title(own['name'])} is known to within {wide:.{digits}f} points with "
+            f"{count:,}; about {rounded:,} would narrow that to {aim:.{digits}f}.",
         )
