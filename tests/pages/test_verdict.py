@@ -15,7 +15,8 @@ from test_pages import FAST, KINDS, Parsed, page_of, some_project
 
 from sightline.config import Params, load_params
 from sightline.evaluation.report import read_table
-from sightline.operations.advice import Candidate
+from sightline.operations.advice import Candidate, advise_on
+from sightline.operations.advice.words import sentences
 from sightline.operations.pages import make_pages, short_verdicts
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.sources import model_sources
@@ -23,6 +24,7 @@ from sightline.operations.pages.verdict import Verdict, verdicts
 from sightline.operations.pages.weak_spots import WeakSpots, of_100
 from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Ledger
+from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 
 
@@ -143,7 +145,8 @@ def test_a_head_that_is_as_good_is_named(root: Path) -> None:
 
 
 def steps(root: Path, weak: WeakSpots, **metrics: Any) -> list[str]:
-    sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"))
+    peers = (Candidate("one", "head"),)
+    sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"), peers)
     headline = {"name": "accuracy", "value": 0.9, "low": 0.89, "high": 0.92}
     return [step.words for step in next_steps(sources, {"headline": headline, "samples": 100, **metrics}, weak)]
 
@@ -189,29 +192,32 @@ def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:
     def curve(**gain: Any) -> dict[str, Any]:
         return {"twice_the_data": {"gain": 0.02, "low": 0.01, "high": 0.03, **gain}}
 
-    path = root / "reports/one/training/learning_curve.json"
-    classes = [
-        {"class": "7", **curve(gain=0.08)},
-        {"class": "3", **curve()},
-        {"class": "5", **curve(gain=0.3, low=-0.1)},
-    ]
-    write_json(path, {**curve(), "classes": classes})
-    told = steps(root, WeakSpots("", ["3"]))
-    assert told[0] == (
-        "Double the training images of every class: by the learning curve of one accuracy should gain +2.0 points "
-        "(+1.0 to +3.0), recall most for “7” by +8.0 points (+1.0 to +3.0) and “3” by +2.0 points (+1.0 to +3.0)."
+    def told(*classes: float, **changes: Any) -> list[str]:
+        each = [
+            {"class": f"class {rank}", "train_images": 9, "recall": 0.5, **curve(gain=gain)}
+            for rank, gain in enumerate(classes)
+        ]
+        rest = {"train_images": 50, "accuracy": 0.8, "confidence": 0.95, "most_learned": 99, "curve": []}
+        write_json(path, {**rest, **curve(), "classes": each, **changes})
+        return steps(root, WeakSpots("", ["3"]), task="classification", **own)
+
+    path, own = root / "reports/one/training/learning_curve.json", dict[str, Any]()
+    found = told(0.08, 0.05)
+    assert found[0] == (
+        "Double the training images of every class: by the learning curve of the head one, the head's accuracy should "
+        "gain +2.0 points (+1.0 to +3.0), recall most for “class 0” by +8.0 points (+1.0 to +3.0)."
     )
-    assert told[1].startswith("Check the labels of “3”")
-    for other in (
-        curve(low=-0.001),
-        curve(low="much"),
-        curve(high=True),
-        {"reason": "too few"},
-        {"twice_the_data": 3},
-        [],
-    ):
-        write_json(path, other)
-        assert not any("gain +" in words for words in steps(root, WeakSpots("", ["3"])))
+    assert found[1].startswith("Check the labels of “3”")
+    advised = sentences(advise_on(root, "digits", [Candidate("one", "head")]))[0]
+    assert "Class class 0 gains most" in advised  # the same class as here
+    assert told(0.025, 0.02)[0].endswith("(+1.0 to +3.0).")  # no class is clearly ahead
+    assert "gains most" not in sentences(advise_on(root, "digits", [Candidate("one", "head")]))[0]
+    own = {"headline": {"name": "accuracy", "value": 1.0, "low": 0.98, "high": 1.0}}
+    assert told(0.02)[0].endswith("one makes no error on its test images, so they cannot show a gain.")
+    for changes in (curve(low=-0.001), {"reason": "too few"}):
+        assert not any("should gain" in words for words in told(0.08, **changes))
+    with pytest.raises(UserError, match=r"learning_curve\.json: damaged"):
+        told(0.08, **curve(low="much"))
 
 
 def test_nothing_to_do_where_nothing_is_wrong(root: Path) -> None:

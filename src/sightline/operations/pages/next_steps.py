@@ -8,11 +8,14 @@ then how well the score itself is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.config.metrics import smaller_is_better
+from sightline.operations.advice import ClassWorth, MoreData
+from sightline.operations.advice.more_data import more_data
+from sightline.operations.advice.words import points
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
@@ -39,9 +42,7 @@ class Step:
     gain: float | None = None
 
 
-def next_steps(
-    sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True, others: Sequence[Sources] = ()
-) -> list[Step]:
+def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True) -> list[Step]:
     """Return what to do next, in the order in which to do it.
 
     Args:
@@ -49,13 +50,12 @@ def next_steps(
         metrics: of its evaluation.
         weak: what it is worse on.
         good: whether it is better than a constant answer; if not, it has to learn first.
-        others: models of the same data and task, the best first, whose learning curve counts if it has none.
     """
     card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     steps = [
         *_learning(sources, settings, good),
-        *_more_images([sources, *others]),
+        *_more_images(sources, metrics),
         *_copies(sources, card),
         *_quarantine(sources, card),
         *(_of_defects(weak, settings) if metrics.get("task") == "anomaly" else _weak_class(weak, card, settings)),
@@ -83,48 +83,30 @@ def _learning(sources: Sources, settings: Mapping[str, Any], good: bool) -> Iter
         yield Step("learn", "Let it learn first, with other settings or features; its page shows what was tried.")
 
 
-def _more_images(models: Sequence[Sources]) -> Iterator[Step]:
-    """Yield what twice the training images should gain by a learning curve, if its interval is above nothing.
+def _more_images(sources: Sources, metrics: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield what twice the training images should gain by a head's learning curve, if its interval is above nothing.
 
-    It is the curve of the first model that has one: heads measure theirs (`learning_curve.json`), networks do not.
+    Curve and class are those that `sightline advise` names; only heads that classify have a curve.
     """
-    curves = ((sources.name, _curve(sources)) for sources in models)
-    name, curve = next(((name, curve) for name, curve in curves if curve is not None), ("", {}))
-    gain = _gain(curve)
-    if gain is None or gain[1] <= 0:
+    if metrics.get("task") != "classification":
         return
-    gains = [(own, str(one.get("class"))) for one in _listed(curve) if (own := _gain(one)) is not None]
-    most = [f"“{label}” by {_points(own)}" for own, label in sorted(gains, reverse=True) if own[1] > 0][:2]
-    classes = f", recall most for {' and '.join(most)}" if most else ""
+    found = more_data(sources.root, sources.name, sources.peers)
+    if found is None or found.low <= 0:
+        return
+    most = found.leading
+    recall = f", recall most for “{most.name}” by {_points(most)}" if most else ""
+    perfect = metrics["headline"]["name"] == "accuracy" and metrics["headline"]["value"] == 1
+    unseen = f" {sources.name} makes no error on its test images, so they cannot show a gain." if perfect else ""
     yield Step(
         "more images",
-        f"Double the training images of every class: by the learning curve of {name} accuracy should gain "
-        f"{_points(gain)}{classes}.",
-        gain[0],
+        f"Double the training images of every class: by the learning curve of the head {found.head}, the head's "
+        f"accuracy should gain {_points(found)}{recall}.{unseen}",
+        found.points / 100,
     )
 
 
-def _curve(sources: Sources) -> Mapping[str, Any] | None:
-    found = sources.optional(f"reports/{sources.name}/training/learning_curve.json")
-    return found if isinstance(found, dict) and _gain(found) is not None else None
-
-
-def _listed(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = curve.get("classes")
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _gain(values: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """Return an estimated gain and the ends of its interval, as shares; None if there is none."""
-    own = values.get("twice_the_data")
-    found = [own.get(name) for name in ("gain", "low", "high")] if isinstance(own, dict) else []
-    known = [float(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
-    return (known[0], known[1], known[2]) if len(known) == 3 and all(map(math.isfinite, known)) else None
-
-
-def _points(gain: tuple[float, float, float]) -> str:
-    value, low, high = (100 * one for one in gain)
-    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+def _points(gain: MoreData | ClassWorth) -> str:
+    return f"{points(gain.points)} points ({points(gain.low)} to {points(gain.high)})"
 
 
 def _copies(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:

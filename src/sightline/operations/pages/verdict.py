@@ -96,7 +96,7 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
     (sources, metrics), among = ranked[0], len(ranked)
     weak = weak_spots(sources, metrics, slices_file)
     works, good = _works(sources, metrics)
-    steps = [step.words for step in next_steps(sources, metrics, weak, good, [other for other, _ in ranked[1:]])]
+    steps = [step.words for step in next_steps(sources, metrics, weak, good)]
     return Verdict(
         sources.dataset,
         task_words(metrics["task"]),
