@@ -14,6 +14,7 @@ from page_project import make_project, outcome
 from test_pages import FAST, KINDS, Parsed, page_of, some_project
 
 from sightline.config import Params, load_params
+from sightline.data.raw.findings import KINDS as FINDINGS
 from sightline.evaluation.report import read_table
 from sightline.operations.advice import Candidate, advise_on
 from sightline.operations.advice.words import sentences
@@ -218,6 +219,23 @@ def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:
         assert not any("should gain" in words for words in told(0.08, **changes))
     with pytest.raises(UserError, match=r"learning_curve\.json: damaged"):
         told(0.08, **curve(low="much"))
+
+
+def test_near_copies_are_a_caution_next_to_the_score(root: Path) -> None:
+    assert not any("caution" in line for line in verdict_of(root).lines())
+    card = root / "data/prepared/digits/card.json"
+    known = read_json(card)
+    card.unlink()
+    found = {"left_out": "kept", "count": 7, "first": [{"source": "a", "reason": "b"}]}
+    write_json(card, {**known, "format": "image_folder", "findings": {"near_duplicate": found}})
+    caution = "The score may be too good: 7 images of val or test are nearly the same as one of another split."
+    assert f"  caution: {caution}" in verdict_of(root).lines()
+    make_pages(load_params(root / "params.yaml"), root, [])
+    text = Parsed(page_of(root, "one")).text()
+    assert text.index(caution) < text.index("Results Metrics")
+    assert "if there are folders train, val and test, move both into one of them" in text
+    assert "group" not in FINDINGS["near_duplicate"].remedy_for("image_folder")
+    assert "`group`" in FINDINGS["near_duplicate"].remedy_for("csv")
 
 
 def test_nothing_to_do_where_nothing_is_wrong(root: Path) -> None:

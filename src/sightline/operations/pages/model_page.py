@@ -12,7 +12,7 @@ from sightline.config.metrics import smaller_is_better
 from sightline.evaluation.report import read_table
 from sightline.operations.pages.advice_section import AdviceSection, advice_section
 from sightline.operations.pages.charts import Chart
-from sightline.operations.pages.datasets import DataCard, data_card
+from sightline.operations.pages.datasets import DataCard, data_card, near_copies
 from sightline.operations.pages.drawings import (
     CHARTS,
     MATRICES,
@@ -100,6 +100,7 @@ class Page:
     onnx: list[tuple[str, str]]
     int8: list[tuple[str, str]]
     crop: str
+    caution: str
     history: Table | None
     rebuilding: Rebuilding | None
     advice: AdviceSection | None
@@ -150,6 +151,7 @@ def _page(sources: Sources) -> Page:
         onnx=onnx_facts(metrics.get("onnx")),
         int8=int8_facts(release.int8 if release else None),
         crop=_crop_words(model, metrics.get("crop")),
+        caution=near_copies(sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
         advice=advice_section(sources),

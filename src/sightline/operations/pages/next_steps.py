@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.config.metrics import smaller_is_better
+from sightline.data.raw.findings import KINDS
 from sightline.operations.advice import ClassWorth, MoreData
 from sightline.operations.advice.more_data import more_data
 from sightline.operations.advice.words import points
+from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
@@ -111,13 +113,13 @@ def _points(gain: MoreData | ClassWorth) -> str:
 
 def _copies(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:
     """Yield images that are nearly the same in two splits: a model that knows one by heart is right on the other."""
-    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
-    if count:
+    if near_copies(card):
+        count = card["findings"]["near_duplicate"]["count"]
+        remedy = KINDS["near_duplicate"].remedy_for(card.get("format", ""))
         yield Step(
             "copies",
             f"Look at the {count:,} images of val or test that are nearly the same as one that is learned from: the "
-            f"score may be too good. data/prepared/{sources.dataset}/report.md names them; give both one group, or "
-            "move one.",
+            f"score may be too good. data/prepared/{sources.dataset}/report.md names them; {remedy}.",
         )
 
 

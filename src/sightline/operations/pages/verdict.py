@@ -14,6 +14,7 @@ from sightline.config.metrics import OF_ONE, smaller_is_better
 from sightline.evaluation.report import read_table
 from sightline.operations.advice.evaluations import evaluated, head_against_network
 from sightline.operations.pages.baselines import constant_answer
+from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
 from sightline.operations.pages.sources import Sources
@@ -35,6 +36,7 @@ class Verdict:
         as_good: a head over fixed features that is as good as this network within chance, "" if there is none.
         works: what works; `good` is false where it is no better than a constant answer.
         good: whether there is something that works.
+        caution: why the score may be too good, "" if nothing says so.
         fails: what does not, and `weak` whether there is something.
         pictures: errors on it.
         steps: what to do next, in their order.
@@ -47,6 +49,7 @@ class Verdict:
     as_good: str
     works: str
     good: bool
+    caution: str
     fails: str
     weak: bool
     pictures: list[Picture]
@@ -57,6 +60,7 @@ class Verdict:
         return [
             f"{self.dataset}, {self.task}: {self.model}{self.chosen()}",
             f"  {'works' if self.good else 'result'}: {self.works}",
+            *([f"  caution: {self.caution}"] if self.caution else []),
             f"  does not: {self.fails}",
             f"  next: {self.steps[0]}",
         ]
@@ -105,6 +109,7 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
         _as_good(sources),
         works,
         good,
+        near_copies(sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}),
         weak.words,
         bool(weak.classes or weak.slices),
         weak.pictures,
