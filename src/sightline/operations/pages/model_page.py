@@ -101,6 +101,7 @@ class Page:
     int8: list[tuple[str, str]]
     crop: str
     caution: str
+    champion: bool
     history: Table | None
     rebuilding: Rebuilding | None
     advice: AdviceSection | None
@@ -119,6 +120,7 @@ def _page(sources: Sources) -> Page:
     release = sources.release()
     model = sources.optional(f"models/{sources.name}/model.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     ladder = sources.optional(f"reports/{sources.name}/training/ladder.json")
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
@@ -131,7 +133,7 @@ def _page(sources: Sources) -> Page:
         dataset=sources.dataset,
         headline=headline_of(metrics),
         standing=standing_of(sources, release),
-        metrics=metrics_table(metrics),
+        metrics=metrics_table(metrics, len(card.get("classes", []))),
         matrix=matrix,
         charts=[*charts, *evaluation_charts(folder, metrics)],
         tables=_tables(sources),
@@ -151,7 +153,8 @@ def _page(sources: Sources) -> Page:
         onnx=onnx_facts(metrics.get("onnx")),
         int8=int8_facts(release.int8 if release else None),
         crop=_crop_words(model, metrics.get("crop")),
-        caution=near_copies(sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}),
+        caution=near_copies(card),
+        champion=any(entry.decision != "refuse" for entry in sources.history),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
         advice=advice_section(sources),
@@ -169,6 +172,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
         ("advice", "What next", page.advice is not None),
         ("training", "Training", bool(page.settings or page.curves)),
         ("data", "Data", page.data is not None),
+        ("use", "Use it", page.champion),
         ("export", "Export", bool(page.onnx or page.int8)),
         ("decisions", "Decisions", page.history is not None),
         ("rebuild", "Rebuild", page.rebuilding is not None),
