@@ -221,6 +221,18 @@ def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:
         told(0.08, **curve(low="much"))
 
 
+def test_without_errors_the_least_confident_images_are_shown(root: Path) -> None:
+    answer(root, "one", {})
+    make_pages(load_params(root / "params.yaml"), root, [])
+    text = Parsed(page_of(root, "one")).text()
+    assert "Worst images" not in text
+    rows = pd.read_parquet(root / "reports/one/evaluation/predictions.parquet")
+    sure = [own[label] for own, label in zip(rows["probabilities"], rows["label"], strict=True)]
+    least = rows["source"].iloc[int(pd.Series(sure).argmin())]
+    shown = text.split("No errors: the least confident images")[1]
+    assert shown.split("probability of the true class ")[1].startswith(least)
+
+
 def test_near_copies_are_a_caution_next_to_the_score(root: Path) -> None:
     assert not any("caution" in line for line in verdict_of(root).lines())
     card = root / "data/prepared/digits/card.json"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
@@ -47,6 +48,7 @@ from sightline.operations.pages.times import training_time
 from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
 
 _WORST_TOLD = 12  # samples
+_NO_ERRORS = "No errors: the least confident images"
 _NAMED = {
     "per_class": "class",
     "per_character": "character",
@@ -89,6 +91,7 @@ class Page:
     styles: Picture | None
     worst: Picture | None
     worst_table: Table | None
+    flawless: bool
     quality: Chart | None
     explanations: list[Explanation]
     curves: list[Chart]
@@ -125,6 +128,7 @@ def _page(sources: Sources) -> Page:
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
     judged = judged_samples(folder)
+    flawless = judged is not None and not len(judged[2].order)
     worst, styles = folder / "worst.png", folder / "styles.png"
     return Page(
         name=sources.name,
@@ -140,7 +144,10 @@ def _page(sources: Sources) -> Page:
         slices=slices,
         worst_slices=worst_slices,
         styles=picture(styles, "Test photographs in every style, and in mixes") if styles.is_file() else None,
-        worst=picture(worst, "The worst test images, each with its truth and prediction") if worst.is_file() else None,
+        worst=picture(worst, "The worst test images, each with its truth and prediction")
+        if worst.is_file() and not flawless
+        else None,
+        flawless=flawless,
         worst_table=_worst_table(*judged) if judged else None,
         quality=quality_chart(*judged[1:]) if judged else None,
         explanations=read_explanations(sources.report / "explanations"),
@@ -167,7 +174,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
         ("results", "Results", True),
         ("classes", "By style" if page.styles else "By class", bool(page.tables)),
         ("slices", "By slice", True),
-        ("errors", "Worst images", bool(page.worst or page.quality)),
+        ("errors", "Least confident images" if page.flawless else "Worst images", bool(page.worst or page.quality)),
         ("explanations", "Explanations", bool(page.explanations)),
         ("advice", "What next", page.advice is not None),
         ("training", "Training", bool(page.settings or page.curves)),
@@ -189,7 +196,7 @@ def headline_of(metrics: Mapping[str, Any]) -> Headline:
         metric_title(own["name"]),
         metric_words(own["name"]),
         number(own["value"]),
-        interval(low, high) if low is not None else "",
+        interval(low, high) if low is not None and low != high else "",
         confidence,
         metrics["samples"],
         unit_range(own),
@@ -250,7 +257,8 @@ def _slices(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Table | None,
 
 
 def _worst_table(rows: pd.DataFrame, quality: Any, worst: Any) -> Table | None:
-    order = worst.order[:_WORST_TOLD]
+    right = not len(worst.order)  # a classifier without errors: where it was least sure
+    order = (np.argsort(quality.values, kind="stable") if right else worst.order)[:_WORST_TOLD]
     if not len(order):
         return None
     cells = [
@@ -258,7 +266,7 @@ def _worst_table(rows: pd.DataFrame, quality: Any, worst: Any) -> Table | None:
         for k in order
     ]
     columns = [("image", False), ("truth → prediction", False), (quality.name, True)]
-    return Table(f"{worst.title.capitalize()}", columns, cells)
+    return Table(_NO_ERRORS if right else worst.title.capitalize(), columns, cells)
 
 
 def _quality(quality: Any, place: int) -> Cell:
