@@ -258,6 +258,26 @@ def test_missing_parts_are_left_out(one: tuple[Path, Params]) -> None:
         assert part not in text
 
 
+def test_what_says_nothing_is_not_shown_and_what_to_do_is(one: tuple[Path, Params]) -> None:
+    root, params = one
+    path = root / "reports/classification/evaluation/metrics.json"
+    metrics = read_json(path)
+    metrics["interval"]["balanced_accuracy"] = {"low": 1.0, "high": 1.0}
+    write_json(path, metrics)
+    write_ledger(root, entry("classification", "promote", "first version", git_sha=None))
+    make_pages(params, root, [outcome(root, "classification")])
+    text = Parsed(page_of(root)).text()
+    assert "1.000 to 1.000" not in text
+    assert "the same in every resample" in text
+    assert "sightline predict classification@champion IMAGE sightline serve classification@champion" in text
+    assert "none when it was registered: `git commit`" in text
+    assert "top 5" in text  # of ten classes
+    card = root / "data/prepared/digits/card.json"
+    write_json(card, {**read_json(card), "classes": list("012345")})
+    make_pages(params, root, [outcome(root, "classification")])
+    assert "top 5" not in Parsed(page_of(root)).text()
+
+
 def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
     root, params = one
     first = entry("classification", "promote", "first version", model_md5=OLD_MD5)
