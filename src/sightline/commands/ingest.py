@@ -28,4 +28,4 @@ def ingest(
     added = sum(batch.samples for batch in batches)
     bad = sum(batch.quarantined for batch in batches)
     more = f", {bad} in quarantine" if bad else ""
-    print(f"{added} images added{more}{'; `make repro` trains with them' if added else ''}")
+    print(f"{added} images added{more}{'; `dvc repro` trains with them' if added else ''}")
