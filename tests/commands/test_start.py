@@ -68,7 +68,7 @@ def test_entries_are_added_and_every_other_byte_stays(text: str, expected: str) 
 
 
 def test_an_entry_that_exists_or_has_no_room_is_refused() -> None:
-    with pytest.raises(UserError, match=r"datasets\.pets: exists already.*--name"):
+    with pytest.raises(UserError, match=r"datasets\.pets: exists already.*--name.*data/inbox/pets"):
         with_entries("datasets:\n  pets: {format: digits}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
     with pytest.raises(UserError, match=r"written in braces; add this by hand"):
         with_entries("datasets: {old: {format: digits}}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
@@ -279,14 +279,14 @@ def write_shapes(root: Path, count: int = 30) -> Path:
 
 def test_a_folder_becomes_a_project_with_models(tmp_path: Path) -> None:
     write_shapes(tmp_path / "Shapes 1")
-    done = run("start", "Shapes 1", "--project", "shop", "--minutes", "6", cwd=tmp_path)
+    done = run("start", "Shapes 1", "--project", "my shop", "--minutes", "6", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "cd shop && dvc repro" in done.stdout
-    params = load_params(tmp_path / "shop/params.yaml")
+    assert "cd 'my shop' && dvc repro" in done.stdout
+    params = load_params(tmp_path / "my shop/params.yaml")
     assert set(params.datasets) == {"shapes-1"}
     assert set(params.registered()) == {"shapes-1-head", "shapes-1-classifier"}
-    assert (tmp_path / "shop/data/raw/shapes-1.dvc").is_file()
-    again = run("start", "../Shapes 1", cwd=tmp_path / "shop")
+    assert (tmp_path / "my shop/data/raw/shapes-1.dvc").is_file()
+    again = run("start", "../Shapes 1", cwd=tmp_path / "my shop")
     assert again.returncode == 2
     assert "datasets.shapes-1: exists already" in again.stderr
     assert "Traceback" not in again.stderr

@@ -109,7 +109,7 @@ def test_mistakes_are_one_line(project: Project, arguments: list[str], told: str
 def test_models_before_anything_is_registered(project: Project) -> None:
     done = sightline(project, "models")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("no model is registered yet; `make repro`")
+    assert done.stdout.startswith("no model is registered yet; `dvc repro`")
 
 
 def test_the_table_fits_120_characters(project: Project) -> None:

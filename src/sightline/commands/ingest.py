@@ -29,4 +29,4 @@ def ingest(
     added = sum(batch.samples for batch in batches)
     bad = sum(batch.quarantined for batch in batches)
     more = f", {count_of(bad, 'bad sample')} in quarantine" if bad else ""
-    print(f"{count_of(added, 'image')} added{more}{'; `make repro` trains with them' if added else ''}")
+    print(f"{count_of(added, 'image')} added{more}{'; `dvc repro` trains with them' if added else ''}")

@@ -18,6 +18,7 @@ from sightline.training.artifact.int8 import INT8_REPORT, int8_folder
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")
+_NAME = re.compile(r"[^/@:]+")
 _SCHEME = "models:/"
 
 
@@ -59,7 +60,9 @@ def resolve_model(text: str, root: Path) -> ResolvedModel:
         if folder is not None:
             return ResolvedModel(folder.resolve().name, None, None, folder, _model_sha256(folder))
         if asked is None or (root / text).exists():
-            raise UserError(f"{text}: no model there (no model.json); give {FORMS}")
+            training = not (root / text).exists() and _NAME.fullmatch(text)
+            more = f"; if it is being trained now, use {text}@champion" if training else ""
+            raise UserError(f"{text}: no model there (no model.json); give {FORMS}{more}")
     if asked is None:
         raise UserError(f"{text}: not a version in the registry; write models:/NAME@champion or models:/NAME/3")
     name, alias = asked["name"], asked["alias"]
