@@ -50,7 +50,8 @@ def test_a_decision_by_hand_outlasts_that_of_the_gate(project: Project) -> None:
     project.make("two", BETTER)  # judged better than "one" before, and then replaced by hand
     [outcome] = project.register()
     assert (outcome.alias, outcome.decision, outcome.word) == ("challenger", "kept", "replaced")
-    assert outcome.decision_text() == outcome.reason == f"replaced by {project.ledger()[0]['model_md5'][:8]}: by hand: no reason given"
+    assert outcome.decision_text() == outcome.reason
+    assert outcome.reason == f"replaced by {project.ledger()[0]['model_md5'][:8]}: by hand: no reason given"
     assert project.aliases() == {"champion": "1", "challenger": "2"}
     assert [line["decision"] for line in project.ledger()] == ["promote", "promote", "refuse", "promote"]
 

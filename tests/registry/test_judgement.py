@@ -125,7 +125,7 @@ def test_a_champion_without_an_error_cannot_be_exceeded_and_the_refusal_says_so(
     outcome = project.register()[0]
     assert outcome.decision == "refuse"
     assert outcome.reason.startswith("within noise: gain -0.0025")
-    assert "the champion has no error on them (accuracy 1), so no model can be better: compare by another" in outcome.reason
+    assert "the champion has no error on them (accuracy 1), so no model can be better" in outcome.reason
     assert outcome.reason.endswith("add test images, or `sightline promote digit`")
 
 
