@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sightline.config.errors import ConfigError
 from sightline.operations.pages import make_pages
 from sightline.operations.pages.pictures import picture
 from sightline.registry.grounds import GuardCheck
+from sightline.registry.ledger import Ledger
+from sightline.registry.outcomes import in_force
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 
@@ -288,6 +291,11 @@ def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
     assert "challenger The gate refused it: worse: gain -0.1250. The champion is model bbbbbbbb, accuracy 0.500" in text
     assert "-0.125" in text
     assert f"git checkout {'c' * 40}" in text
+    known = replace(outcome(root, "classification"), numbers={OLD_MD5: "1", MODEL_MD5: "3"})
+    known = in_force(known, Ledger(root / "registry/ledger.jsonl"))
+    make_pages(params, root, [known])
+    assert "The champion is version 1 (bbbbbbbb), accuracy 0.500" in Parsed(page_of(root)).text()
+    assert "1 champion promoted: first version" in Parsed((root / "reports/index.html").read_text()).text()
     back = entry("classification", "rollback", "rolled back by hand", model_md5=OLD_MD5, champion_md5=MODEL_MD5)
     write_ledger(root, first, entry("classification", "promote", "better", champion_md5=OLD_MD5), back)
     make_pages(params, root, [])

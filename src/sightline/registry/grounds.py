@@ -25,6 +25,8 @@ Code = Literal[
     "nothing_shared",
 ]
 
+# Of a line of the ledger, on the model that it judges or restores.
+DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
 WORDS: dict[Code, str] = {
     "first": "first version",
     "better": "better",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sightline.config.evaluation import Budget, Gate
-from sightline.config.metrics import unknown_metric
+from sightline.config.metrics import OF_ONE, best_value, unknown_metric
 from sightline.config.tasks import kinds
 from sightline.data.structures import LabelMap
 from sightline.registry.budget import budget_checks, limits_of
@@ -21,7 +21,7 @@ from sightline.registry.registry import Registry
 from sightline.registry.release import Release, folders, read_rows
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
-from sightline.tasks.metrics.by_kind import metrics_of, names_of
+from sightline.tasks.metrics.by_kind import metrics_of, names_of, value_of
 
 _NAMES_SHOWN = 5
 
@@ -75,12 +75,17 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     if over(budget):
         told = f"{_beyond(budget, release.name)}; although it is {decision.reason}"
         decision = replace(decision, outcome="refuse", code="budget", reason=told)
+    hint = ""
+    if decision.outcome == "refuse" and not decision.harmful:
+        measured = metrics_of(kind, compared.champion, labels)
+        values = {metric: value_of(own, len(compared.champion)) for metric, own in measured.items()}
+        hint = _no_better(values, release.headline["name"], release.name)
     figures = {"gain": decision.gain, "low": decision.low, "high": decision.high}
     changes = {
         "decision": decision.outcome,
         "code": decision.code,
         "losses": tuple(change.loss for change in decision.per_class if change.vetoes),
-        "reason": decision.reason + compared.told,
+        "reason": decision.reason + compared.told + hint,
         "compared": len(compared.champion),
         "budget": budget,
         "blamed_batches": _blamed(decision, release, champion, registry),
@@ -237,6 +242,24 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
     shown = f"the champion's are {_shortened(was)}, the challenger's {_shortened(now)}"
     name = "characters" if what == "characters" else "classes"  # source ids: where classes of the same names come from
     return "other_classes", f"different {name}: {shown}{_first_change(was, now)}; {remedy}"
+
+
+def _no_better(champion: Mapping[str, float], headline: str, name: str) -> str:
+    """Return what to do if the champion has no error on the compared samples, "" if it has one.
+
+    Args:
+        champion: its metrics on these samples.
+        headline: the metric that was compared.
+        name: of the model.
+    """
+    if champion[headline] != best_value(headline):
+        return ""
+    open_to = [one for one, value in champion.items() if OF_ONE not in one and best_value(one) not in (None, value)]
+    such_as = f" such as {open_to[-1]}" if open_to else ""
+    return (
+        f"; the champion has no error on them ({headline} {champion[headline]:g}), so no model can be better: compare "
+        f"by another metric{such_as} (`evaluation.headline`), add test images, or `sightline promote {name}`"
+    )
 
 
 def _by_hand(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sightline.registry.grounds import BudgetCheck, ClassLoss, Code, GuardCheck, short_words
+from sightline.registry.grounds import DECISIONS, BudgetCheck, ClassLoss, Code, GuardCheck, short_words
 from sightline.system.errors import UserError
 from sightline.system.files import append_line
 
@@ -177,6 +177,15 @@ class Ledger:
         if entry.model_md5 == model_md5 or entry.decision == "rollback":
             return told
         return f"replaced by {entry.model_md5[:8]}: {told}"
+
+    def word(self, name: str, model_md5: str) -> str:
+        """Return in one word what was decided last on a model, the same whenever it is asked."""
+        entry = self.last_on(name, model_md5)
+        if entry is None:
+            return "not judged"
+        if entry.model_md5 == model_md5:
+            return DECISIONS[entry.decision]
+        return "rolled back" if entry.decision == "rollback" else "replaced"
 
     def promotions(self, name: str, test_ids: str) -> int:
         """Return how many promotions of a name were decided on these test samples."""

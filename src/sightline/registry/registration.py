@@ -17,7 +17,7 @@ from sightline.config import Params
 from sightline.registry.comparison import Evaluate
 from sightline.registry.judgement import check_guards, judge, new_entry
 from sightline.registry.ledger import Entry, now
-from sightline.registry.outcomes import Outcome, known_outcomes, remember
+from sightline.registry.outcomes import Outcome, in_force, known_outcomes, remember
 from sightline.registry.registry import Registry, Report, own_folder
 from sightline.registry.release import Release, headline_text, read_release
 from sightline.registry.tracking import Version
@@ -141,7 +141,10 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         aliases["champion"] = registry.version_of(champion).number
     registry.point(release.name, aliases)
     registry.tag(version)
-    return Outcome(
+    numbers = registry.versions.numbers(release.name) | {release.model_md5: version.number}
+    if champion is not None:
+        numbers[champion.model_md5] = aliases["champion"]
+    outcome = Outcome(
         name=release.name,
         task=release.task,
         headline=release.headline,
@@ -151,7 +154,9 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         decision=entry.decision if entry is not None else "kept",
         reason=ledger.reason(release.name, release.model_md5),
         short=ledger.reason(release.name, release.model_md5, short=True),
+        numbers=numbers,
     )
+    return in_force(outcome, ledger)
 
 
 def _tell_change(before: Entry | None, after: Entry, registry: Registry) -> None:

@@ -109,7 +109,7 @@ class Sources:
     def digest(self) -> str:
         """Return the hash of all that the page is made of, the code of pages included."""
         decided = [entry.model_dump_json() for entry in self.history]
-        place = (self.outcome.model_md5, self.outcome.version) if self.outcome else None
+        place = (self.outcome.model_md5, self.outcome.version, self.outcome.numbers) if self.outcome else None
         peers = [[peer.name, peer.role] for peer in self.peers]
         told = json.dumps([self.name, self.dataset, decided, place, peers])
         return _hash([code_digest(), told], self.files(), self.root)

@@ -60,7 +60,9 @@ def standing_of(sources: Sources, release: Release | None) -> Standing:
         last = own[-1]
     else:
         told = f"The gate refused it: {_sentence(last.reason)}"
-    leads = f"The champion is model {champion.model_md5[:8]}, {headline_text(champion.headline)}."
+    number = sources.outcome.numbers.get(champion.model_md5) if sources.outcome is not None else None
+    who = f"version {number} ({champion.model_md5[:8]})" if number else f"model {champion.model_md5[:8]}"
+    leads = f"The champion is {who}, {headline_text(champion.headline)}."
     return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {last.short}", [told, leads])
 
 

@@ -74,6 +74,12 @@ class Versions:
                 )
         return None
 
+    def numbers(self, name: str) -> dict[str, str]:
+        """Return the version number of each model of a name, by the md5 of its directory; of several the first."""
+        found = self._connection.client.search_model_versions(f"name = '{name}'")
+        newest_first = sorted(found, key=lambda version: -int(version.version))
+        return {v.tags[VERSION_TAG]: str(v.version) for v in newest_first if VERSION_TAG in v.tags}
+
     def create(self, name: str, run: str, model: Path, tags: Mapping[str, str]) -> Version:
         """Register a model directory that `run` made; it can be found by its tags only when it is complete.
 
