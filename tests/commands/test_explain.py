@@ -15,6 +15,7 @@ def test_a_failed_check_is_told_in_words(monkeypatch: pytest.MonkeyPatch, capsys
     checks = [Check("deletion", 0.5, 0.4, False, "lost NOT sooner."), Check("insertion", 0.5, 0.4, True, "good.")]
     picture = SimpleNamespace(file="occlusion.png", title="Occlusion", checks=checks)
     monkeypatch.setattr("sightline.evaluation.explain.own_images.explain_images", lambda *_: [picture])
+    monkeypatch.setattr("sightline.registry.resolving.resolve_model", lambda *_: SimpleNamespace(folder=Path("m")))
     explain("m", [Path("a.jpg")], Path("seen"))
     assert capsys.readouterr().out.splitlines() == [
         "seen/occlusion.png: Occlusion",
