@@ -36,3 +36,16 @@ def test_what_dvc_has_is_to_be_pulled(tmp_path: Path, pointer: str) -> None:
     assert told == f"datasets.cor.root: data/raw/cor: no such folder; fetch it with `dvc pull {pointer}`\n"
     (tmp_path / "data/raw/cor").mkdir(parents=True)
     assert CliRunner().invoke(app, ["check", str(file)]).stderr == ""
+
+
+def test_a_misspelt_network_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    task = "{kind: classification, architecture: 'timm:tf_eficientnet_lite2'}"
+    text = PARAMS.replace("FORMAT", "image_folder").replace("task: detection, weights: random", f"task: {task}")
+    file.write_text(text)
+    (tmp_path / "data/raw/cor").mkdir(parents=True)
+    told = CliRunner().invoke(app, ["check", str(file)]).stderr
+    assert told.startswith("models.first: timm:tf_eficientnet_lite2: not among the networks of timm")
+    assert told.endswith("(did you mean timm:tf_efficientnet_lite2?)\n")
+    file.write_text(text.replace("eficientnet", "efficientnet"))
+    assert CliRunner().invoke(app, ["check", str(file)]).stderr == ""

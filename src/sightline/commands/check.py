@@ -27,6 +27,7 @@ def check(
         _try_contract()
         return
     from sightline.config import load_params
+    from sightline.config.published import unpublished
     from sightline.data.raw.names import require_utf8
     from sightline.data.raw.roots import missing_roots
     from sightline.pipeline.dag import DAG, write_dag
@@ -37,7 +38,8 @@ def check(
         print(f"{params.parent / DAG}: brought up to date")
     # No error: a fresh clone is checked before `dvc pull`. Other files of params, as examples, belong to no project.
     absent = missing_roots(checked.datasets, params.parent) if params.name == "params.yaml" else []
-    for line in absent:
+    fetched = {f"models.{name}": one.trunk() for name, one in checked.models.items() if one.weights == "pretrained"}
+    for line in [*absent, *unpublished(fetched)]:  # neither is an error: the library may know a name that is newer
         print(line, file=sys.stderr)
     if only is not None and not full:
         raise UserError("--only is for --full: sightline check --full --only NAME")
