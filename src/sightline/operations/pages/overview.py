@@ -38,6 +38,8 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
         "All models, their headline metric on the test images and their status in the registry", columns, rows
     )
     prepared = {sources.dataset: sources for sources in models}
+    standings = {sources.name: standing_of(sources, sources.release()) for sources in models}
+    described = {name: f"{own.version}, {own.word}" for name, own in standings.items() if own.version}
     cards = [(card, _users(card, models)) for own in prepared.values() if (card := data_card(own.prepared))]
     return render(
         "overview.html",
@@ -45,6 +47,7 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
         cards=cards,
         missing=list(missing),
         verdicts=list(verdicts),
+        described=described,
         making=making_words(models),
         title="Models · Sightline",
     )
