@@ -42,6 +42,7 @@ HARMLESS = {
     "sightline.system.errors": "words of errors",
     "sightline.system.processors": "a number of threads; where it decides the last bits, a model's card holds it",
     "sightline.registry.tracking": "reports to MLflow, changes no output",
+    "sightline.training.followed": "writes a curve for the search that began a training, changes no output",
     "sightline.training.progress": "says how far a training is, changes no output",
 }
 _MEASURES = "sightline.tasks.metrics"  # a training takes loss and scores; it measures nothing, unless it has steps
