@@ -6,13 +6,14 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import PassThroughProfiler
 
 from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.system.errors import UserError, first_line
@@ -22,15 +23,31 @@ from sightline.training.hardware import Numerics
 
 @contextmanager
 def algorithms_restored() -> Iterator[None]:
-    """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process."""
+    """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process.
+
+    With them torch fills all new memory with NaN, for programs that read what they have not written; here none does.
+    """
     before, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        torch.utils.deterministic.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measures nothing, like Lightning's, which makes a generator for each of some forty questions per step."""
+
+    _nothing = nullcontext()
+
+    def profile(self, _: str) -> Any:
+        """Return a context that does nothing."""
+        return self._nothing
 
 
 def device_type(accelerator: str) -> Literal["cpu", "cuda", "mps", "other"]:
@@ -74,6 +91,7 @@ def build_loop(
         gradient_clip_val=settings.clip_norm,
         callbacks=callbacks,
         logger=logger or False,
+        profiler=NoProfiler(),
         default_root_dir=folder,
         use_distributed_sampler=False,  # the project's sampler divides the work itself
         num_sanity_val_steps=0,

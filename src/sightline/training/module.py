@@ -17,7 +17,7 @@ from sightline.config.optimizers import Optimizer, Schedule
 from sightline.data.vary.augmentation import key
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
-from sightline.training.optimizers import build_optimizer, learning_rate_factor
+from sightline.training.optimizers import build_optimizer, learning_rate_factor, stays_constant
 
 Relabel = Callable[[Tensor, dict[str, Any]], dict[str, Any]]
 
@@ -64,8 +64,10 @@ class Fit(LightningModule):
         self._counts: dict[str, int] = defaultdict(int)
 
     def configure_optimizers(self) -> Any:
-        """Adapt the learning rate at each step."""
+        """Adapt the learning rate at each step, where it changes at all."""
         optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head, self.seed)
+        if stays_constant(self.schedule, self.steps):
+            return optimizer
         factor = learning_rate_factor(self.schedule, self.steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
