@@ -21,6 +21,11 @@ from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.hardware import Numerics
 
 
+# Adam asks at each step whether there is a GPU. Lightning sets this variable for the whole process, and then torch looks
+# for NVIDIA's library in all folders; where there is none, again at each step.
+_ASKS_THE_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
+
+
 @contextmanager
 def algorithms_restored() -> Iterator[None]:
     """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process.
@@ -33,9 +38,14 @@ def algorithms_restored() -> Iterator[None]:
     )
     fill = torch.utils.deterministic.fill_uninitialized_memory
     torch.utils.deterministic.fill_uninitialized_memory = False
+    asks = os.environ.get(_ASKS_THE_DRIVER)
+    if not torch.cuda.is_available():
+        os.environ[_ASKS_THE_DRIVER] = "0"
     try:
         yield
     finally:
+        if asks is not None:
+            os.environ[_ASKS_THE_DRIVER] = asks
         torch.utils.deterministic.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 

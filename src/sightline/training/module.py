@@ -63,6 +63,16 @@ class Fit(LightningModule):
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning notes the hook that runs, some forty times per step, in a plain string.
+
+        `nn.Module` first looks whether a value is a parameter, a buffer or a module.
+        """
+        if isinstance(value, str):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> Any:
         """Adapt the learning rate at each step, where it changes at all."""
         optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head, self.seed)
