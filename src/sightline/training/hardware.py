@@ -77,7 +77,7 @@ def choose_numerics(
             chosen = "bf16" if bf16_is_faster(counted, batch, has_native_bf16("cpu")) else "32"
         channels_last = layout == "channels_last"
         if counted is not None and layout == "auto":
-            channels_last = channels_last_is_faster(counted, batch, chosen == "bf16")
+            channels_last = channels_last_is_faster(counted, batch)
     else:
         large = sum(parameter.numel() for parameter in network.parameters()) >= _LARGE
         gains = large and any(isinstance(layer, nn.Conv2d) for layer in network.modules())

@@ -20,9 +20,8 @@ from sightline.system.errors import UserError, first_line
 from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.hardware import Numerics
 
-
-# Adam asks at each step whether there is a GPU. Lightning sets this variable for the whole process, and then torch looks
-# for NVIDIA's library in all folders; where there is none, again at each step.
+# Adam asks at each step whether there is a GPU. Lightning sets this variable for the whole process; then torch looks for
+# NVIDIA's library in all folders, and where there is none, again at each step.
 _ASKS_THE_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
