@@ -2,8 +2,9 @@
 
 `python -m bench.style network --photographs DIR --paintings DIR --weights FILE --to DIR` trains a style network for the
 paintings and one that is made here, and compares its pictures and times with the optimisation's. `python -m bench.style
-lines --paintings DIR --weights FILE --to DIR` counts the straight lines of a photograph that are found again after a
-plain and after a photorealistic transfer. Results go to bench/results/style_*.json; docs/style.md tells them.
+lines --paintings DIR --weights FILE --to DIR` counts the straight lines of a photograph that are straight after a plain
+and after a photorealistic transfer (`bench.straightness`). Results go to bench/results/style_*.json; docs/style.md
+tells them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.datasets import load_sample_image
 
+from bench.straightness import found_again, measure, wanted_lines
 from sightline.config.models import Model
 from sightline.config.styles import Style
 from sightline.data.images import decode, fit
@@ -44,10 +44,6 @@ from sightline.training.fit import train
 RESULTS = Path(__file__).parent / "results"
 NETWORK = "torchvision:squeezenet1_0"
 _SEED = 7
-_SHORTEST = 15  # pixels of a line
-_EDGES = (0.80, 0.92)  # quantiles of the gradient
-_APART, _TURNED = 2, 10  # pixels and degrees that a line may move
-_COVERED = 0.5  # of its length that has to be found
 
 
 def mosaic(side: int = 256, cells: int = 90) -> UINT8:
@@ -200,7 +196,7 @@ def lines(paintings: Path, weights: Path, to: Path, size: int, steps: int, weigh
     write_picture(load_sample_image("china.jpg"), to / "china.png")
     style = sorted(paintings.glob("*.jpg"))[0]
     photograph = to_pixels(read_picture(to / "china.png", size))
-    wanted = straight_lines(photograph)
+    wanted = wanted_lines(photograph)
     shares, pictures = {}, [photograph]
     for name, photorealism in (("plain", 0.0), ("photorealistic", weight)):
         section = Style(
@@ -215,51 +211,25 @@ def lines(paintings: Path, weights: Path, to: Path, size: int, steps: int, weigh
         began = time.process_time()
         made = make_styled(section, _SEED, to / name, weights.parent)
         picture = to_pixels(read_picture(made.folder / "result.png", size))
-        own = {"lines_found": found_again(wanted, straight_lines(picture)), "cpu_seconds": time.process_time() - began}
-        shares[name] = {**own, "losses": dict(made.numbers)}
+        seconds = time.process_time() - began
+        along = measure(wanted, picture)
+        shares[name] = {
+            "straight": sum(one.kept for one in along),
+            "bend": float(np.nanmedian([one.bend for one in along])),
+            "found_by_hough": found_again(wanted, picture),
+            "cpu_seconds": seconds,
+            "losses": dict(made.numbers),
+        }
         pictures.append(picture)
     write_picture(np.concatenate(pictures, 1), to / "lines.png")
     return {"style": style.name, "size": size, "steps": steps, "weight": weight, "lines": len(wanted), **shares}
-
-
-def straight_lines(picture: UINT8) -> NDArray[np.float64]:
-    """H x W x 3 -> straight lines, each x, y of its two ends: the probabilistic Hough transform of Canny's edges.
-
-    The thresholds of the edges are quantiles of the gradient, so that contrast does not count.
-    """
-    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    steep = np.hypot(*(cv2.Sobel(grey, cv2.CV_16S, *way) for way in ((1, 0), (0, 1))))
-    low, high = np.quantile(steep, _EDGES)
-    edges = cv2.Canny(grey, low, high, L2gradient=True)
-    found = cv2.HoughLinesP(edges, 1, np.pi / 180, _SHORTEST, minLineLength=_SHORTEST, maxLineGap=2)
-    return np.zeros((0, 4)) if found is None else found.reshape(-1, 4).astype(np.float64)
-
-
-def found_again(wanted: NDArray[np.float64], there: NDArray[np.float64]) -> float:
-    """Return the share of lines most of whose length is covered by nearly parallel ones beside it."""
-    return float(np.mean([covered(line, there) >= _COVERED for line in wanted]))
-
-
-def covered(line: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Return the share of a line's points that have one of the others within two pixels and ten degrees."""
-    along = line[2:] - line[:2]
-    points = line[:2] + np.linspace(0, 1, round(float(np.hypot(*along))))[:, None] * along
-    hit = np.zeros(len(points), bool)
-    for other in others:
-        own = other[2:] - other[:2]
-        length = float(np.hypot(*own))
-        if abs(along @ own) < np.cos(np.deg2rad(_TURNED)) * float(np.hypot(*along)) * length:
-            continue
-        share = ((points - other[:2]) @ own / length**2).clip(0, 1)
-        hit |= np.hypot(*(points - other[:2] - share[:, None] * own).T) <= _APART
-    return float(hit.mean())
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, size, steps in (("network", 128, 100), ("lines", 192, 30)):
+    for name, size, steps in (("network", 128, 100), ("lines", 384, 60)):
         one = commands.add_parser(name)
         for option in ("--paintings", "--weights", "--to"):
             one.add_argument(option, type=Path, required=True)

@@ -173,6 +173,11 @@ def test_same_objects() -> None:
     assert not is_same(boxes([0.9], [0]), one)
     assert not is_same(one, boxes([0.9, 0.6], [0, 1], shift=2))
     assert is_same(boxes([], []), boxes([0.3], [1]))
+    flat, moved = boxes([0.9], [0]), boxes([0.9], [0])
+    flat.boxes[:, 2], moved.boxes[:, 2] = flat.boxes[:, 0], moved.boxes[:, 0]  # type: ignore[index]
+    assert is_same(flat, moved), "a box without an area is itself, though it overlaps nothing"
+    moved.boxes[:] += 1  # type: ignore[index]
+    assert not is_same(flat, moved)
     assert not is_same(boxes([], []), boxes([0.8], [1]))
 
 

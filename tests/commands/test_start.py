@@ -14,11 +14,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from sightline.config import load_params
-from sightline.labs.start.choices import Machine, Plan, Published, baseline, plans
+from sightline.labs.start.choices import baseline, plans
 from sightline.labs.start.chooser import busy_notes, guarded
+from sightline.labs.start.defects import finder
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
 from sightline.labs.start.fitting import largest_that_fits
+from sightline.labs.start.plan import Machine, Plan, Published
 from sightline.labs.start.taking import chosen_way, destination, take_in
 from sightline.labs.start.timing import StepTimes, epochs_within, model_seconds
 from sightline.system.errors import UserError
@@ -122,6 +124,22 @@ def test_small_objects_get_a_larger_input_and_finer_maps_and_tiny_ones_tiles() -
     assert plain(tiny.entry)["task"]["strides"] == [8, 16, 32]
     assert not large.note
     assert "tiling" not in {**large.entry, **little.entry}
+
+
+def test_lines_of_text_get_an_input_as_long_as_they_are() -> None:
+    made = [
+        next(plans("d", facts("text_recognition", height=48, width=width, longest_text=longest), [LITE], False, CPU))
+        for width, longest in ((300, 8), (60, 3), (300, 80))
+    ]
+    assert [plain(plan.entry)["input"] for plan in made] == [{"size": 32, "width": width} for width in (200, 64, 480)]
+    assert facts("text_recognition").unsafe_mirror()
+
+
+def test_defects_are_found_by_the_middle_layers_of_a_network_or_by_filters() -> None:
+    features, head = finder("d", facts("anomaly"), [Published("torchvision:mobilenet_v2", 224, True), LITE])
+    assert plain(features)["extractor"]["layers"] == ["blocks.1", "blocks.2"]
+    assert plain(head)["kind"] == "patch_core"
+    assert plain(finder("d", facts("anomaly"), [])[0])["extractor"]["kind"] == "gabor"
 
 
 def test_uneven_classes_get_weights_with_the_reason() -> None:
@@ -319,7 +337,7 @@ def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
         (["--name", "My Shapes"], "--name 'My Shapes': use at most 40 lower-case letters"),
         (["--set", "foo=bar"], "foo: no such key of a data set"),
         (["--set", "split={train: 2}"], "split.train:"),
-        (["--task", "foo"], "kinds of task are classification, detection"),
+        (["--task", "foo"], "kinds of task are anomaly, classification, detection"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], told: str) -> None:

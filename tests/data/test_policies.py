@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sightline.config.augmentations import READY_POLICIES, ReadyPolicy
-from sightline.config.transforms import find_mistakes
+from sightline.config.transforms import find_mistakes, transform_names
 from sightline.config.trials import find_misfits
 from sightline.data.structures import UINT8
 from sightline.data.vary import augmentation
@@ -150,11 +150,25 @@ def test_the_check_notices_points_that_stay_behind(monkeypatch: pytest.MonkeyPat
         {"CropAndPad": {"percent": [-0.1, 0.1], "p": 1.0}},
         {"Rotate": {"limit": [-90, 90], "p": 1.0}},
         {"D4": {"p": 1.0}},
+        {"RandomRotate90": {"p": 1.0}},
         {"RandomScale": {"scale_limit": [-0.4, 0.4], "p": 1.0}},
     ],
 )
 def test_users_transforms_keep_annotations_too(transform: Any) -> None:
+    assert not list(find_mistakes([transform]))
     check_several([transform])
+
+
+def test_every_transform_may_be_named() -> None:
+    """Some know no `strict`; whatever else they lack is told, as arguments without a default."""
+    for name in transform_names():
+        for path, told in find_mistakes([{name: {}}]):
+            assert "strict" not in told, (name, path, told)
+    for name in ("RandomRotate90", "MedianBlur", "ToSepia", "D4"):
+        assert not list(find_mistakes([{name: {"p": 0.3}}]))
+        [(path, _)] = find_mistakes([{name: {"p": 3}}])
+        assert path == f"[0].{name}.p"
+    assert list(find_mistakes([{"MedianBlur": {"blur_limit": "wide"}}]))
 
 
 @pytest.mark.parametrize("policy", READY_POLICIES)

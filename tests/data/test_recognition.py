@@ -213,6 +213,38 @@ def test_tables(tmp_path: Path) -> None:
     assert only(number).section["values"] == ["weight"]
 
 
+def test_lines_of_text_and_lists_of_classes(tmp_path: Path) -> None:
+    words = table(tmp_path / "a", "image,text", lambda number: f"{number * 7}")
+    assert (only(words).section["format"], only(words).tasks) == ("csv", ("text_recognition",))
+    for split in ("train", "test"):
+        write_images(tmp_path / "b", split)
+        lines = [f"{split}/{name_of(number)}.png word {number}" for number in range(COUNT)]
+        (tmp_path / "b" / f"gt_{split}.txt").write_text("\n".join(lines) + "\n")
+    found = only(tmp_path / "b")
+    assert found.section["lists"] == {"test": "gt_test.txt", "train": "gt_train.txt"}
+    assert found.tasks == ("text_recognition",)
+    for split in ("train", "test"):
+        lines = [f"{split}/{name_of(number)}.png {number % 2}" for number in range(COUNT)]
+        (tmp_path / "b" / f"gt_{split}.txt").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError):
+        recognise(tmp_path / "b")
+
+
+def test_good_images_alone_in_train(tmp_path: Path) -> None:
+    for name in ("train/good", "test/good", "test/crack", "ground_truth/crack"):
+        write_images(tmp_path / "bottle", name)
+    assert [one.section["format"] for one in recognise(tmp_path / "bottle")] == ["mvtec"]
+    assert recognise(tmp_path)[0].section["root"] == str(tmp_path / "bottle")
+    assert recognise(tmp_path)[0].tasks == ("anomaly",)
+    for name in ("train/good", "test/good", "test/cut"):
+        write_images(tmp_path / "cable", name)
+    roots = [one.section["root"] for one in recognise(tmp_path)]
+    assert roots == [str(tmp_path / name) for name in ("bottle", "cable")]
+    write_images(tmp_path / "bottle", "train/crack")
+    with pytest.raises(UserError, match="mixed layout"):  # train has other classes too
+        recognise(tmp_path / "bottle")
+
+
 def test_numbers_beside_classes_are_not_targets_and_several_numbers_are_asked_for(tmp_path: Path) -> None:
     both = table(tmp_path / "a", "image,label,weight", lambda number: f"{'cat' if number % 2 else 'dog'},{number}.5")
     assert only(both).tasks == ("classification",)

@@ -160,6 +160,18 @@ def test_ways_to_write_the_same_table(tmp_path: Path, case: str) -> None:
     ]
 
 
+def test_the_only_other_column_is_the_label_if_it_repeats_words(tmp_path: Path) -> None:
+    def rows(words: list[str]) -> str:
+        return "image,kind\n" + "".join(f"im/{n}.png,{word}\n" for n, word in enumerate(words))
+
+    source = table(tmp_path / "few", rows(["cat", "dog"] * 4), count=8)
+    assert source.labels.classes == ("cat", "dog")
+    assert "its column 'kind' is read as label" in [finding.reason for finding in source.findings]
+    for name, words in {"names": list("abcdefgh"), "splits": ["train", "val"] * 4, "numbers": ["1", "2"] * 4}.items():
+        with pytest.raises(UserError, match="column 'label' is missing, got image, kind"):
+            table(tmp_path / name, rows(words), count=8)
+
+
 def test_words_for_splits_in_a_table(tmp_path: Path) -> None:
     rows = zip(("Train", "valid", "TEST", "training"), ROWS.splitlines()[1:], strict=True)
     text = "path,label,Split\n" + "".join(f"{row},{word}\n" for word, row in rows)

@@ -1,6 +1,7 @@
 """The page in a real browser, light and dark, wide and narrow."""
 
 import base64
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from served import DIGITS, Start, encoded, photograph, write_random_model
+from torch import nn
 
 from sightline.operations.serve import load_served
 
@@ -27,6 +29,14 @@ NEAR = """colour => {
   for (let place = 0; place < data.length; place += 4)
     if (colour.every((value, axis) => Math.abs(value - data[place + axis]) < 12)) count++;
   return count;
+}"""
+
+MEAN = """() => {
+  const canvas = document.querySelector("canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const sums = [0, 0, 0];
+  data.forEach((value, place) => { if (place % 4 < 3) sums[place % 4] += value; });
+  return sums.map((sum) => sum / (canvas.width * canvas.height));
 }"""
 
 
@@ -179,4 +189,30 @@ def test_every_kind_of_answer_is_shown(
         page.locator("#least").fill("0")
     page.wait_for_timeout(300)
     page.screenshot(path=tmp_path / f"{kind}.png", full_page=True)
+    assert complaints == []
+
+
+def test_sliders_mix_styles(start: Start, browser: Any, complaints: list[str], tmp_path: Path) -> None:
+    def differ(network: nn.Module) -> None:
+        with torch.no_grad():
+            norm = network.get_parameter("grow_again.norm.shift")
+            norm.copy_(torch.eye(4)[:2])
+            network.get_parameter("grow_again.norm.scale").zero_()
+            leave = network.get_parameter("leave.weight").zero_()
+            leave[0, 0, 4, 4] = leave[2, 1, 4, 4] = 4  # the first style is red, the second blue
+
+    task = {"kind": "style_network", "paintings": "p", "styles": ["sea.png", "night.png"], "width": 4, "blocks": 1}
+    page = visit(browser, start(write_random_model(tmp_path / "m", task, 32, 3, change=differ)).address, complaints)
+    names = page.locator("input.style").evaluate_all("sliders => sliders.map(({ dataset }) => dataset.style)")
+    assert names == ["sea", "night"]
+    drop(page, encoded(photograph(), ".png"), "a.png")
+    seen = []
+    for moved, value, told in ((None, "", "sea"), ("night", "100", "sea-50+night-50"), ("sea", "0", "night")):
+        if moved:
+            page.locator(f"input[data-style={moved}]").fill(value)
+        page.locator("#result h2").filter(has_text=re.compile(f"^{re.escape(told)}$")).wait_for()
+        page.locator("#busy").wait_for(state="hidden")
+        seen.append(page.evaluate(MEAN))
+    assert seen[0][0] > seen[1][0] > seen[2][0], "less red the more night there is"
+    assert seen[0][2] < seen[1][2] < seen[2][2]
     assert complaints == []

@@ -163,3 +163,16 @@ def test_runs_keep_pictures(pictures: Path) -> None:
     assert found.info.run_name == "china"
     assert found.data.params == {"steps": "3"}
     assert [file.path for file in client.list_artifacts(run_id, "pictures")] == ["pictures/content.png"]
+
+
+@pytest.mark.parametrize("colours", ["style", "luminance"])
+def test_a_photograph_is_smoothed_and_says_what_that_costs(pictures: Path, model: Path, colours: str) -> None:
+    (pictures / "data/weights").mkdir(parents=True)
+    plain = make(pictures, "plain", colours=colours)
+    made = make(pictures, photorealism=1e3, colours=colours)
+    assert "smoothed" not in plain.settings
+    assert made.settings["smoothed"] == made.numbers
+    last = pd.read_csv(made.folder / "losses.csv").iloc[-1]
+    assert made.numbers["photorealism"] < last["photorealism"]
+    again = make(pictures, "again", photorealism=1e3, colours=colours)
+    assert [path.read_bytes() for path in again.files()] == [path.read_bytes() for path in made.files()]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from sightline.labs.stylize.matting import matting_laplacian, photorealism
+from sightline.labs.stylize.matting import matting_laplacian, photorealism, smoothed
 from sightline.labs.stylize.networks import Backbone
 from sightline.labs.stylize.pictures import read_picture
 from sightline.labs.stylize.transfer import StyleTransfer, minimise
@@ -96,3 +96,36 @@ def test_the_weight_keeps_a_picture_affine_in_its_content(backbone: Backbone, pi
     assert rows[1e4][-1]["style"] < rows[1e4][0]["style"], "colours may still move"
     parts = sum(value for name, value in rows[1e4][-1].items() if name != "total")
     assert parts == pytest.approx(rows[1e4][-1]["total"], rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e3, 1e6])
+def test_the_smoothed_picture_is_that_of_a_dense_solution(pixels: np.ndarray, weight: float) -> None:
+    """The normal equations of |x - y|^2 + weight x'Lx, with the slow Laplacian."""
+    drawn = np.random.default_rng(1).random(pixels.shape)
+    dense = np.eye(42) + weight * slow_laplacian(pixels, 1e-7)
+    expected = np.stack([np.linalg.solve(dense, drawn[..., channel].ravel()) for channel in range(3)], -1)
+    found = smoothed(drawn, matting_laplacian(pixels), weight)
+    assert found.dtype == np.float64
+    assert np.sqrt(((found.reshape(42, 3) - expected) ** 2).mean(0)).max() <= 1e-4
+    assert np.abs(drawn.reshape(42, 3) - expected).max() > 0.1, "there was something to smooth"
+    np.testing.assert_array_equal(smoothed(drawn, matting_laplacian(pixels), weight), found)
+
+
+def test_smoothing_leaves_what_is_affine_up_to_the_corners(pixels: np.ndarray) -> None:
+    """New light, and an even grey, which a Laplacian that is divided by the windows of each pixel would change."""
+    laplacian = matting_laplacian(pixels)
+    for picture in (pixels @ np.random.default_rng(0).normal(0, 0.5, (3, 3)) + 0.2, np.full((7, 6, 1), 0.4)):
+        assert np.abs(smoothed(picture, laplacian, 1e3) - picture).max() < 1e-3, "but for the price of slopes, epsilon"
+
+
+def test_smoothing_is_the_end_of_the_optimisation(backbone: Backbone, pictures: Path) -> None:
+    content, style = (read_picture(pictures / name, 28) for name in ("content.png", "styles/a.png"))
+    weights = {"content_weight": 0.1, "style_weight": 10.0, "tv_weight": 0.01, "photorealism": 1e4}
+    transfer = StyleTransfer(backbone, content, [style], [1.0], {"body.4": 1.0}, STYLE, **weights)
+    found = minimise(transfer, content.clone(), 8, "lbfgs", 0.03, lambda *_: None)
+    ended = transfer.smoothed(found)
+    before, after = (float(transfer.losses(values)["photorealism"]) for values in (found, ended))
+    assert after < before / 2
+    assert ended.shape == found.shape
+    assert ended.dtype == found.dtype
+    assert 0 <= ended.min() <= ended.max() <= 1

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,20 @@ def test_loader_processes_do_not_matter(digits: Path, undisturbed: Path, tmp_pat
     assert weights(tmp_path / "model") == weights(undisturbed)
     assert (tmp_path / "model/model.json").read_bytes() == (undisturbed / "model.json").read_bytes()
     assert not list((tmp_path / "resume").iterdir()), "a finished training leaves no checkpoints"
+
+
+def test_what_the_parent_does_at_its_exit_fails_no_loader_process(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect's services, once a flow has run, end a forked process with an AssertionError."""
+    parent = os.getpid()
+
+    def drain() -> None:
+        assert os.getpid() == parent, "the event loop did not come along"
+
+    monkeypatch.setattr(threading, "_threading_atexits", [*threading._threading_atexits, drain])  # type: ignore[attr-defined]
+    train(model(max_epochs=1, num_workers=2), 3, digits, tmp_path / "model", resume_root=tmp_path / "resume")
+    assert weights(tmp_path / "model")
 
 
 def kill_in_epoch(process: subprocess.Popen[str], epoch: int) -> None:

@@ -28,6 +28,8 @@ _NEEDS = {
     "instance_segmentation": "outlines: COCO, VIA, YOLO, or a mask with numbered objects per image",
     "semantic_segmentation": "a mask per image",
     "keypoints": "key points: COCO, YOLO",
+    "text_recognition": "a text per image: a table with a column text, or lists of paths and texts",
+    "anomaly": "good images alone in train/good, as MVTec AD has them",
 }
 _FRESH = """\
 # yaml-language-server: $schema=.sightline/params.schema.json
@@ -213,7 +215,7 @@ def _show(done: Started, project: Path) -> None:
     table = Table("model", "expected minutes", title=f"Written into params.yaml for {done.name}")
     for model in done.models:
         own = [value for stage, value in done.seconds.items() if stage.endswith(f"@{model}")]
-        own += [done.seconds.get(f"embed@{done.name}-features", 0.0)] if model.endswith("-head") else []
+        own += [done.seconds.get(f"embed@{done.name}-features", 0.0)] if f"fit_head@{model}" in done.seconds else []
         table.add_row(model, f"{sum(own) / 60:.1f}")
     total = sum(done.seconds.values()) / 60
     table.add_row("everything", f"{total:.1f}", style="bold")

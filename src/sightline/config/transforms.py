@@ -147,12 +147,21 @@ def _transform_mistakes(path: str, name: str, arguments: dict[str, Any]) -> Mist
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found(**arguments, strict=True)  # otherwise it takes defaults for some values that it does not like
+            found(**arguments, **_strictly(found))
     except (ValueError, TypeError) as error:
         if isinstance(error.__cause__, ValidationError):
             yield from _refused(path, error.__cause__)
         else:
             yield path, first_line(error)
+
+
+def _strictly(found: type) -> dict[str, bool]:
+    """Return the argument without which a transform takes defaults for some values that it does not like.
+
+    Those whose `__init__` has no schema of its own (RandomRotate90, MedianBlur, ToSepia) do not know it.
+    """
+    checked = "InitSchema" in vars(found) or "__init__" not in vars(found)
+    return {"strict": True} if checked else {}
 
 
 def arguments_of(found: type) -> list[str]:

@@ -33,6 +33,7 @@ HEADLINE_TOLERANCE = 1e-3
 MOST_DIFFERENT, RARE = 1e-3, 0.01
 _SAME_PIXELS = 0.999
 _SURE, _NEARLY_SURE, _OVERLAP = 0.5, 0.49, 0.9
+_SAME_PLACE = 0.01  # pixels between the edges of equal boxes
 _MOST = 1e30  # what a difference from not-a-number counts, as JSON has no infinity
 
 Batch = tuple[Pixels, Sequence[Placement]]
@@ -191,8 +192,9 @@ def _overlaps(one: Prediction, other: Prediction) -> FLOAT32:
         return rectangles.overlaps(one.corners, other.corners).astype(np.float32)
     from torchvision.ops import box_iou  # seconds of imports that only boxes need
 
-    boxes = [torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other)]
-    overlaps: FLOAT32 = box_iou(*boxes).numpy()
+    ours, theirs = (torch.from_numpy(np.asarray(own.boxes, np.float32)) for own in (one, other))
+    apart = torch.cdist(ours, theirs, p=torch.inf)  # boxes without an area overlap nothing, not even themselves
+    overlaps: FLOAT32 = torch.where(apart < _SAME_PLACE, 1.0, box_iou(ours, theirs).nan_to_num(0.0)).numpy()
     return overlaps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class PreparedData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             # Without its own generator the loader would draw from torch's, once per epoch if workers persist.
             generator=torch.Generator().manual_seed(key(self.seed, "loader") >> 1),
-            worker_init_fn=_single_threaded if self.num_workers else None,
+            worker_init_fn=_begin_worker if self.num_workers else None,
         )
 
 
@@ -171,8 +172,14 @@ def _as_made(batch: Any) -> Any:
     return batch  # `Batches.__getitems__` has joined it
 
 
-def _single_threaded(_: int) -> None:
+def _begin_worker(_: int) -> None:
+    """Take one thread, and leave to the parent process what it wanted done at its exit.
+
+    What threads need at the end (`threading._register_atexit`) is copied by a fork, the threads are not. After a
+    Prefect flow in the same process each worker would end with an AssertionError, and fail a finished training.
+    """
     import cv2
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    getattr(threading, "_threading_atexits", []).clear()

@@ -3,78 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.labs.start.entries import Chosen, Entry, plain
+from sightline.labs.start.entries import Chosen, Entry
 from sightline.labs.start.facts import Facts
+from sightline.labs.start.lines_of_text import reader
 from sightline.labs.start.object_sizes import COARSEST, is_lost, strides_for, tile_side, tiling_section, wanted_size
+from sightline.labs.start.plan import Machine, Plan, Published, batch_of
 
 SMALL_IMAGE = 64  # pixels of the longer side below which published weights, made for 224 px, have nothing to hold on to
 _UNEVEN = 4.0  # times as frequent as the rarest class, from which classes get weights
 _TILE_INPUTS = (320, 256)  # in which tiles are seen, of images whose small objects would be lost
-_MOST_WORKERS = 8
 _WHOLE_IMAGE = ("classification", "multilabel", "regression")
-
-
-@dataclass(frozen=True)
-class Published:
-    """A network with weights that can be had.
-
-    Attributes:
-        name: as in `timm:tf_efficientnet_lite0`.
-        size: pixels of the input that its weights were made for.
-        at_hand: whether the weights are files here, so that no network is needed.
-    """
-
-    name: str
-    size: int
-    at_hand: bool
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What trains.
-
-    Attributes:
-        processors: that may be used.
-        gpu: whether there is one.
-    """
-
-    processors: int
-    gpu: bool
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A model that could be trained.
-
-    Attributes:
-        entry: of `models:`, without `trainer.max_epochs`.
-        least, most: epochs below which it is not worth beginning, and above which little is gained.
-        note: what the user should know, if this is chosen.
-    """
-
-    entry: Entry
-    least: int
-    most: int
-    note: str = ""
-
-    @property
-    def network(self) -> str:
-        """Name of the network."""
-        task = plain(self.entry)["task"]
-        return str(task.get("backbone", task.get("architecture")))
-
-    @property
-    def size(self) -> int:
-        """Side of the input, pixels."""
-        return int(plain(self.entry)["input"]["size"])
-
-    def with_epochs(self, epochs: int, why: str) -> Entry:
-        """Return the entry with the number of epochs."""
-        trainer = {"max_epochs": Chosen(epochs, why), **self.entry["trainer"]}
-        return {**self.entry, "trainer": trainer}
 
 
 def baseline(dataset: str, facts: Facts, networks: Sequence[Published]) -> tuple[Entry, Entry] | None:
@@ -144,21 +84,16 @@ def plans(dataset: str, facts: Facts, networks: Sequence[Published], mirror: boo
         mirror: whether mirrored images are as good as the others.
         machine: that trains.
     """
+    if facts.task == "text_recognition":
+        yield reader(dataset, facts).on(machine)
+        return
     small = facts.side <= SMALL_IMAGE and facts.task in _WHOLE_IMAGE
     if small or not networks:
-        yield _for_machine(_from_scratch(dataset, facts, mirror), machine)
+        yield _from_scratch(dataset, facts, mirror).on(machine)
         return
     for network in networks:
         for size, why in _sizes(facts, network):
-            yield _for_machine(_fine_tuned(dataset, facts, network, size, why, mirror), machine)
-
-
-def _for_machine(plan: Plan, machine: Machine) -> Plan:
-    """Return a plan with loader processes where a GPU would wait for images; a CPU has none to spare."""
-    if not machine.gpu:
-        return plan
-    workers = Chosen(max(1, min(_MOST_WORKERS, machine.processors - 1)), "prepare batches while the GPU computes")
-    return replace(plan, entry={**plan.entry, "trainer": {**plan.entry["trainer"], "num_workers": workers}})
+            yield _fine_tuned(dataset, facts, network, size, why, mirror).on(machine)
 
 
 def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
@@ -182,7 +117,7 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
         "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": channels},
         "recipe": _recipe(facts, mirror),
         "trainer": {
-            "batch_size": Chosen(_batch(facts, 64), "more gains nothing with so small networks"),
+            "batch_size": Chosen(batch_of(facts.samples["train"], 64), "more gains nothing with so small networks"),
             "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
             "keep": "last",
         },
@@ -225,7 +160,7 @@ def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: 
         **tiled,
         "recipe": _recipe(facts, mirror),
         "trainer": {
-            "batch_size": Chosen(_batch(facts, batch), "steps enough in few epochs"),
+            "batch_size": Chosen(batch_of(facts.samples["train"], batch), "steps enough in few epochs"),
             "early_stopping": Chosen(None, "the schedule ends with the last epoch"),
             "keep": "last",
         },
@@ -267,12 +202,6 @@ def _resize(facts: Facts) -> tuple[str, str]:
             else ("letterbox", "long images keep their shape")
         )
     return ("stretch", "no pixel is spent on borders") if ratio < 1.5 else ("letterbox", "objects keep their shape")
-
-
-def _batch(facts: Facts, wanted: int) -> int:
-    """Return a batch of which an epoch has at least about 8."""
-    most = max(1, facts.samples["train"] // 8)
-    return min(wanted, 1 << (most.bit_length() - 1))
 
 
 def _sizes(facts: Facts, network: Published) -> Iterator[tuple[int, str]]:

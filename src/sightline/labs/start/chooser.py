@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 
 from sightline.config import Params, load_params
-from sightline.config.anomaly import Padim, PatchCore
 from sightline.config.published import published_input
 from sightline.config.weights import MIRROR, available_networks
-from sightline.labs.start.choices import SMALL_IMAGE, Machine, Plan, Published, baseline, plans
+from sightline.labs.start.choices import SMALL_IMAGE, baseline, plans
+from sightline.labs.start.defects import finder
 from sightline.labs.start.entries import Chosen, Entry, with_entries
 from sightline.labs.start.facts import Facts
+from sightline.labs.start.plan import Machine, Plan, Published
 from sightline.models.classify.hub import hub_answers
 from sightline.models.mirror import mirrored_weights
 
@@ -50,6 +51,7 @@ ROLES = {
     "instance_segmentation": "segmenter",
     "semantic_segmentation": "segmenter",
     "keypoints": "pose",
+    "text_recognition": "reader",
 }
 
 
@@ -100,11 +102,13 @@ class Chooser:
         common = timing.common_seconds(preparing, self.loading)
         seconds = {f"prepare@{self.name}": common["prepare"], "register": common["register"]}
         notes = busy_notes(self.busy, self.machine.processors)
-        if not self.networks and self.facts.side > SMALL_IMAGE:
+        if not self.networks and self.facts.side > SMALL_IMAGE and self.facts.task != "text_recognition":
             notes.append(
                 "no published weights: the hub does not answer, and data/weights and SIGHTLINE_WEIGHTS have none; with "
                 "tf_efficientnet_lite0.safetensors in one of them results are much better"
             )
+        if self.facts.task == "anomaly":
+            return written, seconds | self._with_head(written, *finder(self.name, self.facts, self.networks)), notes
         head = baseline(self.name, self.facts, self.networks)
         if head is not None:
             seconds |= self._with_head(written, *head)
@@ -144,9 +148,7 @@ class Chooser:
         params = self._params(more)
         image, size = timing.time_images(params.features_of(feature_name), self.seed, self.prepared, WEIGHTS)
         written.update(more)
-        own = params.head(head_name)
-        assert not isinstance(own, PatchCore | Padim)
-        stages = timing.head_seconds(own, image, size, self.prepared, self.loading)
+        stages = timing.head_seconds(params.head(head_name), image, size, self.prepared, self.loading)
         names = {"embed": feature_name}
         return {f"{stage}@{names.get(stage, head_name)}": value for stage, value in stages.items()}
 

@@ -51,6 +51,7 @@ class Facts:
         values: names of regression targets.
         left_out: images that cannot be used, by the reason.
         oriented: whether boxes are oriented.
+        longest_text: characters of the longest text of train.
     """
 
     task: str
@@ -65,6 +66,7 @@ class Facts:
     values: tuple[str, ...]
     left_out: dict[str, int]
     oriented: bool = False
+    longest_text: int = 0
 
     @property
     def side(self) -> int:
@@ -79,6 +81,10 @@ class Facts:
 
     def unsafe_mirror(self) -> str | None:
         """Return why a mirrored image may be wrong, None if nothing hints at it."""
+        if self.task == "text_recognition":
+            return "a mirrored text is no text"
+        if self.task == "anomaly":
+            return "good images are learned as they are"
         if self.mirrored:
             return None
         turned = next((name for name in self.classes if _TURNED.search(name)), None)
@@ -97,7 +103,8 @@ def gather(task: str, prepared: Path) -> Facts:
         prepared: folder of the data set.
     """
     card, labels = read_json(prepared / "card.json"), load_labels(prepared)
-    boxed = SplitStore(prepared / "train") if card["objects"] else None
+    train = SplitStore(prepared / "train")
+    boxed = train if card["objects"] else None
     counted: Mapping[str, Mapping[str, int]] = card["objects"] or card["pixels"] or card["counts"]
     return Facts(
         task,
@@ -112,6 +119,7 @@ def gather(task: str, prepared: Path) -> Facts:
         labels.values,
         {code: one["count"] for code, one in card["findings"].items() if one["left_out"] == "sample"},
         boxed is not None and any(boxed.column("corners")),
+        max(map(len, train.column("text")), default=0) if task == "text_recognition" else 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sightline.labs.start.choices import Plan
+from sightline.labs.start.plan import Plan
 from sightline.labs.start.timing import StepTimes
 
 

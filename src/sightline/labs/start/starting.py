@@ -81,8 +81,7 @@ def start(
     target = destination(folder, project, name, way)
     section = _section(candidate, folder, target)
     entries: dict[str, dict[str, Entry]] = {"datasets": {name: section}}
-    placeholder: dict[str, dict[str, Entry]] = {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
-    params = checked(with_entries(text, {**entries, **placeholder}, "params.yaml"))
+    params = checked(with_entries(text, {**entries, **_placeholder(name, task)}, "params.yaml"))
     taken = take_in(folder, project, target, way)
     try:
         chosen = _chosen(name, task, params, text, entries, minutes, mirror, tell)
@@ -140,6 +139,15 @@ def _section(candidate: Candidate, folder: Path, target: Path) -> Entry:
     return {key: Chosen(value, why[key]) if key in why else value for key, value in section.items()}
 
 
+def _placeholder(name: str, task: str) -> dict[str, dict[str, Entry]]:
+    """Return a model of the task, so that the data set's entry can be checked before one is chosen."""
+    if task in ROLES:
+        return {"models": {f"{name}-{ROLES[task]}": {"dataset": name, "task": task}}}
+    features: Entry = {"dataset": name, "input": {"size": 128, "channels": 3}, "extractor": {"kind": "gabor"}}
+    head: Entry = {"dataset": name, "features": f"{name}-features", "kind": "patch_core"}
+    return {"features": {f"{name}-features": features}, "heads": {f"{name}-head": head}}
+
+
 def _described(facts: Facts) -> str:
     counts = ", ".join(f"{split} {facts.samples[split]}" for split in ("train", "val", "test"))
     about = [
@@ -158,7 +166,9 @@ def _described(facts: Facts) -> str:
     if facts.left_out:
         reasons = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in facts.left_out.items())
         lines.append(f"{sum(facts.left_out.values())} images are left out ({reasons})")
+    if facts.longest_text:
+        lines.append(f"texts of at most {facts.longest_text} characters")
     empty = [name for name in facts.classes if not facts.counts.get(name)]
-    if empty:
+    if empty and facts.task != "anomaly":
         lines.append(f"no image of {', '.join(empty[:5])} is left to learn from")
     return "\n".join(lines)

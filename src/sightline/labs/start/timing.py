@@ -9,22 +9,24 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric.utilities import move_data_to_device
 
+from sightline.config.anomaly import Padim, PatchCore
 from sightline.config.augmentations import Augmentation
 from sightline.config.features import Features
-from sightline.config.heads import Head
+from sightline.config.heads import AnyHead
 from sightline.config.models import Model
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.tiles import tiles_over
 from sightline.labs.tuning.speed import wait_for
 from sightline.labs.tuning.subject import Subject, open_subject
 from sightline.labs.tuning.trial import autocast
+from sightline.training.heads.anomaly.coreset import PROJECTED
 
 STEPS = 20
 _WARM_UP = 2
@@ -46,6 +48,8 @@ _FORWARDS = 2.5  # of each test image: evaluation, check of the ONNX file, pictu
 # Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length
 # 1 make logistic regression easy.
 _FIT = {"linear_svm": 2e-7, "logistic": 1e-8}
+# Seconds per pair of places and channel, of a memory that is chosen one by one, and searched in; measured likewise.
+_CHOOSING, _SEARCHING = 7e-11, 3e-11
 _CURVE = 9  # times the train split that the fits of a learning curve take together
 _CURVE_MOST = 12_500  # images of the train split from which on its fits take no more
 
@@ -77,7 +81,11 @@ class StepTimes:
 
 
 def time_steps(
-    model: Model, seed: int, prepared: Path, weights: Path, augmentation: Augmentation | None = None
+    model: Model,
+    seed: int,
+    prepared: Path,
+    weights: Path,
+    augmentation: Augmentation | None = None,
 ) -> StepTimes:
     """Train twenty steps of a model, which is then forgotten, and predict some images.
 
@@ -143,8 +151,8 @@ def time_images(features: Features, seed: int, prepared: Path, weights: Path) ->
     return (statistics.median(took) if took else 0.01), sum(extractor.dimensions.values())
 
 
-def head_seconds(head: Head, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
-    """Return the seconds of the stages of a linear head, but for its name.
+def head_seconds(head: AnyHead, image: float, size: int, prepared: Path, start: float) -> dict[str, float]:
+    """Return the seconds of the stages of a linear head or of one that finds defects, but for its name.
 
     Args:
         head: the section.
@@ -154,6 +162,9 @@ def head_seconds(head: Head, image: float, size: int, prepared: Path, start: flo
         start: seconds until a stage has imported what it needs.
     """
     counts = {split: len(SplitStore(prepared / split)) for split in ("train", "val", "test")}
+    if isinstance(head, PatchCore):
+        return _finder_seconds(head, image, size, counts, start)
+    assert not isinstance(head, Padim)
     train, share = counts["train"], 1 - 1 / head.folds
     samples = len(getattr(head, "C", [1])) * head.folds * share * min(head.choose_on or train, train) + train
     if getattr(head, "calibrate", "none") != "none":
@@ -164,6 +175,21 @@ def head_seconds(head: Head, image: float, size: int, prepared: Path, start: flo
         "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
         "fit_head": start + _AROUND["fit_head"] + fitting,
         "evaluate": start + _AROUND["evaluate"] + counts["test"] * image,
+        "release": _AROUND["release"] + start / 2,
+    }
+
+
+def _finder_seconds(
+    head: PatchCore, image: float, size: int, counts: Mapping[str, int], start: float
+) -> dict[str, float]:
+    """Return the seconds of a memory of places: chosen one by one, then compared with every place of an image."""
+    memory = head.coreset * head.candidates
+    choosing = _CHOOSING * head.candidates * memory * PROJECTED
+    searching = _SEARCHING * memory * size
+    return {
+        "embed": start + _AROUND["embed"] + sum(counts.values()) * image,
+        "fit_head": start + _AROUND["fit_head"] + choosing + counts["val"] * searching,
+        "evaluate": start + _AROUND["evaluate"] + counts["test"] * (image + searching),
         "release": _AROUND["release"] + start / 2,
     }
 

@@ -33,7 +33,7 @@ class Made:
     Attributes:
         folder: with result.png, losses.csv, curve.png, settings.json, and what else was asked for.
         settings: as written to settings.json.
-        numbers: the last step's losses, or the last answer of a dream.
+        numbers: losses of the last step, or of a photograph that was smoothed after it; or the last answer of a dream.
     """
 
     folder: Path
@@ -98,6 +98,12 @@ def make_styled(
 
     first = transfer.start(section.start, seed)
     found = minimise(transfer, first, section.steps, section.optimizer, section.learning_rate, watch)
+    last = {name: value for name, value in rows[-1].items() if name != "step"}
+    smoothed = {}
+    if section.photorealism:
+        found = transfer.smoothed(found)
+        with torch.inference_mode():
+            last = smoothed = {name: loss.item() for name, loss in transfer.losses(found).items()}
     result = to_pixels(transfer.picture(found))
     settings = {
         **section.model_dump(),
@@ -109,13 +115,14 @@ def make_styled(
         "height": result.shape[0],
         "width": result.shape[1],
         "steps_done": len(rows),
+        **({"smoothed": smoothed} if smoothed else {}),
     }
     with new_folder(folder) as work:
         write_picture(result, work / "result.png")
         frames.write(work, result, section.animation)
         write_losses(rows, work, "style transfer")
         write_settings(settings, work)
-    return Made(folder, settings, {name: value for name, value in rows[-1].items() if name != "step"})
+    return Made(folder, settings, last)
 
 
 def make_dream(

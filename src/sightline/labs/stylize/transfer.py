@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from sightline.labs.stylize.colour import luminance, match_luminance, transfer_colours, with_luminance
-from sightline.labs.stylize.matting import matting_laplacian, photorealism
+from sightline.labs.stylize.matting import matting_laplacian, photorealism, smoothed
 from sightline.labs.stylize.networks import Backbone
 from sightline.labs.stylize.regions import Regions, pooled
 from sightline.models.style.layers import LayerOutputs
@@ -165,6 +165,16 @@ class StyleTransfer:
         """Return the picture that the values stand for, 1 x 3 x H x W in 0..1."""
         values = values.detach().clamp(0, 1)
         return with_luminance(self.content, values) if self.colours == "luminance" else values
+
+    def smoothed(self, values: Tensor) -> Tensor:
+        """Return the photograph that is nearest to values, the losses of content, style and tv aside (Li et al. 2018).
+
+        The Laplacian is so badly conditioned that steps along gradients leave most of what it forbids. Its weight has
+        to be above 0.
+        """
+        pixels = values.detach()[0].permute(1, 2, 0).double().cpu().numpy()
+        found = smoothed(pixels, self._laplacian, self.goal.photorealism).clip(0, 1)
+        return torch.from_numpy(found).permute(2, 0, 1)[None].to(values)
 
     def _seen(self, values: Tensor) -> Tensor:
         down, right = _margin(values)

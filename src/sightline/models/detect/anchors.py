@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
+USUAL = 3.0  # strides from a point to an edge of its object, about what a map is asked for
+
 
 class StrideAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no annotations
     """torchvision's generator with given strides and centred points, in float32.

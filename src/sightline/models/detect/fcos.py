@@ -10,14 +10,22 @@ from torch import Tensor
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from sightline.models.classify.hub import Weights
-from sightline.models.detect.anchors import StrideAnchors
+from sightline.models.detect.anchors import USUAL, StrideAnchors
 from sightline.models.detect.dense_detector import DenseDetector
 from sightline.models.detect.feature_pyramid import build_pyramid
 from sightline.models.processes import joint_mean
 
 
 class _Head(FCOSHead):  # type: ignore[misc]  # torchvision has no annotations
-    """torchvision's, whose losses are means over the points with an object, here over those of all processes."""
+    """torchvision's, whose losses are means over the points with an object, here over those of all processes.
+
+    Boxes begin with the usual size. torchvision lets them begin with none, where the rectifier behind the distances
+    passes no gradient to every second one; with few steps, many classes and small objects they may never grow.
+    """
+
+    def __init__(self, width: int, anchors: int, classes: int, convs: int) -> None:
+        super().__init__(width, anchors, classes, convs)
+        torch.nn.init.constant_(self.regression_head.bbox_reg.bias, USUAL)
 
     def compute_loss(
         self, targets: list[Any], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]

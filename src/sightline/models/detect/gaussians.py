@@ -16,8 +16,9 @@ import math
 import torch
 from torch import Tensor
 
+from sightline.models.detect.anchors import USUAL
+
 CODES = 5  # x, y of the centre from the point, in strides; m, p, q
-_USUAL = 3.0  # strides: half a side of a square whose m is 0, about what a map is asked for
 _MOST_M, _MOST_D = 6.0, 3.0  # bounds against overflow; sides up to 400 times this, and 400 times one another
 _TINY = 1e-12
 
@@ -31,7 +32,7 @@ def encode(rectangles: Tensor, points: Tensor, strides: Tensor) -> Tensor:
         strides: n, pixels.
     """
     centre = (rectangles[:, :2] - points) / strides[:, None]
-    width, height = (rectangles[:, 2:4] / (2 * _USUAL * strides[:, None])).clamp_min(_TINY).log().unbind(1)
+    width, height = (rectangles[:, 2:4] / (2 * USUAL * strides[:, None])).clamp_min(_TINY).log().unbind(1)
     half, twice = (width - height) / 2, 2 * rectangles[:, 4]
     return torch.cat(
         [centre, torch.stack([(width + height) / 2, half * twice.cos(), half * twice.sin()], 1)],
@@ -49,7 +50,7 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> Tensor:
     """
     mean, p, q, ratio = _bounded(codes)
     centre = codes[..., :2] * strides[:, None] + points
-    sides = torch.stack([mean + ratio, mean - ratio], -1).exp() * (2 * _USUAL * strides[:, None])
+    sides = torch.stack([mean + ratio, mean - ratio], -1).exp() * (2 * USUAL * strides[:, None])
     angle = torch.atan2(q, p) / 2
     return torch.cat([centre, sides, torch.where(angle >= math.pi / 2, angle - math.pi, angle)[..., None]], -1)
 
@@ -71,11 +72,11 @@ def divergence(codes: Tensor, wanted: Tensor) -> Tensor:
     """
     mean, p, q, ratio = _bounded(codes)
     own_mean, own_p, own_q, own_ratio = _bounded(wanted)
-    # In _USUAL strides A = exp(2 m) (cosh 2d I + sinh 2d / d [[p, q], [q, -p]]), and its inverse has -m, -p and -q.
+    # In USUAL strides A = exp(2 m) (cosh 2d I + sinh 2d / d [[p, q], [q, -p]]), and its inverse has -m, -p and -q.
     even, odd = (2 * mean).exp() * (2 * ratio).cosh(), (2 * mean).exp() * (2 * ratio).sinh() / ratio
     own_scale = (-2 * own_mean).exp()
     own_even, own_odd = own_scale * (2 * own_ratio).cosh(), own_scale * (2 * own_ratio).sinh() / own_ratio
-    x, y = ((codes[:, :2] - wanted[:, :2]) / _USUAL).unbind(1)
+    x, y = ((codes[:, :2] - wanted[:, :2]) / USUAL).unbind(1)
     apart = own_even * (x**2 + y**2) - own_odd * (own_p * (x**2 - y**2) + 2 * own_q * x * y)
     trace = 2 * (even * own_even - odd * own_odd * (p * own_p + q * own_q))
     return (apart + trace) / 2 + 2 * (own_mean - mean) - 1

@@ -21,6 +21,7 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
     "labels": ("classes", "tags", "categories", "targets"),
 }
 _BOXES = ("xmin", "x_min", "xmax", "x_max", "bbox", "x1", "left", "bbox_x")
+_REPEATED = 4  # images per class on the average, above which the words of a column without a known name are classes
 _YES = ("1", "1.0", "true", "yes")
 _NO = ("0", "0.0", "false", "no", "")
 
@@ -78,6 +79,7 @@ def find_columns(
         label, labels = _elsewhere(table, "label", free), _elsewhere(table, "labels", free)
         rest = [name for name in free if name not in (split, group)]
         flags = [] if label or labels else _flags(rest, rows)
+        label = label or (None if labels or flags else _only_repeated(rest, rows))
         if not (label or labels or flags):
             raise UserError(_missing(table, "label", columns, _numeric(rest, rows)))
     taken = {label, labels, split, group, text, *flags}
@@ -146,6 +148,15 @@ def _flags(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
     found = [name for name in columns if all(row.cells[name].lower() in known for row in rows)]
     found = [name for name in found if any(row.cells[name] for row in rows)]
     return found if len(found) > 1 and rows else []
+
+
+def _only_repeated(columns: Sequence[str], rows: Sequence[Row]) -> str | None:
+    """Return the only column, if it repeats a few words, as only classes do beside the images."""
+    if len(columns) != 1 or _numeric(columns, rows):
+        return None
+    words = [row.cells[columns[0]] for row in rows]
+    classes = {word for word in words if split_called(word) is None}
+    return columns[0] if all(words) and 1 < len(classes) <= len(words) // _REPEATED else None
 
 
 def _numeric(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:

@@ -27,7 +27,7 @@ def propose_coco(files: Listing) -> Iterator[Proposal]:
         if isinstance(values, dict) and _are_mappings(values, "images", "annotations", "categories"):
             listed = [image.get("file_name") for image in values["images"][:_ASKED]]
             names[path] = [name for name in listed if isinstance(name, str)]
-    for group in _groups(names):
+    for group in groups_of_splits(names):
         folders = {path: _folder_of(files, path, names[path]) for path in group.values()}
         several = len(group) > 1
         annotations: Any = {str(split): path for split, path in group.items()} if several else next(iter(folders))
@@ -102,7 +102,7 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _groups(names: Mapping[str, Sequence[str]]) -> Iterator[dict[SplitName | None, str]]:
+def groups_of_splits(names: Mapping[str, Sequence[str]]) -> Iterator[dict[SplitName | None, str]]:
     """Yield files that belong together: one per split, of the same kind; a file alone stands for all.
 
     COCO calls them KIND_SPLITYEAR.json; Roboflow puts one of the same name into a folder per split.

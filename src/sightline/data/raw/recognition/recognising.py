@@ -21,10 +21,12 @@ from sightline.data.raw.recognition.annotations import (
     propose_voc,
     propose_yolo,
 )
+from sightline.data.raw.recognition.good_folders import propose_mvtec
 from sightline.data.raw.recognition.listing import Listing
 from sightline.data.raw.recognition.masks import propose_masks
 from sightline.data.raw.recognition.proposal import Proposal
 from sightline.data.raw.recognition.tables import propose_folders, propose_idx, propose_tables
+from sightline.data.raw.recognition.texts import propose_text_lists
 from sightline.data.structures import Sample
 from sightline.system.errors import UserError, nearest
 
@@ -38,6 +40,7 @@ _PROPOSERS: tuple[Callable[[Listing], Iterator[Proposal]], ...] = (
     propose_dota,
     propose_masks,
     propose_tables,
+    propose_text_lists,
 )
 
 
@@ -65,6 +68,7 @@ def recognise(folder: Path, wanted: Mapping[str, Any] | None = None) -> list[Can
     """Return what a folder may be: one candidate where its files leave no doubt.
 
     Annotations, tables and masks explain folders; folders are classes only where nothing else says what images show.
+    Where train has good images alone, nothing else can be meant.
 
     Args:
         folder: of images and what is known of them.
@@ -82,7 +86,7 @@ def recognise(folder: Path, wanted: Mapping[str, Any] | None = None) -> list[Can
     if not files.images and not any(propose_idx(files)):
         raise UserError(f"{folder}: no images in it; expected .jpg, .png or the like, or IDX files as MNIST's")
     failures: list[str] = []
-    for proposers in ((*_PROPOSERS, _propose_own), (propose_folders,)):
+    for proposers in ((propose_mvtec,), (*_PROPOSERS, _propose_own), (propose_folders,)):
         found = []
         for propose in proposers:
             for proposal in propose(files):
@@ -114,8 +118,9 @@ def _tried(folder: Path, files: Listing, proposal: Proposal, wanted: Mapping[str
     for root in roots:
         section = {"format": proposal.section["format"], "root": str(root)} | proposal.section | dict(wanted)
         try:
-            source = open_files(TypeAdapter(Dataset).validate_python(section))
-            tasks = _tasks(source, root)
+            dataset = TypeAdapter(Dataset).validate_python(section)
+            source = open_files(dataset)
+            tasks = ("anomaly",) if dataset.good_alone_in_train else _tasks(source, root)
         except ValidationError as error:
             problem = problem or _mistake(error)
         except UserError as error:
@@ -155,10 +160,7 @@ def _tasks(source: Source, root: Path) -> tuple[str, ...]:
     if not samples:
         raise UserError(f"{root}: none of its samples can be used")
     if any(sample.text for sample in samples):
-        raise UserError(
-            f"{root}: texts, for which `sightline start` chooses no model; add a data set and a model with "
-            "task: text_recognition to params.yaml (docs/tasks.md)"
-        )
+        return ("text_recognition",)
     if any(sample.values for sample in samples):
         return ("regression",)
     if any(sample.keypoints is not None and (sample.keypoints[..., 2] > 0).any() for sample in samples):
@@ -193,9 +195,10 @@ def _has_area(mask: Mapping[str, Any]) -> bool:
 
 
 def _without_repeats(found: Sequence[Candidate]) -> list[Candidate]:
-    """Leave out what only repeats another candidate, and columns of numbers in a table of classes."""
+    """Leave out what only repeats another candidate, and columns of numbers in a table of classes or texts."""
     found = list({str(one.section): one for one in found}.values())
-    labelled = {one.section.get("table") for one in found if one.tasks[0] in ("classification", "multilabel")}
+    known = ("classification", "multilabel", "text_recognition")
+    labelled = {one.section.get("table") for one in found if one.tasks[0] in known}
     return [one for one in found if not ("values" in one.section and one.section.get("table") in labelled)]
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sightline.data.structures import FLOAT32
 
-_PROJECTED = 128  # numbers to which vectors are reduced for their distances (Johnson and Lindenstrauss 1984)
+PROJECTED = 128  # numbers to which vectors are reduced for their distances (Johnson and Lindenstrauss 1984)
 
 
 def coreset(vectors: FLOAT32, count: int, seed: int) -> NDArray[np.int64]:
@@ -37,9 +37,9 @@ def coreset(vectors: FLOAT32, count: int, seed: int) -> NDArray[np.int64]:
 def _projected(vectors: FLOAT32, seed: int) -> FLOAT32:
     """N x C -> N x at most 128, with nearly the same distances."""
     channels = vectors.shape[1]
-    if channels <= _PROJECTED:
+    if channels <= PROJECTED:
         return vectors
     random = np.random.Generator(np.random.Philox(key=[seed, 3]))
-    directions = random.standard_normal((channels, _PROJECTED), np.float32) / np.float32(_PROJECTED**0.5)
+    directions = random.standard_normal((channels, PROJECTED), np.float32) / np.float32(PROJECTED**0.5)
     projected: FLOAT32 = vectors @ directions
     return projected
