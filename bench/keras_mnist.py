@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.numerics import processor, spread
+from sightline.system.processors import usable_processors
 
 RESULTS = Path(__file__).with_name("results") / "keras_mnist.json"
 TARGET = 2.0
@@ -92,7 +93,7 @@ def summary(runs: dict[str, list[Run]], peer: str, ours: str, prepared: Run, **m
         "accuracy": {name: round(statistics.mean(run.accuracy for run in own), 4) for name, own in runs.items()},
         "prepare_seconds": {"wall": round(prepared.wall, 2), "cpu": round(prepared.cpu, 2)},
         **more,
-        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {usable_processors()} cores",
     }
 
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the four files of MNIST")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=usable_processors())
     parser.add_argument("--quick", action="store_true", help="one pair of one epoch; nothing is written")
     parser.add_argument("--keras", type=Path, help="folder of the environment, kept; default: a temporary one")
     parser.add_argument("--also", action="append", default=[], help="further settings of ours, as `32 contiguous`")

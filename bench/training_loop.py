@@ -88,7 +88,13 @@ def compare(prepared: Path, batch: int, pairs: int, threads: int) -> list[float]
             "augment": "none",
             "input": {"size": 28, "channels": 1},
             "optimizer": {"name": "adam", "lr": 1e-3},
-            "trainer": {"max_epochs": pairs + 1, "batch_size": batch, "threads": threads, "precision": "32"},
+            "trainer": {
+                "max_epochs": pairs + 1,
+                "batch_size": batch,
+                "threads": threads,
+                "precision": "32",
+                "layout": "contiguous",
+            },
         }
     )
     alternate = Alternate(HandLoop(prepared, batch))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -22,18 +21,6 @@ class Batch:
     images: Tensor
     targets: dict[str, Any]
     epoch: int = -1
-
-    def to(self, device: torch.device) -> Batch:
-        """Move to a device, without waiting for copies from page-locked memory.
-
-        Lightning calls it; of a batch without it, it would make a deep copy first, at each step.
-        """
-        if self.images.device == device:
-            return self
-        from lightning_fabric.utilities import move_data_to_device  # seconds to import; who predicts needs no Lightning
-
-        targets = move_data_to_device(self.targets, device)
-        return Batch(move_data_to_device(self.images, device), targets, self.epoch)
 
     def pin_memory(self) -> Batch:
         """Copy into page-locked memory; called by the loader's pinning thread."""

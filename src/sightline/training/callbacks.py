@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +80,6 @@ class EpochLines(Callback):
         )
 
 
-class EpochCheckpoint(ModelCheckpoint):
-    """A checkpoint after each epoch; Lightning's own asks after every step whether it is time for one."""
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Leave it at that."""
-
-    @cached_property
-    def state_key(self) -> str:
-        """Return its name in checkpoints, which Lightning wants to know before each of its questions in a step."""
-        return ModelCheckpoint.state_key.__get__(self)  # type: ignore[no-any-return]
-
-
 def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback], ModelCheckpoint]:
     """Return the callbacks of a training and, among them, the one that keeps the weights to be used.
 
@@ -117,6 +104,6 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
     # `save_last` next to a monitor would be stale (it is written only when the best changes): hence two checkpoints.
     # A weights-only checkpoint skips the callbacks, and with them the averaged weights.
     light = config.ema_decay is None
-    best = EpochCheckpoint(folder, "best", monitor="val_loss", save_weights_only=light, enable_version_counter=False)
-    last = EpochCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
+    best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=light, enable_version_counter=False)
+    last = ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
     return [*callbacks, best, last], best if config.keep == "best" else last

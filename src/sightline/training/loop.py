@@ -6,23 +6,18 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.profilers import PassThroughProfiler
 
 from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.system.errors import UserError, first_line
 from sightline.training.checkpoint_file import WholeCheckpoints
 from sightline.training.hardware import Numerics
-
-# Adam asks at each step whether there is a GPU. Lightning sets this variable for the whole process; then torch looks for
-# NVIDIA's library in all folders, and where there is none, again at each step.
-_ASKS_THE_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
 @contextmanager
@@ -37,26 +32,11 @@ def algorithms_restored() -> Iterator[None]:
     )
     fill = torch.utils.deterministic.fill_uninitialized_memory
     torch.utils.deterministic.fill_uninitialized_memory = False
-    asks = os.environ.get(_ASKS_THE_DRIVER)
-    if not torch.cuda.is_available():
-        os.environ[_ASKS_THE_DRIVER] = "0"
     try:
         yield
     finally:
-        if asks is not None:
-            os.environ[_ASKS_THE_DRIVER] = asks
         torch.utils.deterministic.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
-
-
-class NoProfiler(PassThroughProfiler):
-    """Measures nothing, like Lightning's, which makes a generator for each of some forty questions per step."""
-
-    _nothing = nullcontext()
-
-    def profile(self, _: str) -> Any:
-        """Return a context that does nothing."""
-        return self._nothing
 
 
 def device_type(accelerator: str) -> Literal["cpu", "cuda", "mps", "other"]:
@@ -100,7 +80,6 @@ def build_loop(
         gradient_clip_val=settings.clip_norm,
         callbacks=callbacks,
         logger=logger or False,
-        profiler=NoProfiler(),
         default_root_dir=folder,
         use_distributed_sampler=False,  # the project's sampler divides the work itself
         num_sanity_val_steps=0,

@@ -17,7 +17,7 @@ from sightline.config.optimizers import Optimizer, Schedule
 from sightline.data.vary.augmentation import key
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
-from sightline.training.optimizers import build_optimizer, learning_rate_factor, stays_constant
+from sightline.training.optimizers import build_optimizer, learning_rate_factor
 
 Relabel = Callable[[Tensor, dict[str, Any]], dict[str, Any]]
 
@@ -63,21 +63,9 @@ class Fit(LightningModule):
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; Lightning notes the hook that runs, some forty times per step, in a plain string.
-
-        `nn.Module` first looks whether a value is a parameter, a buffer or a module.
-        """
-        if isinstance(value, str):
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def configure_optimizers(self) -> Any:
-        """Adapt the learning rate at each step, where it changes at all."""
+        """Adapt the learning rate at each step."""
         optimizer = build_optimizer(self.optimizer, self.task.network, self.task.head, self.seed)
-        if stays_constant(self.schedule, self.steps):
-            return optimizer
         factor = learning_rate_factor(self.schedule, self.steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -112,11 +112,6 @@ def learning_rate_factor(config: Schedule, steps: int) -> Callable[[int], float]
     return lambda step: (step + 1) / rise if step < rise else fall(step - rise)  # linear, as in Goyal et al. 2017
 
 
-def stays_constant(config: Schedule, steps: int) -> bool:
-    """Return whether the factor of `learning_rate_factor` is 1 at every step."""
-    return isinstance(config, Constant) and round(config.warmup * steps) == 0
-
-
 def _after_warmup(config: Constant | Exponential | Step | Cosine, steps: int) -> Callable[[int], float]:
     match config:
         case Constant():
