@@ -14,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 export NO_MKDOCS_2_WARNING = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check lint format docs ui clean
+.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check bench lint format docs ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-all: setup ## also the slow, real and browser tests
 
 gpu-check: setup ## test every kind of task on this machine's GPU, a few minutes; the table is reports/gpu-check.md
 	@python -m bench.gpu
+
+bench: setup ## every benchmark against its reference, on a quiet machine, over an hour; writes docs/performance.md
+	@python -m bench
 
 lint: setup ## ruff, mypy, import contracts
 	@ruff check .

@@ -57,7 +57,8 @@ def write_photographs(folder: Path, count: int, classes: int = 4) -> None:
         photo = photographs[index % 2]
         height, width = generator.integers(280, 360), generator.integers(320, 480)
         top, left = generator.integers(0, photo.shape[0] - height), generator.integers(0, photo.shape[1] - width)
-        crop = photo[top : top + height, left : left + width].astype(int) + generator.integers(-20, 20, 3)
+        crop = photo[top : top + height, left : left + width].astype(np.int16)
+        crop += generator.integers(-20, 20, 3).astype(np.int16)
         path = folder / f"class{index % classes}" / f"{index:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), np.clip(crop, 0, 255).astype(np.uint8)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])

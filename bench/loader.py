@@ -1,15 +1,15 @@
 """The loader against torchvision's ImageFolder: `python -m bench.loader`.
 
 Both give batches of 64 at 256 x 256 from JPEG files, cropped and mirrored by the same Albumentations pipeline. Epochs
-alternate in one process. The raw cache is made before (its cost is told), as in training, where it serves every epoch.
+take turns in one process. The raw cache is made before (its cost is told), as in training, where it serves every epoch.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,17 @@ import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from bench.images import write_photographs
+from bench.pairs import take_turns, timed
+from bench.report import Report, parsed, parser
 from sightline.config.datasets import ImageFolder as Config
 from sightline.data.cache import raw_pixels
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.data.vary.augmentation import Augmenter
-from sightline.pipeline.process import set_up_process
 from sightline.training.batches import Batches
 from sightline.training.sampling import EpochSampler
 
@@ -78,36 +78,31 @@ def _same(batch: Any) -> Any:
     return batch
 
 
-def speed(loader: DataLoader[Any]) -> float:
-    """Return images per second over one epoch."""
-    started, count = time.perf_counter(), 0
-    for batch in loader:
-        count += len(batch.images if hasattr(batch, "images") else batch[0])
-    return count / (time.perf_counter() - started)
+def epoch(loader: DataLoader[Any]) -> None:
+    """Fetch every batch once."""
+    for _ in loader:
+        pass
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--images", type=int, default=1500)
-    arguments = parser.parse_args()
-    set_up_process()
-    console = Console()
+def main(argv: Sequence[str] | None = None) -> None:
+    own = parser(__doc__)
+    own.add_argument("--images", type=int, default=1500)
+    options = parsed(own, argv)
+    report, images = Report("loader", options), 100 if options.quick else options.images
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "raw"), Path(folder, "prepared")
-        write_photographs(raw, arguments.images)
+        write_photographs(raw, images)
         prepare("bench", Config(format="image_folder", root=str(raw)), prepared)
         started = time.perf_counter()
-        ours(prepared, 0)
-        console.print(f"raw cache made in {time.perf_counter() - started:.1f} s")
+        count = len(ours(prepared, 0).dataset)  # type: ignore[arg-type]
+        made = time.perf_counter() - started
         for workers in (0, 2):
-            loaders = peer(raw, workers), ours(prepared, workers)
-            pairs = [tuple(map(speed, loaders)) for _ in range(arguments.pairs + 1)][1:]
-            theirs, mine = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(own / other for other, own in pairs)
-            console.print(
-                f"{workers} workers: ImageFolder {theirs:.0f}, ours {mine:.0f} images/s, median ratio {ratio:.2f}"
-            )
+            mine, theirs = ours(prepared, workers), peer(raw, workers)  # ours has the train split alone, so per image
+            runs = {"ours": timed(partial(epoch, mine), count), "theirs": timed(partial(epoch, theirs), images)}
+            taken = take_turns(runs, options.pairs)
+            case = report.case(f"{workers} loader processes")
+            report.add(case, taken["ours"], taken["theirs"], cache_made_s=round(made, 1))
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,26 +28,14 @@ import numpy as np
 import psutil
 from sklearn.datasets import load_sample_images
 
+from bench.machine import in_process
+from bench.networks import write_classifier
+from bench.report import Report, parsed, parser
 from sightline.data.images import decode
-from sightline.pipeline.process import set_up_process
 
+PAIRS = 5
 SIZE = 224  # pixels
 BARE = [(1, True), (1, False), (8, True), (8, False)]  # images of a batch, whether ONNX Runtime's threads spin
-
-
-def write_mobilenet(folder: Path) -> None:
-    """Write the directory of a MobileNetV2 with random weights for 1000 classes, and its ONNX file."""
-    from sightline.config.models import Input
-    from sightline.config.tasks.classification import Classification
-    from sightline.data.structures import LabelMap
-    from sightline.tasks import build
-    from sightline.training.artifact.folder import ModelCard, write_model
-
-    names = tuple(f"class {number}" for number in range(1000))
-    labels = LabelMap(names, names)
-    config, image = Classification(kind="classification", architecture="torchvision:mobilenet_v2"), Input(size=SIZE)
-    task = build(config, image, labels).eval()
-    write_model(folder, task, ModelCard(config, image, labels, "float32", True, 2, "0" * 64))
 
 
 def photographs(count: int = 64) -> list[bytes]:
@@ -162,76 +152,75 @@ def processor_seconds(pid: int) -> float:
     return float(used.user + used.system)
 
 
-def in_process(*arguments: str) -> Any:
-    """Return what this program prints as JSON when it runs as a process of its own."""
-    command = [sys.executable, "-m", "bench.serving", *arguments]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
-def measure(model: Path, arguments: argparse.Namespace) -> None:
-    """Time loop and server in turns, and print what came out."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "sightline", "serve", str(model), "--port", "0", *arguments.option],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def serving(model: Path, options: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield a server's process and port; it ends with the block."""
+    command = [sys.executable, "-m", "sightline", "serve", str(model), "--port", "0", *options]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        port = server.stdout.readline().split()[1].rpartition(":")[2]
-        loops: dict[tuple[int, bool], list[float]] = {setting: [] for setting in BARE}
-        loops_cpu: dict[tuple[int, bool], list[float]] = {setting: [] for setting in BARE}
-        rates, per_cpu = [], []
-        for _ in range(arguments.repetitions):
-            for batch, spin in BARE:
-                found = in_process("--bare", str(batch), str(int(spin)), "--model", str(model), "--seconds", "5")
-                loops[batch, spin].append(found["rate"])
-                loops_cpu[batch, spin].append(found["per_cpu"])
-            before = processor_seconds(server.pid)
-            told = in_process("--send", port, "--seconds", str(arguments.seconds), "--clients", str(arguments.clients))
-            used = processor_seconds(server.pid) - before
-            rates.append(told["rate"])
-            per_cpu.append(told["done"] / (used + told["cpu"]))
-            print(
-                f"server {told['rate']:.0f} images/s, {told['errors']} errors {told['first_error']}, "
-                f"p50 {told['p50']:.2f} s, p99 {told['p99']:.2f} s; "
-                f"processor: server {used:.1f} s, clients {told['cpu']:.1f} s",
-                flush=True,
-            )
-            print("loops " + ", ".join(f"{key}: {value[-1]:.0f}" for key, value in loops.items()), flush=True)
+        yield server, server.stdout.readline().split()[1].rpartition(":")[2]
     finally:
         server.terminate()
         server.wait()
-    best = max(statistics.median(values) for values in loops.values())
-    best_cpu = max(statistics.median(values) for values in loops_cpu.values())
-    rate, cpu = statistics.median(rates), statistics.median(per_cpu)
-    print(f"medians: server {rate:.0f}, best loop {best:.0f} images/s: ratio {rate / best:.2f}")
-    print(f"per second of processor time: {cpu:.0f} and {best_cpu:.0f} images: ratio {cpu / best_cpu:.2f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="a model directory with model.onnx; default: MobileNetV2, made anew")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each turn of the server")
-    parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--option", action="append", default=[], help="of sightline serve, such as --option=--workers=2"
+def measure(model: Path, options: argparse.Namespace, report: Report) -> None:
+    """Time loop and server in turns, and report what came out."""
+    loops: dict[tuple[int, bool], list[dict[str, float]]] = {setting: [] for setting in BARE}
+    served: list[dict[str, Any]] = []
+    with serving(model, options.option) as (server, port):
+        for _ in range(options.pairs):
+            for setting, found in loops.items():
+                batch, spin = map(str, map(int, setting))
+                bare = ("--bare", batch, spin, "--model", str(model), "--seconds", str(options.seconds / 6))
+                found.append(in_process("bench.serving", *bare))
+            before = processor_seconds(server.pid)
+            send = ("--send", port, "--seconds", str(options.seconds), "--clients", str(options.clients))
+            told = in_process("bench.serving", *send)
+            used = processor_seconds(server.pid) - before + told["cpu"]
+            served.append({**told, "per_cpu": told["done"] / used})
+            print(f"server {told['rate']:.0f} images/s, errors {told['errors']} {told['first_error']}", flush=True)
+    best, per_cpu = (
+        max(loops.values(), key=lambda found: statistics.median(one[kind] for one in found))
+        for kind in ("rate", "per_cpu")
     )
-    parser.add_argument("--bare", nargs=2, type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    set_up_process()
-    if arguments.bare:
-        batch, spin = arguments.bare
-        print(json.dumps(bare_loop(arguments.model, arguments.seconds, batch, bool(spin))))
-    elif arguments.send:
-        print(json.dumps(asyncio.run(clients(arguments.send, arguments.clients, arguments.seconds))))
-    elif arguments.model:
-        measure(arguments.model, arguments)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            write_mobilenet(Path(folder) / "mobilenet")
-            measure(Path(folder) / "mobilenet", arguments)
+    report.add_ratios(
+        report.case("images/s"),
+        [own["rate"] / loop["rate"] for own, loop in zip(served, best, strict=True)],
+        server_per_s=round(statistics.median(own["rate"] for own in served)),
+        loop_per_s=round(statistics.median(own["rate"] for own in best)),
+        server_per_cpu_s=round(statistics.median(own["per_cpu"] for own in served)),
+        loop_per_cpu_s=round(statistics.median(own["per_cpu"] for own in per_cpu)),
+        p50_s=round(statistics.median(own["p50"] for own in served), 2),
+        p99_s=round(statistics.median(own["p99"] for own in served), 2),
+        errors=sum(own["errors"] for own in served),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    own = parser(__doc__, PAIRS)
+    own.add_argument("--model", type=Path, help="a model directory with model.onnx; default: MobileNetV2, made anew")
+    own.add_argument("--seconds", type=float, default=30.0, help="of each turn of the server; a loop has a sixth of it")
+    own.add_argument("--clients", type=int, default=200)
+    own.add_argument("--option", action="append", default=[], help="of sightline serve, such as --option=--workers=2")
+    own.add_argument("--bare", nargs=2, type=int, help=argparse.SUPPRESS)
+    own.add_argument("--send", type=int, help=argparse.SUPPRESS)
+    options = parsed(own, argv)
+    if options.quick:
+        options.seconds, options.clients = 1.0, 4
+    if options.bare:
+        batch, spin = options.bare
+        print(json.dumps(bare_loop(options.model, options.seconds, batch, bool(spin))))
+        return
+    if options.send:
+        print(json.dumps(asyncio.run(clients(options.send, options.clients, options.seconds))))
+        return
+    report = Report("serving", options)
+    with tempfile.TemporaryDirectory() as folder:
+        model = options.model or write_classifier(Path(folder, "mobilenet"), "torchvision:mobilenet_v2", SIZE)
+        measure(model, options, report)
+    report.finish()
 
 
 if __name__ == "__main__":

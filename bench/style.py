@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from sklearn.datasets import load_sample_image
@@ -248,6 +249,7 @@ def main(words: Sequence[str] | None = None) -> None:
     command, out = given.pop("command"), given.pop("out")
     set_up_process()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # with more, OpenCV finds other edges
     found = lines(**given) if command == "lines" else network(Work(**given))
     write_json(out, found)
     print(out.read_text())

@@ -1,6 +1,6 @@
 """The training loop against one written by hand: `python -m bench.training_loop`.
 
-Both train `mnist_cnn` on the same 12,800 grey 28 x 28 images with fused Adam, in fp32, contiguous. Epochs alternate in
+Both train `mnist_cnn` on the same 12,800 grey 28 x 28 images with fused Adam, in fp32, contiguous. Epochs take turns in
 one process: one by hand, one by Lightning with this project's module, data module and callbacks, checkpoints included,
 validation left out. A ratio of 0.95 means that ours takes 1/0.95 of the time of the loop by hand.
 """
@@ -8,19 +8,18 @@ validation left out. A ratio of 0.95 means that ours takes 1/0.95 of the time of
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback
-from rich.console import Console
 from torch.nn import functional as F  # noqa: N812
 
+from bench.epochs import Alternate
 from bench.images import write_idx
+from bench.pairs import timed
+from bench.report import Report, parsed, parser
 from sightline.config.dataset_section import Split
 from sightline.config.datasets import Idx
 from sightline.config.models import Model
@@ -28,8 +27,9 @@ from sightline.data.cache import raw_pixels
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.models.classify.classics import mnist_cnn
-from sightline.pipeline.process import set_up_process
 from sightline.training.fit import train
+
+PAIRS, IMAGES, QUICK_IMAGES, VALIDATION = 9, 12_800, 640, 256
 
 
 class HandLoop:
@@ -43,9 +43,8 @@ class HandLoop:
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3, fused=True)
         self.batch = batch
 
-    def epoch(self) -> float:
-        """Train one epoch; return its seconds."""
-        started = time.perf_counter()
+    def epoch(self) -> None:
+        """Train one epoch."""
         order, total = np.random.default_rng(0).permutation(len(self.labels)), torch.zeros(())
         for start in range(0, len(order), self.batch):
             chosen = order[start : start + self.batch]
@@ -56,30 +55,10 @@ class HandLoop:
             loss.backward()  # type: ignore[no-untyped-call]  # missing in torch's own annotations
             self.optimizer.step()
             total += loss.detach() * len(chosen)
-        return time.perf_counter() - started
 
 
-class Alternate(Callback):
-    """Runs an epoch by hand before each epoch of the trainer, and times both."""
-
-    def __init__(self, hand: HandLoop) -> None:
-        self.hand, self.pairs = hand, list[tuple[float, float]]()
-        self.by_hand = self.started = 0.0
-
-    def on_validation_end(self, *_: Any) -> None:
-        """Run by hand, then let the trainer go on."""
-        with torch.inference_mode(False), torch.enable_grad():
-            self.by_hand = self.hand.epoch()
-        self.started = time.perf_counter()
-
-    def on_validation_start(self, *_: Any) -> None:
-        """The trainer has finished an epoch; the first one only warms up."""
-        if self.started:
-            self.pairs.append((self.by_hand, time.perf_counter() - self.started))
-
-
-def compare(prepared: Path, batch: int, pairs: int, threads: int) -> list[float]:
-    """Return hand-written time over ours, one ratio per pair of epochs."""
+def compare(report: Report, prepared: Path, batch: int, options: argparse.Namespace) -> None:
+    """Report one size of batch."""
     settings = Model.model_validate(
         {
             "dataset": "d",
@@ -89,37 +68,37 @@ def compare(prepared: Path, batch: int, pairs: int, threads: int) -> list[float]
             "input": {"size": 28, "channels": 1},
             "optimizer": {"name": "adam", "lr": 1e-3},
             "trainer": {
-                "max_epochs": pairs + 1,
+                "max_epochs": options.pairs + 1,
                 "batch_size": batch,
-                "threads": threads,
+                "threads": options.threads,
                 "precision": "32",
                 "layout": "contiguous",
             },
         }
     )
-    alternate = Alternate(HandLoop(prepared, batch))
+    alternate = Alternate({"hand": timed(HandLoop(prepared, batch).epoch)}, options.pairs)
     folder = prepared.parent
     train(settings, 0, prepared, folder / "model", callbacks=[alternate], resume_root=folder / "resume")
-    return [hand / ours for hand, ours in alternate.pairs]
+    images = len(SplitStore(prepared / "train"))
+    report.add(
+        report.case(f"batch {batch}"), alternate.ours, alternate.theirs["hand"], images=images, threads=options.threads
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    set_up_process()
-    console = Console()
+def main(argv: Sequence[str] | None = None) -> None:
+    own = parser(__doc__, PAIRS)
+    own.add_argument("--threads", type=int, default=1)
+    options = parsed(own, argv)
+    count = QUICK_IMAGES if options.quick else IMAGES
+    report, total = Report("training_loop", options), count + VALIDATION
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder, "raw"), Path(folder, "prepared")
-        write_idx(raw, 13_056)
-        split = Split(train=12_800 / 13_056, val=256 / 13_056, test=0.0, by="order")
+        write_idx(raw, total)
+        split = Split(train=count / total, val=VALIDATION / total, test=0.0, by="order")
         prepare("bench", Idx(format="idx", root=str(raw), split=split), prepared)
         for batch in (32, 256):
-            ratios = compare(prepared, batch, arguments.pairs, arguments.threads)
-            quartiles = statistics.quantiles(ratios, n=4)
-            spread = f"quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}, {len(ratios)} pairs"
-            console.print(f"batch {batch:>3}: median ratio {statistics.median(ratios):.3f} ({spread})")
+            compare(report, prepared, batch, options)
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from rich.table import Table
 from sightline.config import Params
 from sightline.data.raw.division import FILE, Division, last_division
 from sightline.data.raw.preparation import prepare
+from sightline.data.raw.roots import require_roots
 from sightline.data.structures import SPLITS
 from sightline.pipeline.process import run_stage
 from sightline.pipeline.store import DvcStore, last_outputs
 from sightline.system.errors import UserError, nearest
+from sightline.system.words import count_of
 
 
 def stage(params: Params, name: str = "") -> None:
@@ -21,10 +23,11 @@ def stage(params: Params, name: str = "") -> None:
     if name not in params.datasets:
         known = ", ".join(params.datasets)
         raise UserError(f"{name!r} is not in datasets of params.yaml{nearest(name, params.datasets, f' ({known})')}")
+    require_roots({name: params.datasets[name]})
     folder = Path("data/prepared") / name
     card = prepare(name, params.datasets[name], folder, progress=True, last=_last(name, folder))
-    annotations = f", {card.dropped} bad annotations too" if card.dropped else ""
-    table = Table("images", *SPLITS, title=f"{name}: {card.quarantined} bad samples left out{annotations}")
+    annotations = f", {count_of(card.dropped, 'bad annotation')} too" if card.dropped else ""
+    table = Table("images", *SPLITS, title=f"{name}: {count_of(card.quarantined, 'bad sample')} left out{annotations}")
     for label in card.classes:
         table.add_row(label, *(str(card.counts[split][label]) for split in SPLITS))
     table.add_row("all", *(str(card.samples[split]) for split in SPLITS))

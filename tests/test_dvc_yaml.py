@@ -20,7 +20,7 @@ def deps(stage: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("stage", ["train", "fit_head"])
+@pytest.mark.parametrize("stage", ["train", "fit_head", "quantise"])
 def test_training_does_not_read_the_test_split(stage: str) -> None:
     read = deps(stage)
     assert not [dep for dep in read if "/test" in dep or dep.endswith("card.json") or dep == "data/prepared"]

@@ -75,6 +75,18 @@ def test_a_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert ignored.stdout.split() == ["data/raw/images", "models/first"]
 
 
+def test_inside_another_repository_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    folder = tmp_path / "my shop"
+    assert not run("init", str(folder))
+    shown = capsys.readouterr().out
+    assert not (folder / ".git").exists()
+    assert f"note: {folder} is inside the git repository {tmp_path.resolve()}" in shown
+    assert f"cd '{folder}' && sightline start" in shown
+    assert not run("init", str(tmp_path))
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_it_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "README.md").write_text("mine\n")
     assert not run("init", str(tmp_path))
@@ -92,6 +104,7 @@ def test_an_update_shows_and_asks(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "dvc.yaml").write_text("# old\n" + (tmp_path / "dvc.yaml").read_text())
     (tmp_path / "pipelines/train.py").unlink()
     (tmp_path / "pipelines/own.py").write_text("OWN = 1\n")
+    (tmp_path / "requirements.txt").write_text("sightline==0.0.1\nmy-plugin\n")
     before = content(tmp_path)
     capsys.readouterr()
     assert not run("init", str(tmp_path), "--update")
@@ -99,6 +112,7 @@ def test_an_update_shows_and_asks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "-# old" in shown
     assert "dvc.yaml: not changed; --yes replaces it" in shown
     assert "train.py: new" in shown
+    assert "requirements.txt: yours, so it stays; what is installed here is sightline" in shown
     after = content(tmp_path)
     assert after.pop("pipelines/train.py") == skeleton()["pipelines/train.py"]
     assert after == before

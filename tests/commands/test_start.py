@@ -17,6 +17,7 @@ from sightline.config import load_params
 from sightline.labs.start.choices import baseline, plans
 from sightline.labs.start.chooser import busy_notes, guarded
 from sightline.labs.start.defects import finder
+from sightline.labs.start.describing import described
 from sightline.labs.start.entries import Chosen, lines_of, plain, with_entries
 from sightline.labs.start.facts import Facts, Objects
 from sightline.labs.start.fitting import largest_that_fits
@@ -67,7 +68,7 @@ def test_entries_are_added_and_every_other_byte_stays(text: str, expected: str) 
 
 
 def test_an_entry_that_exists_or_has_no_room_is_refused() -> None:
-    with pytest.raises(UserError, match=r"datasets\.pets: exists already.*--name"):
+    with pytest.raises(UserError, match=r"datasets\.pets: exists already.*--name.*data/inbox/pets"):
         with_entries("datasets:\n  pets: {format: digits}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
     with pytest.raises(UserError, match=r"written in braces; add this by hand"):
         with_entries("datasets: {old: {format: digits}}\n", {"datasets": {"pets": ENTRY}}, "params.yaml")
@@ -278,14 +279,14 @@ def write_shapes(root: Path, count: int = 30) -> Path:
 
 def test_a_folder_becomes_a_project_with_models(tmp_path: Path) -> None:
     write_shapes(tmp_path / "Shapes 1")
-    done = run("start", "Shapes 1", "--project", "shop", "--minutes", "6", cwd=tmp_path)
+    done = run("start", "Shapes 1", "--project", "my shop", "--minutes", "6", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "cd shop && dvc repro" in done.stdout
-    params = load_params(tmp_path / "shop/params.yaml")
+    assert "cd 'my shop' && dvc repro" in done.stdout
+    params = load_params(tmp_path / "my shop/params.yaml")
     assert set(params.datasets) == {"shapes-1"}
     assert set(params.registered()) == {"shapes-1-head", "shapes-1-classifier"}
-    assert (tmp_path / "shop/data/raw/shapes-1.dvc").is_file()
-    again = run("start", "../Shapes 1", cwd=tmp_path / "shop")
+    assert (tmp_path / "my shop/data/raw/shapes-1.dvc").is_file()
+    again = run("start", "../Shapes 1", cwd=tmp_path / "my shop")
     assert again.returncode == 2
     assert "datasets.shapes-1: exists already" in again.stderr
     assert "Traceback" not in again.stderr
@@ -348,3 +349,25 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], t
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shapes"]
     assert sorted(path.name for path in (tmp_path / "shapes").iterdir()) == ["bar", "disc"]
+
+
+def test_what_is_wrong_with_the_data_is_said_with_names() -> None:
+    first = [{"source": f"cat/{number}.jpg", "reason": "empty"} for number in range(5)]
+    found = {"empty": {"count": 5, "first": first}, "unannotated": {"count": 1, "first": [{"source": "a.jpg"}]}}
+    names = ("WBC", "wbc", *"abcdef")
+    doubtful = facts(
+        "detection",
+        classes=names,
+        counts=dict.fromkeys(names, 1),
+        samples={"train": 9, "val": 1, "test": 1},
+        objects=Objects(1.0, 0.1, 0.1),
+        left_out={"empty": 5},
+        findings=found,
+    )
+    summary, *lines = described(doubtful, "cells")
+    assert "8 classes (WBC, wbc, a, b, c, d and 2 more)" in summary
+    assert lines[0].startswith("5 images are left out (5 empty): cat/0.jpg, cat/1.jpg, cat/2.jpg; data/prepared/cells/")
+    assert lines[1] == "no annotations, so learned as without objects: a.jpg"
+    assert lines[2].startswith("WBC and wbc differ only in case; one class?")
+    assert lines[3].startswith("1 test image: too few to judge a model")
+    assert len(described(facts(), "pets")) == 1

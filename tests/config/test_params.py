@@ -139,6 +139,11 @@ BROKEN = {
         "models.cnn.task.architecture: 'lenet' is not allowed (neuron, perceptron, mlp, "
         "lenet5, alexnet, alexnet_small, mnist_cnn, lcn_cnn, torchvision:NAME or timm:NAME)",
     ),
+    "misspelt weights": (
+        "models.cnn.weights",
+        "randm",
+        "models.cnn.weights: 'randm' is neither pretrained, random nor a file in data/weights (did you mean random?)",
+    ),
     "bad name": ("models.My Net", GOOD["models"]["cnn"], "models.My Net: 'My Net' is not allowed (lower-case letters"),
     "statistics": ("models.cnn.input.mean", [0.1, 0.2, 0.3], "models.cnn.input: mean has 3 values, but channels is 1"),
     "union": ("trainer.devices", "two", "trainer.devices: 'two' is not allowed, use one of auto, or integer, or list"),
@@ -167,6 +172,8 @@ def test_each_mistake_is_one_line(tmp_path: Path, path: str, value: Any, told: s
 
 UNREADABLE = {
     "not yaml": ("models: [", "line 1: not YAML"),
+    "further in": ("a:\n  b: 1\n   c: 2\n", "line 2 or 3: not YAML: compare the indentation with the lines above ("),
+    "further out": ("a:\n  b: 1\n\n # c\n d: 2\n", "line 2 or 5: not YAML: compare the indentation with the lines"),
     "repeated key": ("seed: 1\nseed: 2\n", 'line 2: found duplicate key "seed"'),
     "a word": ("hello", "must be a mapping"),
     "empty": ("", "must be a mapping with the keys datasets and models, got nothing"),

@@ -99,7 +99,10 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _images(lambda root: [path.unlink() for path in root.rglob("*.png")]),
         r"raw: no images in the class folders \(class0/, class1/\); expected",
     ),
-    "one class": (_images(lambda root: shutil.rmtree(root / "class1")), r"raw: only the class 'class0'; a classifier"),
+    "one class": (
+        _images(lambda root: shutil.rmtree(root / "class1")),
+        r"raw: only one class \(class0\); classification needs two",
+    ),
     "mixed layout": (
         _images(lambda root: (root / "train").mkdir()),
         r"mixed layout: train/ next to class0/, class1/; .* in params.yaml: `classes: \[class0, class1, train\]`",
@@ -278,7 +281,9 @@ def test_the_script_ends_with_code_2_and_lines(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     missing = run_script(tmp_path, "cells")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert missing.stderr == "raw: no such folder; put the raw files there, or correct `root` in params.yaml\n"
+    assert missing.stderr == (
+        "datasets.cells.root: raw: no such folder; put the raw files there, or correct `root` in params.yaml\n"
+    )
     unknown = run_script(tmp_path, "cell")
     assert unknown.returncode == 2
     assert unknown.stderr == "'cell' is not in datasets of params.yaml (did you mean cells?)\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from annotated_folders import COUNT, coco_values, write_coco, write_images
 from raw_folders import config
 
+from sightline.data.raw.annotations import Annotation
 from sightline.data.raw.formats import open_source
-from sightline.data.raw.formats.json_values import flag, identity
+from sightline.data.raw.formats.json_values import flag, identity, numbers
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.data.structures import SPLITS, Sample
@@ -216,3 +218,23 @@ def test_files_of_other_tools_are_named(tmp_path: Path, out: Path, files: dict[s
     with pytest.raises(UserError, match=told) as error:
         prepare("tiny", config(format="coco", root=str(tmp_path / "raw")), out)
     assert len(error.value.lines) == 1
+
+
+def test_another_class_changes_nothing_else() -> None:
+    """`labelled` names every field by hand, as that is faster: one that it forgets would be lost."""
+    values: dict[str, Any] = {field.name: field.name for field in fields(Annotation)}
+    one = Annotation(**{**values, "label": 1})
+    assert one.labelled(2) == replace(one, label=2)
+
+
+@pytest.mark.parametrize("value", [[True, 1], ["1"], [None], [[1]], (1, 2), "12", None, 3])
+def test_what_is_no_list_of_numbers(value: Any) -> None:
+    assert numbers(value) is None
+
+
+def test_numbers_become_floats() -> None:
+    found = numbers([1, 2.5, -3])
+    assert found == [1.0, 2.5, -3.0]
+    assert found is not None
+    assert {type(one) for one in found} == {float}
+    assert numbers([]) == []

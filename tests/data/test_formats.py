@@ -155,7 +155,7 @@ def test_one_class_suffices_for_boxes_but_not_for_labels(tmp_path: Path, out: Pa
     prepare("tiny", write_coco(tmp_path / "coco").model_copy(update={"classes": ["dog"]}), out)
     assert load_labels(out).classes == ("dog",)
     write_idx(tmp_path / "raw", "train", [3, 5, 8] * 10)
-    with pytest.raises(UserError, match=r"raw: only the class '3'; a classifier needs images of at least two classes"):
+    with pytest.raises(UserError, match=r"raw: only one class \(3\); classification needs two or more"):
         open_source(config(format="idx", root=str(tmp_path / "raw"), classes=["3"]))
 
 

@@ -231,3 +231,18 @@ def test_a_cut_image_is_not_whole() -> None:
     require_whole(READ["jpg"] + b"garbage")
     with pytest.raises(ValueError, match="not an image"):
         format_of(b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"hello", r'^not an image: it is text, beginning "hello"$'),
+        ("\tZählung\n1, 2, 3 and so on".encode(), r'beginning "Zählung 1, 2, 3 and "$'),
+        (b"x" * 255 + "é".encode(), 'beginning "xxxx'),  # a character that the end cuts
+        (b"hel\0lo", r"\(begins with 68656c00\)"),
+        (b"hell\xff", r"\(begins with 68656c6c\)"),
+    ],
+)
+def test_a_text_that_is_called_an_image_is_quoted(content: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        format_of(content)

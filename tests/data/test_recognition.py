@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,15 @@ def test_images_of_which_nothing_is_known_are_refused(tmp_path: Path) -> None:
         recognise(tmp_path / "empty")
     with pytest.raises(UserError, match="no such folder"):
         recognise(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("above", ["", "archive/", "train/"])
+def test_a_single_class_is_named_with_what_to_do(tmp_path: Path, above: str) -> None:
+    write_folder(tmp_path / above)
+    shutil.rmtree(tmp_path / above / "class1")
+    told = r"only one class \(class0\); classification needs two or more: .* train/good \(docs/anomaly\.md\)"
+    with pytest.raises(UserError, match=told):
+        recognise(tmp_path)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
         {"t": lines(range(3)), "v": lines(range(2, 5))},
         r"v.txt: line 1: images/002.png is in train too \(t.txt: line 3\); keep it in one of the two",
     ),
-    "no text": ("train: 3: 4\n", {}, r"data.yaml: line 2: not YAML"),
+    "no text": ("train: 3: 4\n", {}, r"data.yaml: line 1 or 2: not YAML"),
     "a mapping": ("train: {a: b}\n", {}, r"data.yaml: train: is {'a': 'b'}, expected a folder, a list of images"),
     "number of classes": ("nc: 3\n", {}, r"data.yaml: nc: is 3, but names has 2; make them match"),
 }

@@ -98,7 +98,7 @@ def test_the_command_draws_own_images(
     assert explain(str(model), str(image), "--out", str(tmp_path)) == 2
     assert "is not empty" in capsys.readouterr().err
     assert explain("nobody", str(image), "--out", "seen") == 2
-    assert "models/nobody: contains no model" in capsys.readouterr().err
+    assert "nobody: no model there" in capsys.readouterr().err
 
 
 def test_patches_lie_where_the_channel_looks() -> None:

@@ -51,6 +51,7 @@ PARAMS: dict[str, Any] = {
     },
     "heads": {"near": {"dataset": "shapes", "features": "pixels", "kind": "nearest_centroid"}},
     "explanations": {"net": {"dataset": "shapes"}},
+    "export": {"net": {"int8": True, "max_loss": 0.1}},
     "styles": {
         "small": {
             "content": "data/raw/content.png",
@@ -77,6 +78,7 @@ STAGES = {
     ("evaluate", "near"): ["reports/near/evaluation", "reports/near/metrics.json", "reports/near/plots/pictures"],
     ("stylize", "small"): ["reports/stylized/small"],
     ("explain", "net"): ["reports/net/explanations"],
+    ("quantise", "net"): ["models/net.int8"],
     ("release", "net"): ["release/net.json"],
     ("release", "near"): ["release/near.json"],
 }

@@ -47,7 +47,7 @@ def test_the_same_files_are_taken_once(site: Site) -> None:
     assert site.ingest() == []
     assert contents(site.raw) == before
     assert site.waiting() == []
-    assert site.told[-1] == "tiny: 1 images are in the data set already, not added again"
+    assert site.told[-1] == "tiny: 1 image is in the data set already, not added again"
 
 
 def test_bad_files_go_to_quarantine_with_the_reason(site: Site) -> None:
@@ -74,6 +74,18 @@ def test_bad_files_go_to_quarantine_with_the_reason(site: Site) -> None:
     assert left_out == set(site.findings(batch.name))
     assert {path for path in site.samples() if batch.name in path} == {f".batches/{batch.name}/class0/good.png"}
     assert site.waiting() == []
+
+
+def test_an_image_without_a_class_is_told_where_to_go_and_every_file_is_counted(site: Site) -> None:
+    site.drop("class0/good.png", 100)
+    site.drop("class0/half.png", png(101)[:-40])
+    site.drop("loose.jpg", 102)
+    (batch,) = site.ingest()
+    assert site.told[0] == "tiny: 3 new files in data/inbox/tiny"
+    assert "2 files in quarantine (1 bad sample and 1 other file), see data/inbox/" in site.told[1]
+    assert site.told[2] == f"tiny: batch {batch.name}: 1 image added"
+    rows = (site.quarantine / batch.name / "findings.csv").read_text().splitlines()
+    assert "loose.jpg,file,loose,is in no class folder,move it into the folder of its class" in rows
 
 
 def test_a_delivery_of_bad_files_alone_makes_no_batch(site: Site) -> None:

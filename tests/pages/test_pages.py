@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sightline.config.errors import ConfigError
 from sightline.operations.pages import make_pages
 from sightline.operations.pages.pictures import picture
 from sightline.registry.grounds import GuardCheck
+from sightline.registry.ledger import Ledger
+from sightline.registry.outcomes import in_force
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 
@@ -258,6 +261,26 @@ def test_missing_parts_are_left_out(one: tuple[Path, Params]) -> None:
         assert part not in text
 
 
+def test_what_says_nothing_is_not_shown_and_what_to_do_is(one: tuple[Path, Params]) -> None:
+    root, params = one
+    path = root / "reports/classification/evaluation/metrics.json"
+    metrics = read_json(path)
+    metrics["interval"]["balanced_accuracy"] = {"low": 1.0, "high": 1.0}
+    write_json(path, metrics)
+    write_ledger(root, entry("classification", "promote", "first version", git_sha=None))
+    make_pages(params, root, [outcome(root, "classification")])
+    text = Parsed(page_of(root)).text()
+    assert "1.000 to 1.000" not in text
+    assert "the same in every resample" in text
+    assert "sightline predict classification@champion IMAGE sightline serve classification@champion" in text
+    assert "none when it was registered: `git commit`" in text
+    assert "top 5" in text  # of ten classes
+    card = root / "data/prepared/digits/card.json"
+    write_json(card, {**read_json(card), "classes": list("012345")})
+    make_pages(params, root, [outcome(root, "classification")])
+    assert "top 5" not in Parsed(page_of(root)).text()
+
+
 def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
     root, params = one
     first = entry("classification", "promote", "first version", model_md5=OLD_MD5)
@@ -268,6 +291,11 @@ def test_a_refused_challenger_says_so(one: tuple[Path, Params]) -> None:
     assert "challenger The gate refused it: worse: gain -0.1250. The champion is model bbbbbbbb, accuracy 0.500" in text
     assert "-0.125" in text
     assert f"git checkout {'c' * 40}" in text
+    known = replace(outcome(root, "classification"), numbers={OLD_MD5: "1", MODEL_MD5: "3"})
+    known = in_force(known, Ledger(root / "registry/ledger.jsonl"))
+    make_pages(params, root, [known])
+    assert "The champion is version 1 (bbbbbbbb), accuracy 0.500" in Parsed(page_of(root)).text()
+    assert "1 champion promoted: first version" in Parsed((root / "reports/index.html").read_text()).text()
     back = entry("classification", "rollback", "rolled back by hand", model_md5=OLD_MD5, champion_md5=MODEL_MD5)
     write_ledger(root, first, entry("classification", "promote", "better", champion_md5=OLD_MD5), back)
     make_pages(params, root, [])
@@ -314,6 +342,24 @@ def test_explanations_show_their_checks(one: tuple[Path, Params]) -> None:
     (folder / "explanations.json").write_text('{"pictures": [{}]}')
     with pytest.raises(UserError, match=r"explanations\.json: damaged"):
         make_pages(params, root, [])
+
+
+def test_a_network_in_integers_is_shown_or_why_there_is_none(one: tuple[Path, Params]) -> None:
+    root, params = one
+    path = root / "release/classification.json"
+    sizes = {"bytes": 250_000, "size_ratio": 0.26, "layers_int8": 3, "layers": 4, "layers_share": 0.75}
+    loss = {"value": 0.0037, "low": -0.0037, "high": 0.0148}
+    values = {"metric": "accuracy", "samples": 1270, "max_loss": 0.02, "fp32": 0.9704, "int8": 0.9667, "tried": 2}
+    made = {**sizes, **values, "loss": loss, "kept_fp32": ["Conv_1"], "calibration_images": 128}
+    write_json(path, {**read_json(path), "int8": {"released": True, **made}, "int8_md5": MODEL_MD5})
+    make_pages(params, root, [])
+    text = Parsed(page_of(root)).text()
+    assert "compared with it on the validation images" in text
+    assert "size 0.25 MB, 26% of model.onnx layers in int8 3 of 4 (75%) layers in fp32 Conv_1" in text
+    assert "+0.0037 [-0.0037, +0.0148], at most 0.02" in text
+    write_json(path, {**read_json(path), "int8": {"released": False, "reason": "it loses <much>"}})
+    make_pages(params, root, [])
+    assert "int8 network not released: it loses <much>" in Parsed(page_of(root)).text()
 
 
 def test_the_steps_of_a_training_are_shown(one: tuple[Path, Params]) -> None:

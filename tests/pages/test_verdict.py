@@ -14,8 +14,10 @@ from page_project import make_project, outcome
 from test_pages import FAST, KINDS, Parsed, page_of, some_project
 
 from sightline.config import Params, load_params
+from sightline.data.raw.findings import KINDS as FINDINGS
 from sightline.evaluation.report import read_table
-from sightline.operations.advice import Candidate
+from sightline.operations.advice import Candidate, advise_on
+from sightline.operations.advice.words import sentences
 from sightline.operations.pages import make_pages, short_verdicts
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.sources import model_sources
@@ -23,6 +25,7 @@ from sightline.operations.pages.verdict import Verdict, verdicts
 from sightline.operations.pages.weak_spots import WeakSpots, of_100
 from sightline.pipeline.notes import DURATIONS
 from sightline.registry.ledger import Ledger
+from sightline.system.errors import UserError
 from sightline.system.files import read_json, write_json
 
 
@@ -75,8 +78,8 @@ def test_the_best_model_and_its_worst_class(root: Path) -> None:
     share, threes = rows["score"].mean(), int((rows["label"] == 3).sum())
     assert verdict.model == "two"
     assert verdict.works == (
-        f"It tells 10 classes apart: right in {100 * share:.0f} of 100 images "
-        f"({100 * share - 2:.0f} to {100 * share + 2:.0f}), on {len(rows)} test images it never saw."
+        f"It distinguishes 10 classes: right in {len(rows) - 12} of {len(rows)} test images it never saw "
+        f"({100 * share - 2:.0f} to {100 * share + 2:.0f} %)."
     )
     assert verdict.fails == (
         f"“3” is right in only {threes - 12} of {threes} images, of all classes {100 * share:.0f} of 100; "
@@ -114,7 +117,7 @@ def test_names_are_escaped_and_the_page_has_it_all(root: Path) -> None:
     page = (root / "reports/index.html").read_text(encoding="utf-8")
     assert "<b>x" not in page
     text = Parsed(page).text()
-    assert "What works It tells 10 classes apart" in text
+    assert "What works It distinguishes 10 classes" in text
     assert "“<b>x</b>” is right in only" in text
     assert page.count('href="one/index.html#errors"') == 3
     assert 'id="errors"' in page_of(root, "one")
@@ -143,7 +146,8 @@ def test_a_head_that_is_as_good_is_named(root: Path) -> None:
 
 
 def steps(root: Path, weak: WeakSpots, **metrics: Any) -> list[str]:
-    sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"))
+    peers = (Candidate("one", "head"),)
+    sources = model_sources("one", "digits", "release@one", root, [], Ledger(root / "registry/ledger.jsonl"), peers)
     headline = {"name": "accuracy", "value": 0.9, "low": 0.89, "high": 0.92}
     return [step.words for step in next_steps(sources, {"headline": headline, "samples": 100, **metrics}, weak)]
 
@@ -173,33 +177,77 @@ def test_what_to_do_next_in_its_order(root: Path) -> None:
     assert not any("should gain" in words for words in found)
 
 
+@pytest.mark.parametrize(
+    ("low", "told"),
+    [
+        (0.944, "within 6 points with 57; about 72 would narrow that to 5."),
+        (0.947, "within 5.3 points with 57; about 65 would narrow that to 5.0."),
+    ],
+)
+def test_test_images_narrow_an_interval_to_another_figure(root: Path, low: float, told: str) -> None:
+    headline = {"name": "accuracy", "value": 1.0, "low": low, "high": 1.0}
+    assert steps(root, WeakSpots(""), headline=headline, samples=57)[-1].endswith(told)
+
+
 def test_a_gain_is_told_where_a_learning_curve_estimates_it(root: Path) -> None:
     def curve(**gain: Any) -> dict[str, Any]:
         return {"twice_the_data": {"gain": 0.02, "low": 0.01, "high": 0.03, **gain}}
 
-    path = root / "reports/one/training/learning_curve.json"
-    classes = [
-        {"class": "7", **curve(gain=0.08)},
-        {"class": "3", **curve()},
-        {"class": "5", **curve(gain=0.3, low=-0.1)},
-    ]
-    write_json(path, {**curve(), "classes": classes})
-    told = steps(root, WeakSpots("", ["3"]))
-    assert told[0] == (
-        "Double the training images of every class: by the learning curve of one accuracy should gain +2.0 points "
-        "(+1.0 to +3.0), recall most for “7” by +8.0 points (+1.0 to +3.0) and “3” by +2.0 points (+1.0 to +3.0)."
+    def told(*classes: float, **changes: Any) -> list[str]:
+        each = [
+            {"class": f"class {rank}", "train_images": 9, "recall": 0.5, **curve(gain=gain)}
+            for rank, gain in enumerate(classes)
+        ]
+        rest = {"train_images": 50, "accuracy": 0.8, "confidence": 0.95, "most_learned": 99, "curve": []}
+        write_json(path, {**rest, **curve(), "classes": each, **changes})
+        return steps(root, WeakSpots("", ["3"]), task="classification", **own)
+
+    path, own = root / "reports/one/training/learning_curve.json", dict[str, Any]()
+    found = told(0.08, 0.05)
+    assert found[0] == (
+        "Double the training images of every class: by the learning curve of the head one, the head's accuracy should "
+        "gain +2.0 points (+1.0 to +3.0), recall most for “class 0” by +8.0 points (+1.0 to +3.0)."
     )
-    assert told[1].startswith("Check the labels of “3”")
-    for other in (
-        curve(low=-0.001),
-        curve(low="much"),
-        curve(high=True),
-        {"reason": "too few"},
-        {"twice_the_data": 3},
-        [],
-    ):
-        write_json(path, other)
-        assert not any("gain +" in words for words in steps(root, WeakSpots("", ["3"])))
+    assert found[1].startswith("Check the labels of “3”")
+    advised = sentences(advise_on(root, "digits", [Candidate("one", "head")]))[0]
+    assert "Class class 0 gains most" in advised  # the same class as here
+    assert told(0.025, 0.02)[0].endswith("(+1.0 to +3.0).")  # no class is clearly ahead
+    assert "gains most" not in sentences(advise_on(root, "digits", [Candidate("one", "head")]))[0]
+    own = {"headline": {"name": "accuracy", "value": 1.0, "low": 0.98, "high": 1.0}}
+    assert told(0.02)[0].endswith("one makes no error on its test images, so they cannot show a gain.")
+    for changes in (curve(low=-0.001), {"reason": "too few"}):
+        assert not any("should gain" in words for words in told(0.08, **changes))
+    with pytest.raises(UserError, match=r"learning_curve\.json: damaged"):
+        told(0.08, **curve(low="much"))
+
+
+def test_without_errors_the_least_confident_images_are_shown(root: Path) -> None:
+    answer(root, "one", {})
+    make_pages(load_params(root / "params.yaml"), root, [])
+    text = Parsed(page_of(root, "one")).text()
+    assert "Worst images" not in text
+    rows = pd.read_parquet(root / "reports/one/evaluation/predictions.parquet")
+    sure = [own[label] for own, label in zip(rows["probabilities"], rows["label"], strict=True)]
+    least = rows["source"].iloc[int(pd.Series(sure).argmin())]
+    shown = text.split("No errors: the least confident images")[1]
+    assert shown.split("probability of the true class ")[1].startswith(least)
+
+
+def test_near_copies_are_a_caution_next_to_the_score(root: Path) -> None:
+    assert not any("caution" in line for line in verdict_of(root).lines())
+    card = root / "data/prepared/digits/card.json"
+    known = read_json(card)
+    card.unlink()
+    found = {"left_out": "kept", "count": 7, "first": [{"source": "a", "reason": "b"}]}
+    write_json(card, {**known, "format": "image_folder", "findings": {"near_duplicate": found}})
+    caution = "The score may be too good: 7 images of val or test are nearly the same as one of another split."
+    assert f"  caution: {caution}" in verdict_of(root).lines()
+    make_pages(load_params(root / "params.yaml"), root, [])
+    text = Parsed(page_of(root, "one")).text()
+    assert text.index(caution) < text.index("Results Metrics")
+    assert "if there are folders train, val and test, move both into one of them" in text
+    assert "group" not in FINDINGS["near_duplicate"].remedy_for("image_folder")
+    assert "`group`" in FINDINGS["near_duplicate"].remedy_for("csv")
 
 
 def test_nothing_to_do_where_nothing_is_wrong(root: Path) -> None:

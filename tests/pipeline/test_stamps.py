@@ -283,6 +283,7 @@ SMALL: dict[str, Any] = {
         "svm": {"dataset": "digits", "features": "hog", "kind": "linear_svm"},
         "near": {"dataset": "digits", "features": "deep", "kind": "nearest_centroid"},
     },
+    "export": {"net": {"int8": True, "calibration_images": 8}},
     "explanations": {"net": {"dataset": "digits"}, "namer": {"dataset": "scenes", "methods": ["occlusion"]}},
 }
 

@@ -37,7 +37,7 @@ def test_a_refused_model_is_promoted_and_stays(project: Project) -> None:
     [seen] = last_outcomes(project.root)
     assert (seen.alias, seen.decision, seen.reason) == ("champion", "promote", "by hand: its errors are cheaper")
     [outcome] = project.register()
-    assert (outcome.alias, outcome.decision_text()) == ("champion", "kept")
+    assert (outcome.alias, outcome.decision, outcome.word) == ("champion", "kept", "promoted")
     with pytest.raises(UserError, match="champion already"):
         by_hand(project)
 
@@ -49,7 +49,8 @@ def test_a_decision_by_hand_outlasts_that_of_the_gate(project: Project) -> None:
     assert by_hand(project) == "1"
     project.make("two", BETTER)  # judged better than "one" before, and then replaced by hand
     [outcome] = project.register()
-    assert (outcome.alias, outcome.decision_text()) == ("challenger", "kept out")
+    assert (outcome.alias, outcome.decision, outcome.word) == ("challenger", "kept", "replaced")
+    assert outcome.decision_text() == outcome.reason
     assert outcome.reason == f"replaced by {project.ledger()[0]['model_md5'][:8]}: by hand: no reason given"
     assert project.aliases() == {"champion": "1", "challenger": "2"}
     assert [line["decision"] for line in project.ledger()] == ["promote", "promote", "refuse", "promote"]
@@ -109,7 +110,7 @@ def test_mistakes_are_one_line(project: Project, arguments: list[str], told: str
 def test_models_before_anything_is_registered(project: Project) -> None:
     done = sightline(project, "models")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("no model is registered yet; `make repro`")
+    assert done.stdout.startswith("no model is registered yet; `dvc repro`")
 
 
 def test_the_table_fits_120_characters(project: Project) -> None:
@@ -119,6 +120,10 @@ def test_the_table_fits_120_characters(project: Project) -> None:
     project.register()
     lines = sightline(project, "models").stdout.splitlines()
     assert lines[0].split() == ["model", "task", "test", "score", "[interval]", "version", "decision"]
-    assert lines[1].split("  ")[2].startswith("accuracy 0.850 [0.830, 0.870]")
-    assert "v2 challenger" in lines[1]
+    first = "digit classification accuracy 0.950 [0.930, 0.970] v1 champion promoted: first version"
+    assert " ".join(lines[1].split()) == first
+    assert lines[2].split("  ")[2].startswith("accuracy 0.850 [0.830, 0.870]")
+    assert "v2 challenger  refused: worse" in lines[2]
     assert max(map(len, lines)) <= 120
+    assert project.register()[0].decision == "kept"
+    assert sightline(project, "models").stdout.splitlines() == lines, "the same words after another run"

@@ -7,7 +7,7 @@ import pytest
 from registry_project import PARAMS, Project, write_evaluation
 
 from sightline.config import load_params
-from sightline.registry.judgement import _incomparable
+from sightline.registry.judgement import _incomparable, _no_better
 from sightline.registry.registration import promote
 from sightline.system.errors import UserError
 
@@ -116,3 +116,21 @@ def test_data_that_moved_on_is_an_error_not_a_traceback(project: Project) -> Non
 
     with pytest.raises(UserError, match=r"digit: .*different samples; run `dvc repro`"):
         project.register(evaluate)
+
+
+def test_a_champion_without_an_error_cannot_be_exceeded_and_the_refusal_says_so(project: Project) -> None:
+    project.make("one", range(0))
+    project.register()
+    project.make("two", range(1))
+    outcome = project.register()[0]
+    assert outcome.decision == "refuse"
+    assert outcome.reason.startswith("within noise: gain -0.0025")
+    assert "the champion has no error on them (accuracy 1), so no model can be better" in outcome.reason
+    assert outcome.reason.endswith("add test images, or `sightline promote digit`")
+
+
+def test_other_refusals_have_no_such_hint() -> None:
+    assert _no_better({"accuracy": 0.99}, "accuracy", "digit") == ""
+    assert _no_better({"psnr": 1.0}, "psnr", "painter") == ""
+    assert "such as log_loss" in _no_better({"accuracy": 1.0, "top5": 1.0, "log_loss": 0.1}, "accuracy", "digit")
+    assert "(missed 0)" in _no_better({"missed": 0.0}, "missed", "head")

@@ -240,7 +240,7 @@ def test_the_stage_prints_a_table_and_needs_no_mlflow_when_nothing_is_new(projec
     path = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"}
     second = subprocess.run(command, cwd=project.root, env=path, check=False, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
-    assert "v1 champion  kept: first version" in second.stdout
+    assert "v1 champion  promoted: first version" in second.stdout
 
 
 def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_the_champion_answers_without_pickle(project: Project, monkeypatch: pyte
     import pandas as pd
 
     class Predictor:
-        def __init__(self, folder: Path, device: str) -> None:
+        def __init__(self, folder: Path, *_: Any) -> None:
             assert (folder / "weights.safetensors").read_text() == "one"
 
         def predict(self, images: list[bytes]) -> list[dict[str, Any]]:

@@ -105,6 +105,7 @@ def test_what_is_not_there_is_told_in_a_line(two: Project) -> None:
             resolve_model(text, two.root)
         assert len(error.value.lines) == 1
         assert error.value.lines[0].startswith(told)
+        assert error.value.lines[0].endswith("trained now, use somewhere@champion") == (text == "somewhere")
 
 
 def test_asking_makes_no_registry(tmp_path: Path) -> None:

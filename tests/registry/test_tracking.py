@@ -17,6 +17,7 @@ from sightline.registry.tracking import (
     Connection,
     DataSource,
     Runs,
+    Searches,
     Versions,
     mark_trained,
     project_root,
@@ -52,6 +53,27 @@ def test_the_experiment_keeps_its_files_in_the_project(project: Project, connect
     found = project.client().get_experiment(identity)
     assert found.artifact_location == (project.root / "mlartifacts").as_uri()
     assert Connection(project.root).experiment == identity
+
+
+def test_a_search_goes_on_with_its_run_and_ends_with_its_trainings(project: Project, connection: Connection) -> None:
+    searches, client = Searches(connection), project.client()
+    parent = searches.begin("choose net", {"minutes": 2.0})
+    child = client.create_run(connection.experiment, tags={"mlflow.parentRunId": parent}).info.run_id
+    other = client.create_run(connection.experiment).info.run_id
+
+    def states() -> list[str]:
+        return [client.get_run(one).info.status for one in (parent, child, other)]
+
+    with pytest.raises(ZeroDivisionError), searches.running(parent):
+        raise ZeroDivisionError
+    assert states() == ["KILLED", "KILLED", "RUNNING"]
+    assert searches.begin("choose net", {"minutes": 3.0}, parent) == parent
+    with searches.running(parent):
+        searches.end(parent, {"trials": 2.0}, [])
+    assert states() == ["FINISHED", "KILLED", "RUNNING"]
+    run = client.get_run(parent)
+    assert (run.data.metrics, run.data.params) == ({"trials": 2.0}, {"minutes": "2.0"})
+    assert searches.begin("choose net", {}, "f" * 32) not in (parent, "f" * 32)  # MLflow has lost it
 
 
 def test_a_replayed_run_has_everything_within_limits(project: Project, runs: Runs, tmp_path: Path) -> None:
@@ -164,7 +186,7 @@ module = types.ModuleType("sightline.evaluation.predictor")
 class Predictor:
     def predict(self, images):
         return [{"label": str(len(image)), "label_id": 1, "confidence": 0.5, "probabilities": {}} for image in images]
-module.load_predictor = lambda folder, device: Predictor()
+module.load_predictor = lambda *_: Predictor()
 sys.modules["sightline.evaluation.predictor"] = module
 """
 

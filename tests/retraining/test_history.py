@@ -58,11 +58,13 @@ def test_the_report_shows_the_judged_with_small_pictures(tmp_path: Path) -> None
         folder.mkdir(parents=True)
         Image.effect_noise((1600, 900), 50).save(folder / "confusion.png")
     judged = Outcome(
-        "digit", "classification", ENTRIES[1].headline, "b", "2", "challenger", "refuse", "class a|b loses", "a class"
-    )
+        "digit", "classification", ENTRIES[1].headline, "b", "2", "challenger", "refuse", "class a|b loses", "a class",
+        word="refused",
+    )  # fmt: skip
     kept = Outcome(
-        "scene", "detection", ENTRIES[4].headline, "d", "1", "champion", "kept", "first version", "first version"
-    )
+        "scene", "detection", ENTRIES[4].headline, "d", "1", "champion", "kept", "first version", "first version",
+        word="promoted",
+    )  # fmt: skip
     story = Story(decide([], ["train@digit"], {}, {}, True), [judged, kept], ["digits/b1"], ["nothing to commit"])
     text = report_text(story, tmp_path)
     assert "| changed | differ from dvc.lock: train@digit |" in text

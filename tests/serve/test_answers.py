@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_told_in_one_line(classifier: Path, start: Start)
     server = start(classifier, Limits(body_megabytes=0.2, images=3, megapixels=0.01))
     good = encoded(photograph())
     png = encoded(photograph(), ".png")
-    assert "0.jpg: not an image (begins with 68656c6c)" in told(server.send(b"hello, world"), 415)
+    assert '0.jpg: not an image: it is text, beginning "hello, world"' in told(server.send(b"hello, world"), 415)
     assert "0 bytes" in told(server.send(b""), 422)
     for part in (good[: len(good) // 2], png[: len(png) // 2], encoded(photograph(), ".bmp")[:3000]):
         assert "1.jpg: cannot be read to its end" in told(server.send(good, part), 422)

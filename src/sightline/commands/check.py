@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sightline.system.errors import UserError
+from sightline.system.words import count_of
 
 
 def check(
@@ -25,13 +27,20 @@ def check(
         _try_contract()
         return
     from sightline.config import load_params
+    from sightline.config.published import unpublished
     from sightline.data.raw.names import require_utf8
+    from sightline.data.raw.roots import missing_roots
     from sightline.pipeline.dag import DAG, write_dag
 
     checked = load_params(params)
     require_utf8(params.parent / dataset.root for dataset in checked.datasets.values())
     if params.name == "params.yaml" and (params.parent / DAG).is_file() and write_dag(params.parent, checked):
         print(f"{params.parent / DAG}: brought up to date")
+    # No error: a fresh clone is checked before `dvc pull`. Other files of params, as examples, belong to no project.
+    absent = missing_roots(checked.datasets, params.parent) if params.name == "params.yaml" else []
+    fetched = {f"models.{name}": one.trunk() for name, one in checked.models.items() if one.weights == "pretrained"}
+    for line in [*absent, *unpublished(fetched)]:  # neither is an error: the library may know a name that is newer
+        print(line, file=sys.stderr)
     if only is not None and not full:
         raise UserError("--only is for --full: sightline check --full --only NAME")
     if full:
@@ -39,8 +48,10 @@ def check(
 
         print(full_text(params, checked, only), end="")
         return
-    heads = f", {len(checked.heads)} heads" if checked.heads else ""
-    print(f"{params}: good: {len(checked.datasets)} data sets, {len(checked.models)} models{heads}")
+    good = f"good, but {len(absent)} of its data sets not here yet" if absent else "good"
+    heads = f", {count_of(len(checked.heads), 'head')}" if checked.heads else ""
+    counts = f"{count_of(len(checked.datasets), 'data set')}, {count_of(len(checked.models), 'model')}{heads}"
+    print(f"{params}: {good}: {counts}")
 
 
 def _try_contract() -> None:

@@ -7,7 +7,9 @@ import sys
 import typer
 
 from sightline.commands.advise import advise
+from sightline.commands.benchmark import benchmark
 from sightline.commands.check import check
+from sightline.commands.choose import choose
 from sightline.commands.convert import convert
 from sightline.commands.dream import dream
 from sightline.commands.drift import drift
@@ -42,7 +44,9 @@ def _root() -> None:
 
 for command in (
     advise,
+    benchmark,
     check,
+    choose,
     convert,
     dream,
     drift,

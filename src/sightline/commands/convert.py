@@ -11,7 +11,7 @@ import typer
 
 def convert(
     model: Annotated[str, typer.Argument(help="a model folder, NAME, NAME@champion, NAME/3 or models:/NAME@champion")],
-    to: Annotated[Literal["onnx", "torch-export"], typer.Option(help="the format")],
+    to: Annotated[Literal["onnx", "int8", "torch-export"], typer.Option(help="the format")],
     out: Annotated[Path, typer.Option(help="the file to write: .onnx, or .pt2 for torch-export")],
 ) -> None:
     """Write a network, normalisation and label map included, as ONNX or as a program of torch.export."""
@@ -20,6 +20,7 @@ def convert(
     from sightline.system.files import new_file
     from sightline.training.artifact.detector import DETECTOR
     from sightline.training.artifact.folder import ONNX, read_model
+    from sightline.training.artifact.int8 import INT8, int8_folder, read_int8
     from sightline.training.artifact.onnx import write_onnx, write_torch_export
     from sightline.training.heads.artifact import holds_head
 
@@ -33,6 +34,10 @@ def convert(
         case "onnx" if card.onnx_sha256:
             with new_file(out) as work:  # the very file that was compared with the network
                 copyfile(folder / ONNX, work)
+        case "int8":
+            read_int8(folder, card)  # refuses one that is not there, or not this model's
+            with new_file(out) as work:
+                copyfile(int8_folder(folder) / INT8, work)
         case "onnx":
             write_onnx(task, card.input.extent, card.input.channels, out, card.tiling)
         case "torch-export":

@@ -9,15 +9,17 @@ import typer
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="a model of params.yaml, or the folder of one")],
+    model: Annotated[str, typer.Argument(help="NAME, NAME@champion, NAME/3 or a model folder")],
     images: Annotated[list[Path], typer.Argument(help="image files")],
     out: Annotated[Path, typer.Option(help="the output folder")],
 ) -> None:
     """Draw heat maps of a network's most confident predictions for images, with checks of their validity."""
     from sightline.evaluation.explain.own_images import explain_images
+    from sightline.registry.resolving import resolve_model
 
-    folder = Path(model) if Path(model, "model.json").is_file() else Path("models", model)
-    pictures = explain_images(folder, images, out)
+    pictures = explain_images(resolve_model(model, Path()).folder, images, out)
     for picture in pictures:
-        failed = [check.name for check in picture.checks if not check.passes]
-        print(f"{out / picture.file}: {picture.title}{': not passed: ' + ', '.join(failed) if failed else ''}")
+        print(f"{out / picture.file}: {picture.title}")
+        for check in picture.checks:
+            if not check.passes:
+                print(f"  doubtful, check {check.name} failed (docs/explain.md): {check.told}")

@@ -24,7 +24,7 @@ def history(
         params.dataset_of(name)  # one line of error where there is no such model
     entries = [e for e in Ledger(Path("registry/ledger.jsonl")).entries if name in (None, e.name)]
     if not entries:
-        print(f"no decision on {name or 'any model'} yet; `make repro` trains and registers the models of params.yaml")
+        print(f"no decision on {name or 'any model'} yet; `dvc repro` trains and registers the models of params.yaml")
         return
     width = None if sys.stdout.isatty() else 120
     Console(highlight=False, width=width).print(history_table(entries))

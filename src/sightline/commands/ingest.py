@@ -18,6 +18,7 @@ def ingest(
     from sightline.config import load_params
     from sightline.operations.ingest import ingest as take
     from sightline.operations.ingest import withdraw_refused
+    from sightline.system.words import count_of
 
     params = load_params(Path("params.yaml"), policies=False)
     if withdraw:
@@ -27,5 +28,5 @@ def ingest(
     batches = take(params, Path(), print, datasets or None)
     added = sum(batch.samples for batch in batches)
     bad = sum(batch.quarantined for batch in batches)
-    more = f", {bad} in quarantine" if bad else ""
-    print(f"{added} images added{more}{'; `make repro` trains with them' if added else ''}")
+    more = f", {count_of(bad, 'bad sample')} in quarantine" if bad else ""
+    print(f"{count_of(added, 'image')} added{more}{'; `dvc repro` trains with them' if added else ''}")

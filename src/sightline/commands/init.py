@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -28,12 +29,14 @@ def init(
         return
     written, kept = make_project(folder, files)
     print(f"{folder}: wrote {written} files" + (f"; kept your {', '.join(sorted(kept))}" if kept else ""))
-    here = "" if folder == Path() else f"cd {folder}; "
+    here = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     print(f"Next: {here}sightline start FOLDER, with a folder of images; or write params.yaml by hand; then: dvc repro")
 
 
 def make_project(folder: Path, files: Mapping[str, bytes]) -> tuple[int, list[str]]:
     """Make a folder a project; return the number of files that were written, and the paths of those that were there.
+
+    If it is inside another git repository it becomes a part of that, and a line says so.
 
     Args:
         folder: created if it is missing.
@@ -53,11 +56,14 @@ def make_project(folder: Path, files: Mapping[str, bytes]) -> tuple[int, list[st
     for name in order:
         _write(folder / name, files[name])
     _finish(folder)
+    if (around := _repository(folder)) not in (None, folder.resolve()):
+        print(f"note: {folder} is inside the git repository {around}; for a separate one, use a folder outside")
     return len(order), kept
 
 
 def _update(folder: Path, files: Mapping[str, bytes], yes: bool) -> None:
-    from sightline.commands.skeleton import is_theirs
+    from sightline.commands.requirement import direct_url, requirement
+    from sightline.commands.skeleton import REQUIREMENTS, is_theirs
 
     if not (folder / "params.yaml").is_file():
         raise UserError(f"{folder}: not a project (params.yaml is missing); `sightline init {folder}` creates one")
@@ -78,6 +84,8 @@ def _update(folder: Path, files: Mapping[str, bytes], yes: bool) -> None:
             else:
                 print(f"{path}: not changed" + ("" if sys.stdin.isatty() else "; --yes replaces it"))
     _finish(folder)
+    if (own := requirement(direct_url())) not in (folder / REQUIREMENTS).read_text("utf-8").splitlines():
+        print(f"{folder / REQUIREMENTS}: yours, so it stays; what is installed here is {own}")
     if not changed:
         print(f"{folder}: everything is up to date")
 
@@ -101,6 +109,12 @@ def _finish(folder: Path) -> None:
 
     write_dag(folder, load_params(folder / "params.yaml", policies=False))
     (folder / "data/raw").mkdir(parents=True, exist_ok=True)
-    inside = subprocess.run(["git", "-C", str(folder), "rev-parse"], capture_output=True, check=False)
-    if inside.returncode:
+    if _repository(folder) is None:
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+
+
+def _repository(folder: Path) -> Path | None:
+    """Return the folder of the git repository that a folder is in."""
+    command = ["git", "-C", str(folder), "rev-parse", "--show-toplevel"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else Path(done.stdout.rstrip("\n")).resolve()

@@ -36,7 +36,7 @@ def models(
     missing = [name for name in names if name not in {outcome.name for outcome in registered}]
     if missing:
         told = f"{', '.join(missing)} not registered yet" if registered else "no model is registered yet"
-        console.print(f"{told}; `make repro` trains and registers the models of params.yaml", soft_wrap=True)
+        console.print(f"{told}; `dvc repro` trains and registers the models of params.yaml", soft_wrap=True)
     if following:
         console.print("\nNext:")
         for command, told in NEXT.items():

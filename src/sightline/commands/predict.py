@@ -20,7 +20,9 @@ def predict(
     to: Annotated[Literal["table", "jsonl", "coco", "pictures"], typer.Option(help="what to write")] = "table",
     out: Annotated[Path | None, typer.Option(help="the file (table, jsonl), or a new folder (coco, pictures)")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="images per batch")] = 32,
-    engine: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="what runs the model")] = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "onnx", "int8"], typer.Option(help="what runs the model; int8: model.int8.onnx")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="torch device: cpu, cuda, cuda:1, mps")] = "cpu",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="also search subfolders")] = False,
     style: Annotated[

@@ -32,6 +32,7 @@ def repro(
 
     from sightline.config import load_params
     from sightline.data.raw.names import require_utf8
+    from sightline.data.raw.roots import require_roots
     from sightline.pipeline.forecast import Forecast
     from sightline.pipeline.reproduction import reproduce
 
@@ -47,6 +48,7 @@ def repro(
 
     def follow(forecast: Forecast, stage: str) -> None:
         if not stage and forecast.pending:
+            require_roots({n: one for n, one in params.datasets.items() if f"prepare@{n}" in forecast.pending})
             show_plan(forecast, console)
         elif stage and not terminal:
             verb = "begins" if stage in forecast.begun else "ended"

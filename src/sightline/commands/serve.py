@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,9 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, help="threads that decode and predict, each with separate batches")
     ] = 1,
+    engine: Annotated[
+        Literal["auto", "torch", "onnx", "int8"], typer.Option(help="what runs the model; int8: model.int8.onnx")
+    ] = "auto",
     poll: Annotated[float, typer.Option(min=0.1, help="seconds between checks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
@@ -46,7 +49,7 @@ def serve(
     def load() -> ServedModel:
         resolved = resolve_model(model, root)
         threads = max(1, usable_processors() // workers)
-        return load_served(resolved.folder, resolved.name, resolved.version or "", threads)
+        return load_served(resolved.folder, resolved.name, resolved.version or "", threads, engine)
 
     limits = Limits(max_body_mb, megapixels=max_megapixels, queue=max_queue, seconds=timeout)
     listening = open_port(host, port)

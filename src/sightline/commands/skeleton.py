@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sightline.commands.requirement import direct_url, requirements
 from sightline.system.errors import UserError
-from sightline.system.version import VERSION
 
 # Target in a project -> source in the repository; the wheel holds the same files (pyproject.toml, force-include).
 SOURCES = {
@@ -27,13 +27,9 @@ SOURCES = {
     ".github/workflows/sightline.yml": "skeleton/.github/workflows/sightline.yml",
     ".gitlab-ci.yml": "skeleton/.gitlab-ci.yml",
 }
+REQUIREMENTS = "requirements.txt"
 # What `sightline init --update` leaves alone: it is the user's from the first day.
-THEIRS = ("params.yaml", "README.md", ".dvc/config", "data/")
-
-_REQUIREMENTS = f"""\
-# If your package index does not have Sightline, name its wheel or repository here: sightline @ git+https://...
-sightline=={VERSION}
-"""
+THEIRS = ("params.yaml", "README.md", ".dvc/config", "data/", REQUIREMENTS)
 
 
 def skeleton() -> dict[str, bytes]:
@@ -47,7 +43,7 @@ def skeleton() -> dict[str, bytes]:
     found = dict(
         _files(packed, {target: target for target in SOURCES}) if packed.is_dir() else _files(repository, SOURCES)
     )
-    found["requirements.txt"] = _REQUIREMENTS.encode()
+    found[REQUIREMENTS] = requirements(direct_url()).encode()
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -222,6 +223,6 @@ def _show(done: Started, project: Path) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
     for note in done.notes:
         print(f"note: {note}")
-    where = "" if project == Path() else f"cd {project} && "
+    where = "" if project == Path() else f"cd {shlex.quote(str(project))} && "
     print(f"Next: {where}dvc repro     (or sightline repro; about {total:.0f} min; reasons are in params.yaml)")
     print(f"Then: sightline models; sightline predict {done.models[-1]}@champion IMAGE; git add -A && git commit")

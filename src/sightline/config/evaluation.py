@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sightline.config.base import Fraction, Name, PositiveInt, Section
 from sightline.config.metrics import can_measure, known_metrics, unknown_metric
@@ -42,6 +42,27 @@ class Evaluation(Section):
         return self.model_copy(update={"headline": own})
 
 
+class Budget(Section):
+    """What one model may take where it is used; measured when it is registered, on that machine."""
+
+    latency_ms: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        None, description="milliseconds for one image, a median; null: any time"
+    )
+    size_mb: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        None, description="megabytes (1e6 bytes) of the file with the network; null: any size"
+    )
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(1, description="threads that compute")
+    engine: Literal["auto", "torch", "onnx", "int8"] = Field(
+        "auto", description="what runs it. auto: ONNX Runtime where there is a model.onnx; int8: model.int8.onnx"
+    )
+
+    @model_validator(mode="after")
+    def _limits(self) -> Budget:
+        if self.latency_ms is None and self.size_mb is None:
+            raise ValueError("limits nothing; give latency_ms, size_mb or both")
+        return self
+
+
 class Gate(Section):
     """A challenger becomes champion when the interval of its gain is above `min_gain` and no class loses too much."""
 
@@ -57,6 +78,9 @@ class Gate(Section):
         {},
         description="METRIC: the value to reach on the test split, for every model that has this metric; "
         "or NAME: {METRIC: ...} for one model; for errors such as mae, the largest value",
+    )
+    budget: dict[Name, Budget] = Field(
+        {}, description="NAME: {latency_ms: 20, size_mb: 10, threads: 1}: what a new champion of that name may take"
     )
 
     def guards_of(self, name: str) -> dict[str, float]:
@@ -75,7 +99,7 @@ def find_metric_mistakes(kinds: Mapping[str, str], evaluation: Evaluation, gate:
     Args:
         kinds: the kind of task of each model and head.
         evaluation: the section; its `headline` is checked.
-        gate: the section; its `guards` are checked.
+        gate: the section; its `guards` and `budget` are checked.
     """
     chosen = [(f"evaluation.headline.{name}", name, [metric]) for name, metric in evaluation.headline.items()]
     chosen += [
@@ -83,6 +107,7 @@ def find_metric_mistakes(kinds: Mapping[str, str], evaluation: Evaluation, gate:
         for name, guard in gate.guards.items()
         if isinstance(guard, dict)
     ]
+    chosen += [(f"gate.budget.{name}", name, []) for name in gate.budget]
     for path, name, metrics in chosen:
         if name not in kinds:
             there = f" (there are {', '.join(kinds)})"

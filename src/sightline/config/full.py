@@ -19,7 +19,7 @@ from sightline.config.trainer import Trainer
 from sightline.system.errors import UserError
 
 _WIDTH = 110
-_NAMED = ("datasets", "augmentations", "models", "features", "heads", "styles", "explanations", "monitor")
+_NAMED = ("datasets", "augmentations", "models", "features", "heads", "styles", "explanations", "export", "monitor")
 _Path = tuple[str, ...]
 _Reasons = Mapping[_Path, str]
 

@@ -83,6 +83,15 @@ def smaller_is_better(metric: str) -> bool:
     return metric.split(OF_ONE, maxsplit=1)[0] in _errors()
 
 
+def best_value(metric: str) -> float | None:
+    """Return the value that no model can improve on, None if there is none or it is not known."""
+    name = metric.split(OF_ONE, maxsplit=1)[0]
+    known = {one for whole, single in METRICS.values() for one in (*whole, *single)}
+    if name == "psnr" or name not in known:
+        return None
+    return 0.0 if smaller_is_better(metric) else 1.0
+
+
 def can_measure(kind: str, metric: str) -> bool:
     """Return whether a kind of task may have a metric; which classes there are is known only from its data."""
     whole, single = of_kind(kind)

@@ -14,6 +14,7 @@ from sightline.config.datasets import Dataset
 from sightline.config.errors import ConfigError, mistakes
 from sightline.config.evaluation import Evaluation, Gate, find_metric_mistakes
 from sightline.config.explanations import Explanation, find_explanation_mistakes
+from sightline.config.export import Export, find_engine_mistakes, find_export_mistakes
 from sightline.config.features import Features
 from sightline.config.heads import AnyHead
 from sightline.config.models import Model
@@ -24,6 +25,7 @@ from sightline.config.styles import Style
 from sightline.config.trainer import Trainer
 from sightline.config.transfer import find_transfer_mistakes
 from sightline.config.variation import find_variation_mistakes
+from sightline.config.weights_words import find_weights_mistakes
 from sightline.system.errors import nearest
 
 
@@ -39,6 +41,7 @@ class Params(Section):
     heads: dict[Name, AnyHead] = Field({}, description="classical models over features, by name")
     styles: dict[Name, Style] = Field({}, description="style transfers, by name")
     explanations: dict[Name, Explanation] = Field({}, description="explanations of models, by model")
+    export: dict[Name, Export] = Field({}, description="further files for deployment, by model")
     monitor: dict[Name, Monitor] = Field({}, description="data sets that are monitored for drift, by name")
     evaluation: Evaluation = Field(Evaluation(), description="how models are measured")
     gate: Gate = Field(Gate(), description="when a challenger replaces the champion")
@@ -104,6 +107,18 @@ class Params(Section):
             ConfigError: there is no such entry.
         """
         return _entry(self.explanations, "explanations", name)
+
+    def exported(self, name: str) -> Export:
+        """Return the section of a model's further files.
+
+        Raises:
+            ConfigError: there is no such entry.
+        """
+        return _entry(self.export, "export", name)
+
+    def quantised(self) -> dict[str, Export]:
+        """Return what is also made in 8-bit integers, by its name."""
+        return {name: section for name, section in self.export.items() if section.int8}
 
     def registered(self) -> dict[str, Model | AnyHead]:
         """Return everything that is evaluated, released and registered, by its name."""
@@ -188,10 +203,15 @@ def load_params(path: Path, policies: bool = True) -> Params:
     ]
     unknown += [f"{path}: {line}" for line in find_crop_mistakes(params.models, params.features, params.augmentations)]
     unknown += [f"{path}: {line}" for line in find_explanation_mistakes(params.models, params.explanations)]
+    unknown += [f"{path}: {line}" for line in find_export_mistakes(params.models, params.heads, params.export)]
+    unknown += [f"{path}: {line}" for line in find_engine_mistakes(params.heads, params.export, params.gate.budget)]
     learners = {name: learner.dataset for name, learner in params.registered().items()}
     unknown += [f"{path}: {line}" for line in find_metric_mistakes(params.kinds(), params.evaluation, params.gate)]
     unknown += [
         f"{path}: {line}" for line in find_monitor_mistakes(params.datasets, learners, params.features, params.monitor)
+    ]
+    unknown += [
+        f"{path}: {line}" for line in find_weights_mistakes(path.parent, params.models, params.features, params.styles)
     ]
     if unknown:
         raise ConfigError(unknown)

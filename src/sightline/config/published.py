@@ -6,10 +6,12 @@ explained, without either library.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from sightline.system.errors import nearest
 from sightline.system.files import read_json
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -44,6 +46,21 @@ def published_input(network: str) -> Published | None:
     """
     known = published_inputs()
     return known.get(network) or known.get(network.partition(".")[0])
+
+
+def unpublished(networks: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each network whose name is not in the table, which is misspelt or newer than it.
+
+    Args:
+        networks: with published weights, as in `timm:resnet18`, by their keys in params.yaml. Those of a library that
+            the table leaves out are not looked up.
+    """
+    for path, network in networks.items():
+        library = network.partition(":")[0]
+        known = [name for name in published_inputs() if name.startswith(f"{library}:")]
+        if known and published_input(network) is None:
+            near = nearest(network, known)
+            yield f"{path}: {network}: not among the networks of {library} with published weights{near}"
 
 
 @cache

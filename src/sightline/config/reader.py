@@ -11,6 +11,9 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from sightline.config.errors import ConfigError
 
+# What the parser says where a line is further in or out than its neighbours.
+_INDENTATION = ("expected <block end>", "mapping values are not allowed here", "could not find expected ':'")
+
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """Return the top-level mapping of a YAML file, as plain dicts, lists, strings and numbers.
@@ -44,12 +47,22 @@ def parse_mapping(path: Path, text: str, as_written: bool = False) -> dict[str, 
         problem = str(error.problem).split(" with value")[0]
         raise ConfigError([f"{path}: line {_line(error)}: {problem}; keep one of the two"]) from None
     except MarkedYAMLError as error:
-        raise ConfigError([f"{path}: line {_line(error)}: not YAML: {error.problem or error.context}"]) from None
+        raise ConfigError([f"{path}: {_told(error, text)}"]) from None
     if not isinstance(values, dict):
         got = "nothing" if values is None else type(values).__name__
         wanted = "" if as_written else " with the keys datasets and models"
         raise ConfigError([f"{path}: must be a mapping{wanted}, got {got}"])
     return values
+
+
+def _told(error: MarkedYAMLError, text: str) -> str:
+    """Return where text is not YAML, and why; a wrong indentation may be that of the line above."""
+    line, problem = _line(error), str(error.problem or error.context)
+    if not problem.startswith(_INDENTATION):
+        return f"line {line}: not YAML: {problem}"
+    above = [number for number, one in enumerate(text.splitlines()[: line - 1], 1) if one.split("#")[0].strip()]
+    where = f"line {above[-1]} or {line}" if above else f"line {line}"
+    return f"{where}: not YAML: compare the indentation with the lines above ({problem})"
 
 
 def _line(error: MarkedYAMLError) -> int:

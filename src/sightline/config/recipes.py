@@ -53,6 +53,10 @@ class Known:
     epochs: int | None
 
 
+# Of a pretrained network whose errors have no bound: at 1e-3 it fell back to the mean in the second epoch, and stayed.
+_RATE_OF_NUMBERS = 3e-4
+
+
 def recipe_values(recipe: Any, known: Known) -> Iterator[Filled]:
     """Yield path, value and reason of each key of a recipe; nothing for what the schema will reject.
 
@@ -90,7 +94,8 @@ def _good(known: Known, mirror: bool, policy: str) -> list[Filled]:
     if epochs >= _FEW:
         values.append((("trainer", "ema_epochs"), 1.0, "averaged weights err less (Izmailov et al. 2018)"))
     values.append((("trainer", "clip_norm"), 5.0, "one odd batch does not undo the others"))
-    values += _optimizer(known, 2e-3 if known.random else 1e-3)
+    fitted = _RATE_OF_NUMBERS if known.loss in ("mse", "mae", "huber") else 1e-3
+    values += _optimizer(known, 2e-3 if known.random else fitted)
     classes = _learns_classes(known)
     if classes:
         values.append((("task", "label_smoothing"), 0.1, "less sure of itself (Szegedy et al. 2016)"))

@@ -6,6 +6,7 @@ Anything else never reaches a decoder: Pillow would start Ghostscript for PostSc
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -61,6 +62,8 @@ _NO_PICTURES = {
 }
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC"}
 _HEAD = 256  # bytes
+_SHOWN = 20  # characters of a text
+_Decoder = getincrementaldecoder("utf-8")  # the last character may be cut
 _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
@@ -93,8 +96,25 @@ def format_of(encoded: bytes | memoryview) -> str:
         return begins
     if other := "DICOM" if head[128:132] == b"DICM" else _named(head, _OTHER_PICTURES):
         raise OtherFormat(f"{other} is not supported")
-    told = _named(head, _NO_PICTURES) or f"begins with {head[:4].hex()}"
-    raise ValueError(f"not an image ({told})")
+    raise ValueError(f"not an image{_other_content(head)}")
+
+
+def _other_content(head: bytes) -> str:
+    """Return what follows "not an image": what the file is by its first bytes."""
+    if told := _named(head, _NO_PICTURES):
+        return f" ({told})"
+    if text := _text(head):
+        return f': it is text, beginning "{text}"'
+    return f" (begins with {head[:4].hex()})"
+
+
+def _text(head: bytes) -> str:
+    """Return the first few characters where all are printable, else nothing."""
+    try:
+        words = " ".join(_Decoder().decode(head).split())
+    except UnicodeDecodeError:
+        return ""
+    return words[:_SHOWN] if words.isprintable() else ""
 
 
 def _named(head: bytes, names: dict[bytes, str]) -> str | None:

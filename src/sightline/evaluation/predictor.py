@@ -18,6 +18,7 @@ from sightline.system.errors import UserError
 from sightline.tasks.base import Task
 from sightline.training.artifact.detector import cropper_by, require_detector
 from sightline.training.artifact.folder import ModelCard, read_model, read_onnx
+from sightline.training.artifact.int8 import read_int8
 from sightline.training.artifact.onnx import OnnxNetwork
 from sightline.training.heads.artifact import HeadCard, holds_head
 from sightline.training.sight import Pixels, Sight
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # a name of its own, as the code of crops is no part of model
 
     MaybeCropper = Cropper | None
 
-Engine = Literal["auto", "torch", "onnx"]
+Engine = Literal["auto", "torch", "onnx", "int8"]
 Seen = tuple[Pixels, list[Placement]]  # of the network's input or of tiled images, and the position of each original
 
 
@@ -39,7 +40,8 @@ class Predictor:
         task: in evaluation mode.
         card: of the model directory.
         device: where it runs.
-        onnx: the exported network, if that one computes the raw outputs; otherwise the task's network does.
+        onnx: the exported network, as it is or in int8, if that one computes the raw outputs; otherwise the task's
+            network does.
         cropper: cuts out what the network sees; None if it sees whole images.
     """
 
@@ -120,8 +122,9 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
     Args:
         folder: the model directory.
         device: of torch, such as `cpu`, `cuda` or `cuda:1`.
-        engine: `torch`; `onnx`, which is ONNX Runtime on the CPU; or `auto`, ONNX Runtime where the model has a
-            `model.onnx` and the device is the CPU.
+        engine: `torch`; `onnx`, which is ONNX Runtime on the CPU; `int8`, the same with `model.int8.onnx` (the
+            detector of a chain stays as it is); or `auto`, ONNX Runtime where the model has a `model.onnx` and the
+            device is the CPU.
         threads: of ONNX Runtime, as in `OnnxNetwork`.
 
     Raises:
@@ -134,8 +137,8 @@ def load_predictor(folder: Path, device: str = "cpu", engine: Engine = "auto", t
     _prepare(device)
     head, card = read_head(folder)
     head.features.extractor.to(device)
-    if engine == "onnx":
-        raise _no_graph(folder)
+    if engine in ("onnx", "int8"):
+        raise _no_graph(folder, engine)
     return Predictor(head.to(device), card, torch.device(device))
 
 
@@ -147,10 +150,8 @@ def load_network(folder: Path, device: str = "cpu", engine: Engine = "auto", thr
     """
     _prepare(device)
     task, card = read_model(folder)
-    onnx = read_onnx(folder, card, threads) if _wants_onnx(device, engine) else None
-    if engine == "onnx" and onnx is None:
-        raise _no_graph(folder)
-    cropper = _cropper(folder, card, device, engine, threads)
+    onnx = _exported(folder, card, engine, threads) if _wants_onnx(device, engine) else None
+    cropper = _cropper(folder, card, device, "auto" if engine == "int8" else engine, threads)
     return Predictor(task.to(device), card, torch.device(device), onnx, cropper)
 
 
@@ -159,9 +160,17 @@ def _prepare(device: str) -> None:
         torch.backends.cudnn.allow_tf32 = False  # predictions do not depend on the device, but for rounding
 
 
-def _no_graph(folder: Path) -> UserError:
+def _exported(folder: Path, card: ModelCard, engine: Engine, threads: int | None) -> OnnxNetwork | None:
+    """Return the exported network that an engine runs; None if there is none and any engine is allowed."""
+    onnx = read_int8(folder, card, threads) if engine == "int8" else read_onnx(folder, card, threads)
+    if engine == "onnx" and onnx is None:
+        raise _no_graph(folder, engine)
+    return onnx
+
+
+def _no_graph(folder: Path, engine: Engine) -> UserError:
     return UserError(
-        f"{folder}: engine onnx: this model has no model.onnx, because its kind of task is not exported; "
+        f"{folder}: engine {engine}: this model has no model.onnx, because its kind of task is not exported; "
         f"use engine torch"
     )
 
@@ -181,9 +190,9 @@ def _wants_onnx(device: str, engine: Engine) -> bool:
     match engine:
         case "torch":
             return False
-        case "onnx":
+        case "onnx" | "int8":
             if device != "cpu":
-                raise UserError(f"engine onnx runs on the CPU, not on {device}; use engine torch")
+                raise UserError(f"engine {engine} runs on the CPU, not on {device}; use engine torch")
             return True
         case "auto":
             return device == "cpu" and find_spec("onnxruntime") is not None

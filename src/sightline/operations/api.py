@@ -14,7 +14,7 @@ from sightline.system.errors import UserError
 
 if TYPE_CHECKING:
     from sightline.data.raw.card import Card
-    from sightline.evaluation.predictor import Predictor
+    from sightline.evaluation.predictor import Engine, Predictor
     from sightline.training.fit import Fitted
 
 S = TypeVar("S", bound=Section)
@@ -131,15 +131,16 @@ def evaluate(
     return metrics
 
 
-def load(model: str | Path, device: str = "cpu") -> Predictor:
+def load(model: str | Path, device: str = "cpu", engine: Engine = "auto") -> Predictor:
     """Load a model: a directory, or a registered one of the project in this folder, such as `digit-cnn@champion`.
 
     Args:
         model: a model directory, NAME, NAME@champion, NAME/3.
         device: of torch: `cpu`, `cuda`, `cuda:1`, `mps`.
+        engine: what runs it: `torch`; `onnx`; `int8`, its 8-bit integers (docs/deployment.md); or `auto`.
 
     Raises:
-        UserError: there is no such model, or it is damaged.
+        UserError: there is no such model, or it is damaged, or it has no such file.
 
     >>> import sightline
     >>> sightline.load("models/digits").card.labels.classes[:3]
@@ -148,7 +149,7 @@ def load(model: str | Path, device: str = "cpu") -> Predictor:
     from sightline.evaluation.predictor import load_predictor
     from sightline.registry.resolving import resolve_model
 
-    return load_predictor(resolve_model(str(model), Path()).folder, device)
+    return load_predictor(resolve_model(str(model), Path()).folder, device, engine)
 
 
 def predict(model: str | Path | Predictor, images: Files) -> list[dict[str, Any]]:

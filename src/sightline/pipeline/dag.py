@@ -85,6 +85,14 @@ def dag(params: Params, root: Path) -> dict[str, dict[str, dict[str, str]]]:
             for name, one in params.styles.items()
         },
         "explain": {name: {"dataset": one.dataset} for name, one in params.explanations.items()},
+        "quantise": {name: {"dataset": params.dataset_of(name)} for name in params.quantised()},
+        "release": {
+            name: {
+                "dataset": one.dataset,
+                "int8": f"models/{name}.int8" if name in params.quantised() else _stamp("release", name),
+            }
+            for name, one in params.registered().items()
+        },
     }
 
 

@@ -29,9 +29,10 @@ USUAL = {
     "evaluate": 10.0,
     "stylize": 60.0,
     "explain": 20.0,
+    "quantise": 6.0,
     "release": 2.0,
     "register": 10.0,
-    "code": 2.0,
+    "code": 1.0,
 }
 _ANY = 10.0  # of a stage of another name
 _OVERDUE = 0.1  # a stage that takes longer than expected is assumed to take a tenth of its time more

@@ -138,6 +138,12 @@ STAGES = {
         _of_model,
         (_MEASURES,),
     ),
+    "quantise": Stage(
+        lambda params: params.quantised(),
+        lambda params, name: [params.exported(name), params.evaluation.of(name)],
+        _of_model,
+        measures=lambda params, name: True,
+    ),
     "release": Stage(_registered, _nothing, _of_registered),
 }
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_folder
 
 # What `dvc repro` says of each stage.
@@ -137,6 +138,21 @@ class DvcStore:
                     " (git_sha in registry/ledger.jsonl), `dvc repro` there, and switch back",
                 ]
             )
+
+    def cache_folder(self) -> str:
+        """Return the absolute path of DVC's cache."""
+        return str(Path(str(self._repo.cache.local_cache_dir)).resolve())
+
+    def check_out(self, stages: Sequence[str]) -> None:
+        """Write the outputs of stages, as dvc.lock names them, from the cache into the workspace."""
+        from dvc.exceptions import DvcException
+
+        if not stages:  # DVC would take that for all of them
+            return
+        try:
+            self._repo.checkout(list(stages), force=True)
+        except DvcException as error:
+            raise UserError(f"{self.root}: `dvc checkout` fails: {first_line(error)}") from None
 
     def stage_groups(self) -> list[str]:
         """Return the stages of dvc.yaml in DVC's order, `train@a` and `train@b` as one group `train`.

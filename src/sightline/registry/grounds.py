@@ -19,11 +19,14 @@ Code = Literal[
     "too_small_gain",
     "class_veto",
     "guard",
+    "budget",
     "other_task",
     "other_classes",
     "nothing_shared",
 ]
 
+# Of a line of the ledger, on the model that it judges or restores.
+DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
 WORDS: dict[Code, str] = {
     "first": "first version",
     "better": "better",
@@ -34,6 +37,7 @@ WORDS: dict[Code, str] = {
     "too_small_gain": "too small a gain",
     "class_veto": "recall falls",
     "guard": "breaks a guard",
+    "budget": "over budget",
     "other_task": "other task",
     "other_classes": "other classes",
     "nothing_shared": "no test sample in common",
@@ -92,6 +96,46 @@ class GuardCheck(_Figures):
         return f"{self.metric} {self.value:.4f}{edges} {sign} {self.bound:g}"
 
 
+class BudgetCheck(_Figures):
+    """What a model takes, against a limit of `gate.budget`.
+
+    Attributes:
+        limits: latency_ms or size_mb.
+        bound: what it may take.
+        value: as measured on the machine that registered it; null where it could not be, which keeps no budget.
+        engine, threads: with which.
+        why: it could not be measured.
+    """
+
+    limits: str
+    bound: float
+    value: float | None
+    engine: str
+    threads: int
+    why: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the measured value keeps the bound."""
+        return self.value is not None and self.value <= self.bound
+
+    @property
+    def told(self) -> str:
+        """The check in a few words."""
+        name = {"latency_ms": "latency", "size_mb": "size"}.get(self.limits, self.limits)
+        unit = {"latency_ms": "ms", "size_mb": "MB"}.get(self.limits, "")
+        if self.value is None:
+            return f"{name} cannot be measured: {self.why}"
+        with_what = f" with {self.threads} thread{'s' * (self.threads > 1)}" if self.limits == "latency_ms" else ""
+        engine = "" if self.engine == "auto" else f", engine {self.engine}"
+        return f"{name} {self.value:g} {unit}{with_what}{engine}, {'at most' if self.holds else 'above'} {self.bound:g}"
+
+
+def over(checks: Sequence[BudgetCheck]) -> list[BudgetCheck]:
+    """Return the limits that are exceeded."""
+    return [check for check in checks if not check.holds]
+
+
 def broken(checks: Sequence[GuardCheck]) -> list[GuardCheck]:
     """Return the guards that do not hold."""
     return [check for check in checks if not check.holds]
@@ -109,6 +153,7 @@ def short_words(
     compared: int | None,
     losses: Sequence[ClassLoss],
     guards: Sequence[GuardCheck],
+    budget: Sequence[BudgetCheck] = (),
 ) -> str:
     """Return a code in words with the figures that decided.
 
@@ -118,10 +163,13 @@ def short_words(
         compared: samples that both models were judged on.
         losses: of the classes that veto.
         guards: that were checked.
+        budget: limits that were checked.
     """
     parts = [WORDS[code]]
     if code == "guard":
         parts += [check.told for check in broken(guards)]
+    elif code == "budget":
+        parts += [check.told for check in over(budget)]
     elif code == "class_veto" and losses:
         parts += [losses[0].told + (f" and {len(losses) - 1} more" if len(losses) > 1 else "")]
     value, low, high = gain

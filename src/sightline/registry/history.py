@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.evaluation.report.figures import BLUE, FAINT, GREY, INK, ORANGE, SMALL, new_figure, plain, save_figure
+from sightline.registry.grounds import DECISIONS
 from sightline.registry.ledger import Entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WORDS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
 _COLOURS = {"promote": "green", "refuse": "yellow", "rollback": "red"}
 _MARKERS = {"promote": ("o", BLUE), "refuse": ("x", ORANGE), "rollback": ("v", INK)}
 
@@ -33,7 +33,7 @@ def history_table(entries: Sequence[Entry]) -> Table:
             Text(entry.name),
             entry.model_md5[:8],
             Text(f"{entry.headline['name']} {entry.headline['value']:.3f}"),
-            Text.assemble((WORDS[entry.decision], _COLOURS[entry.decision]), f": {entry.short}"),
+            Text.assemble((DECISIONS[entry.decision], _COLOURS[entry.decision]), f": {entry.short}"),
         )
     return table
 
@@ -89,7 +89,7 @@ def _panel(axis: Axes, entries: Sequence[Entry]) -> None:
             float(entry.headline["value"]),
             marker,
             color=colour,
-            label=WORDS[entry.decision],
+            label=DECISIONS[entry.decision],
             markersize=7,
             zorder=3,
         )

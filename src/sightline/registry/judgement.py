@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.config.evaluation import Gate
-from sightline.config.metrics import unknown_metric
+from sightline.config.evaluation import Budget, Gate
+from sightline.config.metrics import OF_ONE, best_value, unknown_metric
 from sightline.config.tasks import kinds
 from sightline.data.structures import LabelMap
+from sightline.registry.budget import budget_checks, limits_of
 from sightline.registry.comparison import Evaluate, compare
 from sightline.registry.gate import Decision, decide, guard_checks
-from sightline.registry.grounds import WORDS, Code, GuardCheck, broken
+from sightline.registry.grounds import WORDS, BudgetCheck, Code, GuardCheck, broken, over
 from sightline.registry.ledger import Entry, now
 from sightline.registry.registry import Registry
 from sightline.registry.release import Release, folders, read_rows
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
-from sightline.tasks.metrics.by_kind import metrics_of, names_of
+from sightline.tasks.metrics.by_kind import metrics_of, names_of, value_of
 
 _NAMES_SHOWN = 5
 
@@ -39,13 +40,13 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     ours = read_json(places.model / "model.json")
     asked = guards_on(release.name, ours, rules)
     known = ledger.judgement(release.name, release.model_md5, champion_md5, release.test_ids_sha256)
-    if known is not None and not _asks_anew(known, release, asked):
+    if known is not None and not _asks_anew(known, release, asked, rules.budget.get(release.name)):
         return None
     entry = new_entry(release, champion, registry, "first", WORDS["first"])
     guards = _checks(places.evaluation, ours, asked, registry) if asked else ()
     entry = entry.model_copy(update={"guards": guards})
     if champion is None:
-        return entry.model_copy(update=_refused("guard", _below(guards, release.name))) if broken(guards) else entry
+        return _admitted(entry, registry)
     theirs = json.loads(registry.store.read(champion.model_md5, "model.json", f"{release.name}'s champion"))
     if different := _incomparable(release.name, theirs, ours):
         return entry.model_copy(update=_refused(*different))
@@ -70,13 +71,23 @@ def judge(release: Release, registry: Registry, evaluate: Evaluate) -> Entry | N
     if broken(guards) and decision.outcome == "promote":
         told = f"{_below(guards, release.name)}; although it is {decision.reason}"
         decision = replace(decision, outcome="refuse", code="guard", reason=told)
+    budget = _budget(release.name, registry) if decision.outcome == "promote" else ()
+    if over(budget):
+        told = f"{_beyond(budget, release.name)}; although it is {decision.reason}"
+        decision = replace(decision, outcome="refuse", code="budget", reason=told)
+    hint = ""
+    if decision.outcome == "refuse" and not decision.harmful:
+        measured = metrics_of(kind, compared.champion, labels)
+        values = {metric: value_of(own, len(compared.champion)) for metric, own in measured.items()}
+        hint = _no_better(values, release.headline["name"], release.name)
     figures = {"gain": decision.gain, "low": decision.low, "high": decision.high}
     changes = {
         "decision": decision.outcome,
         "code": decision.code,
         "losses": tuple(change.loss for change in decision.per_class if change.vetoes),
-        "reason": decision.reason + compared.told,
+        "reason": decision.reason + compared.told + hint,
         "compared": len(compared.champion),
+        "budget": budget,
         "blamed_batches": _blamed(decision, release, champion, registry),
     }
     return entry.model_copy(update={**changes, **figures})
@@ -126,11 +137,34 @@ def _checks(evaluation: Path, model: Any, asked: dict[str, float], registry: Reg
     return guard_checks(rows, metrics_of(kind, rows, labels), asked, settings.resamples, settings.confidence)
 
 
-def _asks_anew(known: Entry, release: Release, asked: dict[str, float]) -> bool:
-    """Return whether a refusal was of another question: by another metric, or below a guard that has changed since."""
+def _budget(name: str, registry: Registry) -> tuple[BudgetCheck, ...]:
+    """Measure what the released model takes, if it has a budget; last, as it takes some seconds."""
+    prepared = registry.root / "data" / "prepared" / registry.params.dataset_of(name)
+    return budget_checks(folders(name, registry.root).model, prepared, registry.params.gate.budget.get(name))
+
+
+def _admitted(entry: Entry, registry: Registry) -> Entry:
+    """Return the decision on the first model of a name, which nothing is compared with."""
+    if broken(entry.guards):
+        return entry.model_copy(update=_refused("guard", _below(entry.guards, entry.name)))
+    budget = _budget(entry.name, registry)
+    refused = _refused("budget", _beyond(budget, entry.name)) if over(budget) else {}
+    return entry.model_copy(update={"budget": budget, **refused})
+
+
+def _asks_anew(known: Entry, release: Release, asked: dict[str, float], budget: Budget | None) -> bool:
+    """Return whether a refusal was of another question: by another metric, or below a guard that has changed since.
+
+    A budget is another question when it has changed, or is measured with another engine or other threads.
+    """
     if known.decision != "refuse" or known.model_md5 != release.model_md5:
         return False
     changed = known.code == "guard" and {check.metric: check.bound for check in known.guards} != asked
+    if known.code == "budget":
+        then = {check.limits: (check.bound, check.engine, check.threads) for check in known.budget}
+        limits = limits_of(budget).items()
+        now = {name: (bound, budget.engine, budget.threads) for name, bound in limits} if budget else {}
+        changed = then != now or (release.int8_md5 or None) != known.int8_md5
     return changed or known.headline["name"] != release.headline["name"]
 
 
@@ -158,6 +192,11 @@ def _blamed(decision: Decision, release: Release, champion: Entry, registry: Reg
     return tuple(batch for batch in release.batches if batch not in seen)
 
 
+def _beyond(budget: Sequence[BudgetCheck], name: str) -> str:
+    told = "; ".join(check.told for check in over(budget))
+    return f"budget: {told}; `sightline promote {name}` makes it champion anyway"
+
+
 def new_entry(release: Release, champion: Entry | None, registry: Registry, code: Code, reason: str) -> Entry:
     """Return the ledger's line that promotes a release."""
     made = registry.made_by(release)
@@ -175,6 +214,7 @@ def new_entry(release: Release, champion: Entry | None, registry: Registry, code
         headline=release.headline,
         promotions_on_test_set=registry.ledger.promotions(release.name, release.test_ids_sha256),
         batches=release.batches,
+        int8_md5=release.int8_md5 or None,
         git_sha=made.git_sha,
         lock_md5=made.lock_md5,
         git_dirty=made.git_dirty,
@@ -202,6 +242,24 @@ def _incomparable(name: str, champion: Any, challenger: Any) -> tuple[Code, str]
     shown = f"the champion's are {_shortened(was)}, the challenger's {_shortened(now)}"
     name = "characters" if what == "characters" else "classes"  # source ids: where classes of the same names come from
     return "other_classes", f"different {name}: {shown}{_first_change(was, now)}; {remedy}"
+
+
+def _no_better(champion: Mapping[str, float], headline: str, name: str) -> str:
+    """Return what to do if the champion has no error on the compared samples, "" if it has one.
+
+    Args:
+        champion: its metrics on these samples.
+        headline: the metric that was compared.
+        name: of the model.
+    """
+    if champion[headline] != best_value(headline):
+        return ""
+    open_to = [one for one, value in champion.items() if OF_ONE not in one and best_value(one) not in (None, value)]
+    such_as = f" such as {open_to[-1]}" if open_to else ""
+    return (
+        f"; the champion has no error on them ({headline} {champion[headline]:g}), so no model can be better: compare "
+        f"by another metric{such_as} (`evaluation.headline`), add test images, or `sightline promote {name}`"
+    )
 
 
 def _by_hand(name: str) -> str:

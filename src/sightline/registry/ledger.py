@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sightline.registry.grounds import ClassLoss, Code, GuardCheck, short_words
+from sightline.registry.grounds import DECISIONS, BudgetCheck, ClassLoss, Code, GuardCheck, short_words
 from sightline.system.errors import UserError
 from sightline.system.files import append_line
 
@@ -42,6 +42,8 @@ class Entry(BaseModel):
             compared.
         losses: classes whose loss of recall vetoes.
         guards: what `gate.guards` asked for, and what was measured.
+        budget: what `gate.budget` allows, and what was measured.
+        int8_md5: DVC's md5 of the folder with the model's network in integers; null if it has none.
         promotions_on_test_set: promotions of this name decided on the same test samples before this decision.
         batches: those that were part of the model's data.
         blamed_batches: those of them that a refusal puts down to, to be withdrawn.
@@ -72,6 +74,8 @@ class Entry(BaseModel):
     code: Code | None = None
     losses: tuple[ClassLoss, ...] = ()
     guards: tuple[GuardCheck, ...] = ()
+    budget: tuple[BudgetCheck, ...] = ()
+    int8_md5: _Directory | None = None
     git_sha: str | None = None
     lock_md5: str | None = None
     git_dirty: bool | None = None
@@ -81,7 +85,9 @@ class Entry(BaseModel):
         """Why, in a few words and figures; the whole reason in lines that are older than codes."""
         if self.code is None:
             return self.reason
-        return short_words(self.code, (self.gain, self.low, self.high), self.compared, self.losses, self.guards)
+        return short_words(
+            self.code, (self.gain, self.low, self.high), self.compared, self.losses, self.guards, self.budget
+        )
 
 
 def now() -> str:
@@ -171,6 +177,15 @@ class Ledger:
         if entry.model_md5 == model_md5 or entry.decision == "rollback":
             return told
         return f"replaced by {entry.model_md5[:8]}: {told}"
+
+    def word(self, name: str, model_md5: str) -> str:
+        """Return in one word what was decided last on a model, the same whenever it is asked."""
+        entry = self.last_on(name, model_md5)
+        if entry is None:
+            return "not judged"
+        if entry.model_md5 == model_md5:
+            return DECISIONS[entry.decision]
+        return "rolled back" if entry.decision == "rollback" else "replaced"
 
     def promotions(self, name: str, test_ids: str) -> int:
         """Return how many promotions of a name were decided on these test samples."""

@@ -17,7 +17,7 @@ from sightline.config import Params
 from sightline.registry.comparison import Evaluate
 from sightline.registry.judgement import check_guards, judge, new_entry
 from sightline.registry.ledger import Entry, now
-from sightline.registry.outcomes import Outcome, known_outcomes, remember
+from sightline.registry.outcomes import Outcome, in_force, known_outcomes, remember
 from sightline.registry.registry import Registry, Report, own_folder
 from sightline.registry.release import Release, headline_text, read_release
 from sightline.registry.tracking import Version
@@ -36,7 +36,7 @@ def register(params: Params, root: Path, evaluate_champion: Evaluate, report: Re
     root = root.resolve()
     releases = [path for name in params.registered() if (path := root / "release" / f"{name}.json").exists()]
     with _alone(root):
-        asked = params.gate.model_dump_json(include={"guards"})
+        asked = params.gate.model_dump_json(include={"guards", "budget"})
         if known := known_outcomes(root, releases, asked):
             remember(root, releases, asked, known)
             return known
@@ -72,7 +72,15 @@ def rollback(name: str, params: Params, root: Path, report: Report) -> Version:
         reason = f"rolled back by hand from {present.model_md5[:8]} to {previous.model_md5[:8]}"
         changes: dict[str, Any] = {"decision": "rollback", "code": "by_hand", "reason": reason, "time": now()}
         changes["champion_md5"] = present.model_md5
-        comparison = {"gain": None, "low": None, "high": None, "compared": None, "losses": (), "guards": ()}
+        comparison = {
+            "gain": None,
+            "low": None,
+            "high": None,
+            "compared": None,
+            "losses": (),
+            "guards": (),
+            "budget": (),
+        }
         registry.ledger.append(previous.model_copy(update={**changes, **comparison}))
         registry.point(name, {"champion": version.number})
         registry.tag(version)
@@ -133,7 +141,10 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         aliases["champion"] = registry.version_of(champion).number
     registry.point(release.name, aliases)
     registry.tag(version)
-    return Outcome(
+    numbers = registry.versions.numbers(release.name) | {release.model_md5: version.number}
+    if champion is not None:
+        numbers[champion.model_md5] = aliases["champion"]
+    outcome = Outcome(
         name=release.name,
         task=release.task,
         headline=release.headline,
@@ -143,7 +154,9 @@ def _publish(release: Release, registry: Registry, evaluate: Evaluate) -> Outcom
         decision=entry.decision if entry is not None else "kept",
         reason=ledger.reason(release.name, release.model_md5),
         short=ledger.reason(release.name, release.model_md5, short=True),
+        numbers=numbers,
     )
+    return in_force(outcome, ledger)
 
 
 def _tell_change(before: Entry | None, after: Entry, registry: Registry) -> None:

@@ -12,9 +12,19 @@ from sightline.config import Params
 from sightline.pipeline.store import DvcStore, git_dirty, git_sha, lock_md5
 from sightline.registry.ledger import Entry, Ledger
 from sightline.registry.release import Folders, Release, folders, headline_text
-from sightline.registry.tracking import VERSION_TAG, Connection, DataSource, Runs, Version, Versions
+from sightline.registry.tracking import (
+    INT8_FILES,
+    INT8_TAG,
+    VERSION_TAG,
+    Connection,
+    DataSource,
+    Runs,
+    Version,
+    Versions,
+)
 from sightline.system.errors import UserError
 from sightline.system.files import read_json, work_folder
+from sightline.training.artifact.int8 import int8_folder
 
 Report = Callable[[str], None]
 LEDGER_TAG = "sightline.registry.ledger"  # on a shared server: the newest decision that its aliases follow
@@ -62,10 +72,13 @@ class Registry:
         found = self.versions.find(release.name, release.model_md5)
         if found is not None:
             self.runs.keep_one(run, found.run)
+            self._match_int8(found, int8_folder(places.model), release.int8_md5)
             return found
         if self.store.directory_md5(places.model) != release.model_md5:
             raise UserError(f"{places.model}: differs from release/{release.name}.json; run `dvc repro`")
-        return self._create(release.name, run, places, release.model_md5, self.made_by(release))
+        version = self._create(release.name, run, places, release.model_md5, self.made_by(release))
+        self._match_int8(version, int8_folder(places.model), release.int8_md5)
+        return version
 
     def version_of(self, entry: Entry) -> Version:
         """Return the version of a model in the ledger, restored from DVC's cache where MLflow has lost it."""
@@ -79,9 +92,12 @@ class Registry:
             self.store.restore(entry.training_md5, places.training, f"{entry.name}'s training report")
             self.store.restore(entry.evaluation_md5, places.evaluation, f"{entry.name}'s evaluation")
             run = self._run(entry.name, places, entry.evaluation_md5)
-            return self._create(
-                entry.name, run, places, entry.model_md5, MadeBy(entry.git_sha, entry.lock_md5, entry.git_dirty)
-            )
+            made_by = MadeBy(entry.git_sha, entry.lock_md5, entry.git_dirty)
+            version = self._create(entry.name, run, places, entry.model_md5, made_by)
+            if entry.int8_md5 is not None:
+                self.store.restore(entry.int8_md5, int8_folder(places.model), f"{entry.name}'s int8 network")
+                self._match_int8(version, int8_folder(places.model), entry.int8_md5)
+            return version
 
     def point(self, name: str, aliases: dict[str, str]) -> None:
         """Set `champion` and `challenger` to these versions, removing what is not named."""
@@ -136,6 +152,30 @@ class Registry:
         self.report(f"{name}: registered version {version.number}")
         return version
 
+    def _match_int8(self, version: Version, folder: Path, md5: str) -> None:
+        """Put the network in integers next to a version's model, unless the very same is there; or take it back.
+
+        Args:
+            version: of the model.
+            folder: with the network.
+            md5: of the folder; "" where none is released, also none that once was.
+
+        Raises:
+            UserError: the folder is not the released one.
+        """
+        present = version.tags.get(INT8_TAG, "")
+        if present == md5:
+            return
+        if not md5:
+            self.versions.tag(version, {INT8_TAG: ""})  # files without the tag are not used
+            self.report(f"{version.name}: version {version.number} has no model.int8.onnx any more")
+            return
+        if self.store.directory_md5(folder) != md5:
+            raise UserError(f"{folder}: differs from release/{version.name}.json; run `dvc repro`")
+        self.versions.add_files(version, folder, INT8_FILES)
+        self.versions.tag(version, {INT8_TAG: md5})
+        self.report(f"{version.name}: version {version.number} has model.int8.onnx")
+
 
 def _figures(entry: Entry) -> dict[str, str]:
     """Return code and figures of a decision as tags, "" if there are none, in place of those of an earlier one."""
@@ -146,6 +186,7 @@ def _figures(entry: Entry) -> dict[str, str]:
         "gate.metric": str(entry.headline["name"]),
         **{f"gate.{name}": "" if value is None else f"{value:.6g}" for name, value in numbers.items()},
         "gate.guards": ", ".join(f"{name} {value}" for name, value in guards.items()),
+        **({"gate.budget": "; ".join(check.told for check in entry.budget)} if entry.budget else {}),
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.pipeline.store import DvcStore
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
+from sightline.training.artifact.int8 import int8_folder, read_int8_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,8 @@ class Release:
     """The content of `release/NAME.json`; hashes of directories are DVC's.
 
     `batches` are those that were part of the model's data when it was made; `test_ids_sha256` is of the test samples'
-    ids and truth, so it changes with a corrected annotation.
+    ids and truth, so it changes with a corrected annotation. `int8` is what int8.json says of the network in 8-bit
+    integers, where one was asked for, without the single tries; `int8_md5` is of the folder with it.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Release:
     test_ids_sha256: str
     weights_sha256: str
     batches: tuple[str, ...] = ()
+    int8: dict[str, Any] | None = None
+    int8_md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,14 @@ def folders(name: str, root: Path) -> Folders:
     return Folders(root / "models" / name, reports / "training", reports / "evaluation")
 
 
-def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any]:
+def release(name: str, root: Path, batches: Sequence[str] = (), int8: bool = False) -> dict[str, Any]:
     """Describe the model `name` of the workspace, made of data with these batches, without time, commit or run id.
+
+    Args:
+        name: of the model.
+        root: of the project.
+        batches: of its data.
+        int8: whether its network in 8-bit integers belongs to it.
 
     Raises:
         UserError: a file is missing, or its `model.onnx` does not say what its network says.
@@ -80,7 +90,17 @@ def release(name: str, root: Path, batches: Sequence[str] = ()) -> dict[str, Any
         "test_ids_sha256": test_set_sha256(tested["id"].to_pylist(), tested["truth"].to_pylist()),
         "weights_sha256": model["weights_sha256"],
         "batches": list(batches),
+        **(_int8(name, places.model, store) if int8 else {}),
     }
+
+
+def _int8(name: str, model: Path, store: DvcStore) -> dict[str, Any]:
+    """Return what a release says of the int8 network; a model without is described as before there were any."""
+    report = read_int8_report(model)
+    if report is None:
+        raise UserError(f"{int8_folder(model)}: no such folder; run `dvc repro quantise@{name}` to make it")
+    told = {key: value for key, value in report.items() if key != "tries"} | {"tried": len(report.get("tries", ()))}
+    return {"int8": told, "int8_md5": store.directory_md5(int8_folder(model)) if report["released"] else ""}
 
 
 def refuse_other_onnx(name: str, metrics: Mapping[str, Any]) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from sightline.pipeline.store import folder_md5
 from sightline.registry.registry import own_folder
-from sightline.registry.tracking import VERSION_TAG, Connection, Version, Versions, tracking_uri
+from sightline.registry.tracking import INT8_TAG, VERSION_TAG, Connection, Version, Versions, tracking_uri
 from sightline.system.errors import UserError
 from sightline.system.files import work_folder
+from sightline.training.artifact.int8 import INT8_REPORT, int8_folder
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")
+_NAME = re.compile(r"[^/@:]+")
 _SCHEME = "models:/"
 
 
@@ -58,7 +60,9 @@ def resolve_model(text: str, root: Path) -> ResolvedModel:
         if folder is not None:
             return ResolvedModel(folder.resolve().name, None, None, folder, _model_sha256(folder))
         if asked is None or (root / text).exists():
-            raise UserError(f"{text}: no model there (no model.json); give {FORMS}")
+            training = not (root / text).exists() and _NAME.fullmatch(text)
+            more = f"; if it is being trained now, use {text}@champion" if training else ""
+            raise UserError(f"{text}: no model there (no model.json); give {FORMS}{more}")
     if asked is None:
         raise UserError(f"{text}: not a version in the registry; write models:/NAME@champion or models:/NAME/3")
     name, alias = asked["name"], asked["alias"]
@@ -102,7 +106,9 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
     what, md5 = f"{version.name}/{version.number}", version.tags.get(VERSION_TAG)
     if md5 is None:
         raise UserError(f"{what}: not registered by this project (no tag {VERSION_TAG}); register it with `dvc repro`")
-    kept = own_folder(root) / "registry" / version.name / f"{version.number}-{md5[:12]}"
+    int8 = version.tags.get(INT8_TAG)
+    folder = "-".join([version.number, *(own[:12] for own in (md5, int8) if own)])
+    kept = own_folder(root) / "registry" / version.name / folder
     if (kept / "model.json").is_file():
         return kept
     with work_folder(kept.parent) as work:
@@ -110,19 +116,27 @@ def _fetched(versions: Versions, version: Version, root: Path) -> Path:
             model = versions.fetch(version, work)
         except FileNotFoundError as error:
             raise UserError(f"{what}: its files are gone ({error}); `dvc repro` registers it again") from None
-        if folder_md5(model) != md5:
+        extra = int8_folder(model)
+        if folder_md5(model) != md5 or (int8 and (not extra.is_dir() or folder_md5(extra) != int8)):
             raise UserError(
                 f"{what}: its files are not those that were registered (different hash); delete the version in MLflow, "
                 "and `dvc repro` registers it again"
             )
-        try:
-            model.rename(kept)
-        except OSError:  # another process was faster, or a half that was left by hand is there
-            if (kept / "model.json").is_file():
-                return kept
-            shutil.rmtree(kept, ignore_errors=True)
-            model.rename(kept)
+        if int8:
+            _put(extra, int8_folder(kept), INT8_REPORT)  # first: a model directory that is there is complete
+        _put(model, kept, "model.json")
     return kept
+
+
+def _put(fetched: Path, place: Path, file: str) -> None:
+    """Move a folder to its place, unless that is there with a file which every such folder has."""
+    try:
+        fetched.rename(place)
+    except OSError:  # another process was faster, or a half that was left by hand is there
+        if (place / file).is_file():
+            return
+        shutil.rmtree(place, ignore_errors=True)
+        fetched.rename(place)
 
 
 def _model_sha256(folder: Path) -> str:

@@ -116,7 +116,7 @@ def _finding_lines(card: Card) -> list[str]:
         lines += [
             f"### {kind.title.capitalize()}: {found['count']}",
             "",
-            f"`{code}`, {fate}. Remedy: {kind.remedy}.",
+            f"`{code}`, {fate}. Remedy: {kind.remedy_for(card.format)}.",
             "",
         ]
         lines += [f"- `{first['source']}`: {first['reason']}" for first in found["first"]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sightline.data.raw.names import is_utf8, printable
@@ -72,7 +72,11 @@ Code = Literal[
     "class_in_one_split",
     "empty_split",
     "ignored",
+    "loose",
 ]
+
+# Of files that are no part of any sample.
+UNUSED: tuple[Code, ...] = ("ignored", "loose")
 
 
 Fate = Literal["sample", "annotation", "kept"]
@@ -86,12 +90,20 @@ class Kind:
         fate: whether the sample is left out, a single annotation of it, or nothing.
         title: what it is.
         remedy: what to do about it.
+        remedies: the same in words of a format, where it has its own.
     """
 
     fate: Fate
     title: str
     remedy: str
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
+    def remedy_for(self, form: str) -> str:
+        """Return what to do about it in a data set of this format."""
+        return self.remedies.get(form, self.remedy)
+
+
+_SPLIT_FOLDERS = "look at both; delete one, or, if there are folders train, val and test, move both into one of them"
 
 KINDS: dict[Code, Kind] = {
     "unreadable": Kind("sample", "no readable image", "restore the file, or remove it from the data set"),
@@ -189,7 +201,13 @@ KINDS: dict[Code, Kind] = {
     "later_pages": Kind("kept", "several pages or frames, only the first is used", "save the others as separate files"),
     "duplicate": Kind("kept", "same image twice in one split", "remove a copy, because it counts twice"),
     "near_duplicate": Kind(
-        "kept", "nearly the same image in two splits", "look at both; put them into one split, or give them one group"
+        "kept",
+        "nearly the same image in two splits",
+        "look at both; delete one, or, if the data set comes with splits, put both into one",
+        {
+            "csv": "look at both; give both the same `group`, or the same `split`, in the table, or delete one",
+            **dict.fromkeys(("image_folder", "yolo", "dota"), _SPLIT_FOLDERS),
+        },
     ),
     "divided_group": Kind("kept", "group in several splits of the data set", "move it into one split"),
     "given_split": Kind("kept", "split that comes with the data set", "nothing, or change its lists or folders"),
@@ -246,6 +264,7 @@ KINDS: dict[Code, Kind] = {
         "file that is not used",
         "nothing; to use it, save it as PNG or JPEG with the other images, and annotate it",
     ),
+    "loose": Kind("kept", "image that is in no class folder, not used", "move it into the folder of its class"),
 }
 
 

@@ -85,7 +85,7 @@ class Chooser:
         self.name, self.facts, self.text, self.entries = name, facts, text, entries
         self.prepared, self.seed, self.minutes, self.mirror, self.tell = prepared, seed, minutes, mirror, tell
         self.networks = published(WEIGHTS)
-        self.machine = _machine()
+        self.machine = machine()
         self.busy = busy_processors()
 
     def choose(self, preparing: float) -> tuple[dict[str, dict[str, Entry]], dict[str, float], list[str]]:
@@ -118,13 +118,13 @@ class Chooser:
         if epochs == 0 and head is not None:
             needed = sum(seconds.values()) + sum(timing.model_seconds(times, plan.least, self.loading).values())
             notes.append(
-                f"no network can be trained in {self.minutes:g} minutes here, so the head is the model; "
+                f"no network can be trained in {_minutes(self.minutes)} here, so the head is the model; "
                 f"--minutes {math.ceil(needed / 60)} would do for the smallest one"
             )
         else:
             model = f"{self.name}-{ROLES[self.facts.task]}"
             few = "" if epochs >= plan.least else "; too few for a good model, give it more"
-            limit = "more gain little" if epochs == plan.most else f"as many as fit into {self.minutes:g} minutes{few}"
+            limit = "more gain little" if epochs == plan.most else f"as many as fit into {_minutes(self.minutes)}{few}"
             epochs = max(1, epochs)
             written["models"] = {model: plan.with_epochs(epochs, f"{_seconds(times.epoch)} each here; {limit}")}
             stages = timing.model_seconds(times, epochs, self.loading)
@@ -243,7 +243,8 @@ def busy_notes(busy: float, processors: int) -> list[str]:
     return [f"{told}: times may turn out different"]
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """Return what trains here."""
     import torch
 
     from sightline.system.processors import usable_processors
@@ -261,3 +262,7 @@ def checked(text: str) -> Params:
         path = Path(folder) / "params.yaml"
         path.write_text(text, encoding="utf-8")
         return load_params(path)
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"

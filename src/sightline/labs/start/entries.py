@@ -101,8 +101,10 @@ def with_entries(text: str, sections: Mapping[str, Mapping[str, Entry]], file: s
         old = dict(wanted.get(section) or {})
         for name, entry in entries.items():
             if name in old:
+                more = f"; to add images, put them into data/inbox/{name} and run `sightline ingest`"
                 raise UserError(
                     f"{file}: {section}.{name}: exists already; choose another name with --name, or remove it"
+                    f"{more if section == 'datasets' else ''}"
                 )
             old[name] = plain(entry)
         wanted[section] = old

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class Facts:
         left_out: images that cannot be used, by the reason.
         oriented: whether boxes are oriented.
         longest_text: characters of the longest text of train.
+        findings: what the checks found, by code, as the card of the data set has it.
     """
 
     task: str
@@ -67,6 +69,7 @@ class Facts:
     left_out: dict[str, int]
     oriented: bool = False
     longest_text: int = 0
+    findings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def side(self) -> int:
@@ -120,6 +123,7 @@ def gather(task: str, prepared: Path) -> Facts:
         {code: one["count"] for code, one in card["findings"].items() if one["left_out"] == "sample"},
         boxed is not None and any(boxed.column("corners")),
         max(map(len, train.column("text")), default=0) if task == "text_recognition" else 0,
+        card["findings"],
     )
 
 

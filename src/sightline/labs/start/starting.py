@@ -12,6 +12,7 @@ from sightline.config import Params
 from sightline.data.raw.preparation import prepare
 from sightline.data.raw.recognition import Candidate
 from sightline.labs.start.chooser import ROLES, Chooser, Tell, checked
+from sightline.labs.start.describing import described
 from sightline.labs.start.entries import Chosen, Entry, with_entries, write_entries
 from sightline.labs.start.facts import Facts, gather
 from sightline.labs.start.taking import Way, chosen_way, destination, give_back, take_in, track
@@ -124,7 +125,7 @@ def _chosen(
     prepare(name, params.datasets[name], prepared, progress=True)
     preparing = time.perf_counter() - started
     facts = gather(task, prepared)
-    tell(_described(facts))
+    tell("\n".join(described(facts, name)))
     chooser = Chooser(name, facts, text, entries, prepared, params.seed, minutes, mirror(facts), tell)
     written, seconds, notes = chooser.choose(preparing)
     return _Choice(facts, written, seconds, tuple(notes))
@@ -146,29 +147,3 @@ def _placeholder(name: str, task: str) -> dict[str, dict[str, Entry]]:
     features: Entry = {"dataset": name, "input": {"size": 128, "channels": 3}, "extractor": {"kind": "gabor"}}
     head: Entry = {"dataset": name, "features": f"{name}-features", "kind": "patch_core"}
     return {"features": {f"{name}-features": features}, "heads": {f"{name}-head": head}}
-
-
-def _described(facts: Facts) -> str:
-    counts = ", ".join(f"{split} {facts.samples[split]}" for split in ("train", "val", "test"))
-    about = [
-        f"{sum(facts.samples.values())} images ({counts})",
-        f"{facts.width} x {facts.height} px" + (", grey" if facts.grey else ""),
-    ]
-    if facts.classes:
-        about.append(
-            f"{len(facts.classes)} classes"
-            + (f", the most frequent {facts.imbalance:.0f} times the rarest" if facts.imbalance >= 2 else "")
-        )
-    if facts.objects:
-        half = f"half of them smaller than {facts.objects.median:.0%} of its longer side"
-        about.append(f"{facts.objects.per_image:.1f} objects per image, {half}")
-    lines = ["; ".join(about)]
-    if facts.left_out:
-        reasons = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in facts.left_out.items())
-        lines.append(f"{sum(facts.left_out.values())} images are left out ({reasons})")
-    if facts.longest_text:
-        lines.append(f"texts of at most {facts.longest_text} characters")
-    empty = [name for name in facts.classes if not facts.counts.get(name)]
-    if empty and facts.task != "anomaly":
-        lines.append(f"no image of {', '.join(empty[:5])} is left to learn from")
-    return "\n".join(lines)

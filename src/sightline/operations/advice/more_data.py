@@ -11,6 +11,8 @@ from sightline.operations.advice.candidates import Candidate, curve_file
 from sightline.system.errors import UserError
 from sightline.system.files import read_json
 
+_CLEARLY = 1.0  # points that the class which gains most is ahead of all images
+
 
 @dataclass(frozen=True)
 class ClassWorth:
@@ -56,6 +58,11 @@ class MoreData:
     def most(self) -> ClassWorth:
         """The class that gains most."""
         return self.classes[0]
+
+    @property
+    def leading(self) -> ClassWorth | None:
+        """The class that gains most, where it is clearly ahead of all images: the one that words may name."""
+        return self.most if self.most.points > self.points + _CLEARLY else None
 
 
 def more_data(root: Path, name: str | None, every: Sequence[Candidate]) -> MoreData | None:
@@ -110,4 +117,4 @@ def _read(head: str, values: dict[str, Any]) -> MoreData:
 
 
 def _points(gain: dict[str, float]) -> tuple[float, float, float]:
-    return 100 * gain["gain"], 100 * gain["low"], 100 * gain["high"]
+    return 100 * float(gain["gain"]), 100 * float(gain["low"]), 100 * float(gain["high"])

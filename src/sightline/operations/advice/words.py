@@ -9,7 +9,6 @@ from sightline.operations.advice.evaluations import POINT, HeadAgainstNetwork, S
 from sightline.operations.advice.more_data import MoreData
 
 _LITTLE = 0.5  # points
-_CLEARLY = 1.0  # points that the class which gains most is ahead of all images
 
 
 def sentences(advice: Advice) -> list[str]:
@@ -36,8 +35,7 @@ def _more_data(found: MoreData) -> Iterator[str]:
         yield f"{twice} is worth little: {worth}."
     else:
         yield f"{twice} is worth about {worth}."
-    most = found.most
-    if most.points > found.points + _CLEARLY:
+    if (most := found.leading) is not None:
         yield f"Class {most.name} gains most: about {points(most.points)}."
     yield f"This is the learning curve of {found.head}, measured on train images left out."
     if found.train_images > found.most_learned:
@@ -65,7 +63,7 @@ def _test_split(found: SmallestDifference) -> Iterator[str]:
     yield f"The {found.images:,} test images show a difference in {found.metric} of {least} in four of five cases;"
     if found.needed is not None:
         if found.difference <= POINT:
-            yield "that is enough to tell models apart that differ by one point."
+            yield "that is enough to distinguish models that differ by one point."
         else:
             yield f"for one point they would have to be about {_rounded(found.needed):,}."
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.config.datasets import Dataset
-from sightline.data.raw.findings import KINDS, Finding
+from sightline.data.raw.findings import KINDS, UNUSED, Finding
 from sightline.data.raw.formats.source import is_image, visible_files
 from sightline.data.raw.names import printable
 from sightline.operations.ingest.checking import Checked, belongings
@@ -25,7 +25,7 @@ def divide_files(dataset: Dataset, work: Path, checked: Checked) -> tuple[set[st
     samples = accepted | bad | set(checked.known)
     files = sorted(visible_files(work))
     findings = list(checked.findings)
-    ignored = {finding.source for finding in findings if finding.code == "ignored"}
+    ignored = {finding.source for finding in findings if finding.code in UNUSED}
     kept, left_out = set(accepted), set(bad)
     told = {finding.source for finding in findings}
     for path, owners in belongings(dataset, files, samples).items():
@@ -52,4 +52,5 @@ def quarantine_files(folder: Path, work: Path, paths: set[str], findings: Sequen
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["source", "left_out", "code", "reason", "remedy"])
             for found in findings:
-                table.writerow([found.source, found.fate, found.code, found.reason, KINDS[found.code].remedy])
+                lost = "file" if found.code in UNUSED else found.fate
+                table.writerow([found.source, lost, found.code, found.reason, KINDS[found.code].remedy])

@@ -37,6 +37,7 @@ from sightline.operations.ingest.pointer import update_pointer
 from sightline.operations.ingest.quarantine import divide_files, quarantine_files
 from sightline.operations.ingest.record import BatchRecord
 from sightline.system.errors import UserError, nearest
+from sightline.system.words import count_of
 
 Report = Callable[[str], None]
 _WORK = ".new"  # below the batches; hidden, so no batch
@@ -161,7 +162,7 @@ def _take(name: str, dataset: Dataset, root: Path, report: Report) -> Batch | No
     work = place / BATCHES / _WORK
     try:
         files = copy_inbox(inbox, work)
-        report(f"{name}: {len(files)} new files in {INBOX / name}")
+        report(f"{name}: {count_of(len(files), 'new file')} in {INBOX / name}")
         _complete(dataset, place, work)
         code = content_hash(files)
         try:
@@ -200,10 +201,11 @@ def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str
     kept, left_out, findings = divide_files(dataset, work, checked)
     if left_out or any(finding.fate != "kept" for finding in findings):
         quarantine_files(quarantine / batch.name, work, left_out, findings)
-        folder = (quarantine / batch.name).relative_to(root)
-        report(f"{name}: {len(checked.bad)} bad samples of {len(left_out)} files in quarantine, see {folder}")
+        table = (quarantine / batch.name / "findings.csv").relative_to(root)
+        report(f"{name}: {_quarantined(checked, left_out)}, see {table}")
     if checked.known:
-        report(f"{name}: {len(checked.known)} images are in the data set already, not added again")
+        verb = "is" if len(checked.known) == 1 else "are"
+        report(f"{name}: {count_of(len(checked.known), 'image')} {verb} in the data set already, not added again")
     if checked.accepted:
         for path in set(visible_files(work)) - kept:
             (work / path).unlink()
@@ -211,8 +213,18 @@ def _placed(name: str, dataset: Dataset, checked: Checked, work: Path, code: str
         write_manifest(work, Manifest(number, checked.accepted, len(checked.bad)))
         (quarantine / batch.name / "reason.txt").unlink(missing_ok=True)  # of an earlier withdrawal
         work.rename(place / BATCHES / batch.name)
-        report(f"{name}: batch {batch.name}: {len(checked.accepted)} images added")
+        report(f"{name}: batch {batch.name}: {count_of(len(checked.accepted), 'image')} added")
     return batch
+
+
+def _quarantined(checked: Checked, left_out: set[str]) -> str:
+    """Return how many files are in quarantine, by what they are."""
+    if not left_out:
+        return "some annotations are left out"
+    bad = len(left_out & set(checked.bad))
+    kinds = {"bad sample": bad, "other file": len(left_out) - bad}
+    told = " and ".join(count_of(count, kind) for kind, count in kinds.items() if count)
+    return f"{count_of(len(left_out), 'file')} in quarantine ({told})"
 
 
 def _batch_name(place: Path, quarantine: Path, code: str, taken: bool) -> str:

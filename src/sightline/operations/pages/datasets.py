@@ -54,7 +54,13 @@ def data_card(prepared: Path) -> DataCard | None:
         return None
     kinds = {str(code): kind for code, kind in KINDS.items()}
     findings = [
-        Found(kinds[code].title, own["count"], _FATES[own["left_out"]], kinds[code].remedy, _first(own))
+        Found(
+            kinds[code].title,
+            own["count"],
+            _FATES[own["left_out"]],
+            kinds[code].remedy_for(card["format"]),
+            _first(own),
+        )
         for code, own in card["findings"].items()
         if code in kinds
     ]
@@ -70,6 +76,18 @@ def data_card(prepared: Path) -> DataCard | None:
         picture(averages, "The mean image of each class, or of all images, in each split", 900)
         if averages.is_file()
         else None,
+    )
+
+
+def near_copies(card: Mapping[str, Any]) -> str:
+    """Say that a score may be too good as images of val or test nearly equal others; "" where there are none."""
+    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
+    if not count:
+        return ""
+    return (
+        f"The score may be too good: {count:,} images of val or test are nearly the same as one of another split."
+        if count > 1
+        else "The score may be too good: one image of val or test is nearly the same as one of another split."
     )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
 from sightline.evaluation.report import read_table
 from sightline.operations.pages.advice_section import AdviceSection, advice_section
 from sightline.operations.pages.charts import Chart
-from sightline.operations.pages.datasets import DataCard, data_card
+from sightline.operations.pages.datasets import DataCard, data_card, near_copies
 from sightline.operations.pages.drawings import (
     CHARTS,
     MATRICES,
@@ -23,6 +24,7 @@ from sightline.operations.pages.drawings import (
     training_charts,
 )
 from sightline.operations.pages.explanations import Explanation, read_explanations
+from sightline.operations.pages.exports import int8_facts, onnx_facts
 from sightline.operations.pages.ladders import RUNGS, ladder_table
 from sightline.operations.pages.pictures import Picture, picture
 from sightline.operations.pages.rebuilding import Rebuilding, rebuilding
@@ -46,6 +48,7 @@ from sightline.operations.pages.times import training_time
 from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
 
 _WORST_TOLD = 12  # samples
+_NO_ERRORS = "No errors: the least confident images"
 _NAMED = {
     "per_class": "class",
     "per_character": "character",
@@ -88,6 +91,7 @@ class Page:
     styles: Picture | None
     worst: Picture | None
     worst_table: Table | None
+    flawless: bool
     quality: Chart | None
     explanations: list[Explanation]
     curves: list[Chart]
@@ -97,7 +101,10 @@ class Page:
     search: Table | None
     data: DataCard | None
     onnx: list[tuple[str, str]]
+    int8: list[tuple[str, str]]
     crop: str
+    caution: str
+    champion: bool
     history: Table | None
     rebuilding: Rebuilding | None
     advice: AdviceSection | None
@@ -116,10 +123,12 @@ def _page(sources: Sources) -> Page:
     release = sources.release()
     model = sources.optional(f"models/{sources.name}/model.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
+    card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     ladder = sources.optional(f"reports/{sources.name}/training/ladder.json")
     matrix, charts = _confusion(sources, metrics)
     slices, worst_slices = _slices(sources, metrics)
     judged = judged_samples(folder)
+    flawless = judged is not None and not len(judged[2].order)
     worst, styles = folder / "worst.png", folder / "styles.png"
     return Page(
         name=sources.name,
@@ -128,14 +137,17 @@ def _page(sources: Sources) -> Page:
         dataset=sources.dataset,
         headline=headline_of(metrics),
         standing=standing_of(sources, release),
-        metrics=metrics_table(metrics),
+        metrics=metrics_table(metrics, len(card.get("classes", []))),
         matrix=matrix,
         charts=[*charts, *evaluation_charts(folder, metrics)],
         tables=_tables(sources),
         slices=slices,
         worst_slices=worst_slices,
         styles=picture(styles, "Test photographs in every style, and in mixes") if styles.is_file() else None,
-        worst=picture(worst, "The worst test images, each with its truth and prediction") if worst.is_file() else None,
+        worst=picture(worst, "The worst test images, each with its truth and prediction")
+        if worst.is_file() and not flawless
+        else None,
+        flawless=flawless,
         worst_table=_worst_table(*judged) if judged else None,
         quality=quality_chart(*judged[1:]) if judged else None,
         explanations=read_explanations(sources.report / "explanations"),
@@ -145,8 +157,11 @@ def _page(sources: Sources) -> Page:
         settings=list(settings_rows(settings)),
         search=_search(sources),
         data=data_card(sources.prepared),
-        onnx=_onnx(metrics.get("onnx")),
+        onnx=onnx_facts(metrics.get("onnx")),
+        int8=int8_facts(release.int8 if release else None),
         crop=_crop_words(model, metrics.get("crop")),
+        caution=near_copies(card),
+        champion=any(entry.decision != "refuse" for entry in sources.history),
         history=history_table(sources.history, release.model_md5 if release else None) if sources.history else None,
         rebuilding=rebuilding(sources, release, model),
         advice=advice_section(sources),
@@ -159,12 +174,13 @@ def _sections(page: Page) -> list[tuple[str, str]]:
         ("results", "Results", True),
         ("classes", "By style" if page.styles else "By class", bool(page.tables)),
         ("slices", "By slice", True),
-        ("errors", "Worst images", bool(page.worst or page.quality)),
+        ("errors", "Least confident images" if page.flawless else "Worst images", bool(page.worst or page.quality)),
         ("explanations", "Explanations", bool(page.explanations)),
         ("advice", "What next", page.advice is not None),
         ("training", "Training", bool(page.settings or page.curves)),
         ("data", "Data", page.data is not None),
-        ("export", "Export", bool(page.onnx)),
+        ("use", "Use it", page.champion),
+        ("export", "Export", bool(page.onnx or page.int8)),
         ("decisions", "Decisions", page.history is not None),
         ("rebuild", "Rebuild", page.rebuilding is not None),
     ]
@@ -180,7 +196,7 @@ def headline_of(metrics: Mapping[str, Any]) -> Headline:
         metric_title(own["name"]),
         metric_words(own["name"]),
         number(own["value"]),
-        interval(low, high) if low is not None else "",
+        interval(low, high) if low is not None and low != high else "",
         confidence,
         metrics["samples"],
         unit_range(own),
@@ -241,7 +257,8 @@ def _slices(sources: Sources, metrics: Mapping[str, Any]) -> tuple[Table | None,
 
 
 def _worst_table(rows: pd.DataFrame, quality: Any, worst: Any) -> Table | None:
-    order = worst.order[:_WORST_TOLD]
+    right = not len(worst.order)  # a classifier without errors: where it was least sure
+    order = (np.argsort(quality.values, kind="stable") if right else worst.order)[:_WORST_TOLD]
     if not len(order):
         return None
     cells = [
@@ -249,7 +266,7 @@ def _worst_table(rows: pd.DataFrame, quality: Any, worst: Any) -> Table | None:
         for k in order
     ]
     columns = [("image", False), ("truth → prediction", False), (quality.name, True)]
-    return Table(f"{worst.title.capitalize()}", columns, cells)
+    return Table(_NO_ERRORS if right else worst.title.capitalize(), columns, cells)
 
 
 def _quality(quality: Any, place: int) -> Cell:
@@ -277,23 +294,6 @@ def _crop_words(model: Mapping[str, Any], found: Mapping[str, Any] | None) -> st
         return ""
     none = f"{found['without_box']:,} of {found['images']:,} test images have no such box and are seen as a whole"
     return f"It sees each image cropped to the most confident box of {model['crop_by']['model']}; {none}."
-
-
-def _onnx(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    if not found:
-        return []
-    words = {
-        "largest_difference": "largest difference between outputs",
-        "metric_difference": "difference in the headline metric",
-        "same": "predictions that are the same",
-        "agrees": "agrees",
-    }
-    told = []
-    for name, value in found.items():
-        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
-        text = f"{value:.3g}" if isinstance(value, float) else text
-        told.append((words.get(name, name.replace("_", " ")), text))
-    return told
 
 
 __all__ = ["CHARTS", "Headline", "headline_of", "model_page", "unit_range"]

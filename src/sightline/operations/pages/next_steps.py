@@ -8,11 +8,16 @@ then how well the score itself is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.config.metrics import smaller_is_better
+from sightline.data.raw.findings import KINDS
+from sightline.operations.advice import ClassWorth, MoreData
+from sightline.operations.advice.more_data import more_data
+from sightline.operations.advice.words import points
+from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
@@ -39,9 +44,7 @@ class Step:
     gain: float | None = None
 
 
-def next_steps(
-    sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True, others: Sequence[Sources] = ()
-) -> list[Step]:
+def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, good: bool = True) -> list[Step]:
     """Return what to do next, in the order in which to do it.
 
     Args:
@@ -49,13 +52,12 @@ def next_steps(
         metrics: of its evaluation.
         weak: what it is worse on.
         good: whether it is better than a constant answer; if not, it has to learn first.
-        others: models of the same data and task, the best first, whose learning curve counts if it has none.
     """
     card = sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}
     settings = sources.optional(f"reports/{sources.name}/training/training.json") or {}
     steps = [
         *_learning(sources, settings, good),
-        *_more_images([sources, *others]),
+        *_more_images(sources, metrics),
         *_copies(sources, card),
         *_quarantine(sources, card),
         *(_of_defects(weak, settings) if metrics.get("task") == "anomaly" else _weak_class(weak, card, settings)),
@@ -83,59 +85,41 @@ def _learning(sources: Sources, settings: Mapping[str, Any], good: bool) -> Iter
         yield Step("learn", "Let it learn first, with other settings or features; its page shows what was tried.")
 
 
-def _more_images(models: Sequence[Sources]) -> Iterator[Step]:
-    """Yield what twice the training images should gain by a learning curve, if its interval is above nothing.
+def _more_images(sources: Sources, metrics: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield what twice the training images should gain by a head's learning curve, if its interval is above nothing.
 
-    It is the curve of the first model that has one: heads measure theirs (`learning_curve.json`), networks do not.
+    Curve and class are those that `sightline advise` names; only heads that classify have a curve.
     """
-    curves = ((sources.name, _curve(sources)) for sources in models)
-    name, curve = next(((name, curve) for name, curve in curves if curve is not None), ("", {}))
-    gain = _gain(curve)
-    if gain is None or gain[1] <= 0:
+    if metrics.get("task") != "classification":
         return
-    gains = [(own, str(one.get("class"))) for one in _listed(curve) if (own := _gain(one)) is not None]
-    most = [f"“{label}” by {_points(own)}" for own, label in sorted(gains, reverse=True) if own[1] > 0][:2]
-    classes = f", recall most for {' and '.join(most)}" if most else ""
+    found = more_data(sources.root, sources.name, sources.peers)
+    if found is None or found.low <= 0:
+        return
+    most = found.leading
+    recall = f", recall most for “{most.name}” by {_points(most)}" if most else ""
+    perfect = metrics["headline"]["name"] == "accuracy" and metrics["headline"]["value"] == 1
+    unseen = f" {sources.name} makes no error on its test images, so they cannot show a gain." if perfect else ""
     yield Step(
         "more images",
-        f"Double the training images of every class: by the learning curve of {name} accuracy should gain "
-        f"{_points(gain)}{classes}.",
-        gain[0],
+        f"Double the training images of every class: by the learning curve of the head {found.head}, the head's "
+        f"accuracy should gain {_points(found)}{recall}.{unseen}",
+        found.points / 100,
     )
 
 
-def _curve(sources: Sources) -> Mapping[str, Any] | None:
-    found = sources.optional(f"reports/{sources.name}/training/learning_curve.json")
-    return found if isinstance(found, dict) and _gain(found) is not None else None
-
-
-def _listed(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = curve.get("classes")
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _gain(values: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """Return an estimated gain and the ends of its interval, as shares; None if there is none."""
-    own = values.get("twice_the_data")
-    found = [own.get(name) for name in ("gain", "low", "high")] if isinstance(own, dict) else []
-    known = [float(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
-    return (known[0], known[1], known[2]) if len(known) == 3 and all(map(math.isfinite, known)) else None
-
-
-def _points(gain: tuple[float, float, float]) -> str:
-    value, low, high = (100 * one for one in gain)
-    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+def _points(gain: MoreData | ClassWorth) -> str:
+    return f"{points(gain.points)} points ({points(gain.low)} to {points(gain.high)})"
 
 
 def _copies(sources: Sources, card: Mapping[str, Any]) -> Iterator[Step]:
     """Yield images that are nearly the same in two splits: a model that knows one by heart is right on the other."""
-    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
-    if count:
+    if near_copies(card):
+        count = card["findings"]["near_duplicate"]["count"]
+        remedy = KINDS["near_duplicate"].remedy_for(card.get("format", ""))
         yield Step(
             "copies",
             f"Look at the {count:,} images of val or test that are nearly the same as one that is learned from: the "
-            f"score may be too good. data/prepared/{sources.dataset}/report.md names them; give both one group, or "
-            "move one.",
+            f"score may be too good. data/prepared/{sources.dataset}/report.md names them; {remedy}.",
         )
 
 
@@ -214,12 +198,13 @@ def _test_images(metrics: Mapping[str, Any]) -> Iterator[Step]:
     low, high = own.get("low"), own.get("high")
     if low is None or high is None or smaller_is_better(own["name"]) or not 0 <= low <= high <= 1:
         return
-    wide, count = high - low, metrics["samples"]
-    if wide > _WIDE:
-        needed = math.ceil(count * (wide / _WIDE) ** 2)
+    wide, aim, count = round(100 * (high - low), 1), 100 * _WIDE, metrics["samples"]
+    if wide > aim:
+        needed = math.ceil(count * (wide / aim) ** 2)
         rounded = math.ceil(needed / 10 ** max(0, len(str(needed)) - 2)) * 10 ** max(0, len(str(needed)) - 2)
+        digits = 0 if f"{wide:.0f}" != f"{aim:.0f}" else 1  # "5 would become 5" says nothing
         yield Step(
             "test images",
-            f"Add test images: {metric_title(own['name'])} is known to within {100 * wide:.0f} points with "
-            f"{count:,}; about {rounded:,} would narrow that to {100 * _WIDE:.0f}.",
+            f"Add test images: {metric_title(own['name'])} is known to within {wide:.{digits}f} points with "
+            f"{count:,}; about {rounded:,} would narrow that to {aim:.{digits}f}.",
         )

@@ -12,7 +12,7 @@ from sightline.operations.pages.standing import standing_of
 from sightline.operations.pages.tables import Cell, Table, text_cell
 from sightline.operations.pages.times import making_words
 from sightline.operations.pages.verdict import Verdict
-from sightline.operations.pages.words import DASH, metric_title, number, task_words
+from sightline.operations.pages.words import DASH, interval, metric_title, number, task_words
 
 
 def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: Sequence[Verdict] = ()) -> str:
@@ -23,7 +23,7 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
         missing: names that are not evaluated yet.
         verdicts: three sentences on the best of them.
     """
-    rows = [_row(sources) for sources in models]
+    rows = [row for sources in models for row in (*_champion_row(sources), _row(sources))]
     columns = [
         ("model", False),
         ("metric", False),  # first what a phone has room for
@@ -38,6 +38,8 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
         "All models, their headline metric on the test images and their status in the registry", columns, rows
     )
     prepared = {sources.dataset: sources for sources in models}
+    standings = {sources.name: standing_of(sources, sources.release()) for sources in models}
+    described = {name: f"{own.version}, {own.word}" for name, own in standings.items() if own.version}
     cards = [(card, _users(card, models)) for own in prepared.values() if (card := data_card(own.prepared))]
     return render(
         "overview.html",
@@ -45,6 +47,7 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
         cards=cards,
         missing=list(missing),
         verdicts=list(verdicts),
+        described=described,
         making=making_words(models),
         title="Models · Sightline",
     )
@@ -52,6 +55,27 @@ def overview_page(models: Sequence[Sources], missing: Sequence[str], verdicts: S
 
 def _users(card: DataCard, models: Sequence[Sources]) -> list[str]:
     return [sources.name for sources in models if sources.dataset == card.name]
+
+
+def _champion_row(sources: Sources) -> list[list[Cell]]:
+    """Return a row of the champion, where the released model is another one."""
+    leader = sources.outcome.leader if sources.outcome is not None else None
+    if leader is None:
+        return []
+    own = leader.headline
+    low, high = own.get("low"), own.get("high")
+    return [
+        [
+            Cell(sources.name, sources.name, link=f"{sources.name}/index.html#decisions"),
+            text_cell(metric_title(own["name"])),
+            Cell(number(own["value"]), own["value"]),
+            Cell(interval(low, high), own["value"] if low is None else low, range=unit_range(own)),
+            Cell(leader.version or leader.place, leader.version),
+            Cell("champion", "champion", tone="good", note=leader.decision_text(short=True)),
+            text_cell(task_words(leader.task)),
+            Cell(sources.dataset, sources.dataset, link=f"#data-{sources.dataset}"),
+        ]
+    ]
 
 
 def _row(sources: Sources) -> list[Cell]:

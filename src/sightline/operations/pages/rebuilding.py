@@ -9,6 +9,11 @@ from typing import Any
 from sightline.operations.pages.sources import Sources
 from sightline.registry.release import Release
 
+_NO_COMMIT = {  # by whether the gate has judged the model
+    False: "none yet: `git commit`, then `dvc repro register` records it",
+    True: "none when it was registered: `git commit`, and the next model that is registered records it",
+}
+
 
 @dataclass(frozen=True)
 class Rebuilding:
@@ -27,7 +32,7 @@ def rebuilding(sources: Sources, release: Release | None, model: Mapping[str, An
     sha, lock = (made.git_sha, made.lock_md5) if made else (None, None)
     dirty = {None: "not known", True: "yes, so the commit alone does not reproduce it", False: "no"}
     facts = [
-        ("commit", sha or "none yet"),
+        ("commit", sha or _NO_COMMIT[made is not None]),
         ("changed since that commit", dirty[made.git_dirty if made and sha else None]),
         ("dvc.lock, md5", lock or "none"),
         ("model directory, md5", release.model_md5),

@@ -18,7 +18,7 @@ from sightline.registry.release import Release, read_release
 from sightline.system.files import read_json
 from sightline.training.heads import LEARNING_CURVE
 
-_OF_MODEL = ("train", "fit_head", "evaluate", "explain", "release")
+_OF_MODEL = ("train", "fit_head", "evaluate", "explain", "quantise", "release")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Sources:
         single = [
             self.report / "metrics.json",
             self.root / "models" / self.name / "model.json",
+            self.root / "models" / f"{self.name}.int8" / "int8.json",
             self.root / "release" / f"{self.name}.json",
         ]
         others = [self.root / "reports" / peer.name for peer in self.peers if peer.name != self.name]
@@ -108,7 +109,7 @@ class Sources:
     def digest(self) -> str:
         """Return the hash of all that the page is made of, the code of pages included."""
         decided = [entry.model_dump_json() for entry in self.history]
-        place = (self.outcome.model_md5, self.outcome.version) if self.outcome else None
+        place = (self.outcome.model_md5, self.outcome.version, self.outcome.numbers) if self.outcome else None
         peers = [[peer.name, peer.role] for peer in self.peers]
         told = json.dumps([self.name, self.dataset, decided, place, peers])
         return _hash([code_digest(), told], self.files(), self.root)

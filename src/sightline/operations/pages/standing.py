@@ -60,7 +60,9 @@ def standing_of(sources: Sources, release: Release | None) -> Standing:
         last = own[-1]
     else:
         told = f"The gate refused it: {_sentence(last.reason)}"
-    leads = f"The champion is model {champion.model_md5[:8]}, {headline_text(champion.headline)}."
+    number = sources.outcome.numbers.get(champion.model_md5) if sources.outcome is not None else None
+    who = f"version {number} ({champion.model_md5[:8]})" if number else f"model {champion.model_md5[:8]}"
+    leads = f"The champion is {who}, {headline_text(champion.headline)}."
     return Standing("challenger", version, "bad", f"{_DECISIONS[last.decision]}: {last.short}", [told, leads])
 
 
@@ -83,8 +85,9 @@ def history_table(history: Sequence[Entry], present: str | None) -> Table:
 
 
 def _figures(entry: Entry) -> str:
-    """Return the guards and their values, which a reason in words names only where they are broken."""
-    return "; ".join(f"guard: {check.told}" for check in entry.guards)
+    """Return guards and budget with their values, which a reason in words names only where they are broken."""
+    told = [f"guard: {check.told}" for check in entry.guards] + [f"budget: {check.told}" for check in entry.budget]
+    return "; ".join(told)
 
 
 def _champion(history: Sequence[Entry]) -> Entry | None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightline.operations.pages.words import VERDICTS, column_title, interval, metric_title, metric_words, number
+from sightline.operations.pages.words import DASH, VERDICTS, column_title, interval, metric_title, metric_words, number
 
 _APART = ("headline", "interval", "confidence", "samples", "task", "onnx", "crop")
 _COUNTS = ("samples", "objects", "images", "pixels", "points", "rank")
+_FOR_TOP5 = 10  # classes
+_FLAT = "the same in every resample, which says nothing of its width"
 MOST_NAMES = 25  # classes of a matrix
 
 
@@ -93,16 +95,25 @@ def range_cell(bounds: tuple[float, float, float], scale: tuple[float, float], r
     return Cell(interval(low, high), value, range=drawn)
 
 
-def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """Return every metric of an evaluation with its interval, the headline first."""
+def metrics_table(metrics: Mapping[str, Any], classes: int = 0) -> Table:
+    """Return every metric of an evaluation with its interval, the headline first.
+
+    Args:
+        metrics: of an evaluation.
+        classes: how many there are, 0 if not known; of few classes the first five say nothing.
+    """
     values = dict(_flat({name: value for name, value in metrics.items() if name not in _APART}))
     headline = metrics["headline"]
+    if 0 < classes < _FOR_TOP5:
+        values.pop("top5", None)
     values = {headline["name"]: headline["value"], **values}
     edges = {**metrics.get("interval", {}), headline["name"]: headline}
     rows = []
     for name, value in values.items():
         low, high = (edges.get(name, {}).get(bound) for bound in ("low", "high"))
-        cells = [figure_cell(value), Cell(interval(low, high), -1e300 if low is None else low)]
+        flat = low is not None and low == high  # as at a perfect score: it is not known that well
+        ends = Cell(DASH if flat else interval(low, high), -1e300 if low is None else low, note=_FLAT if flat else "")
+        cells = [figure_cell(value), ends]
         rows.append([text_cell(metric_title(name), metric_words(name)), *cells])
     told = f", {metrics['confidence']:.0%} intervals" if "confidence" in metrics else ""
     columns = [("metric", False), ("value", True), ("interval", True)]

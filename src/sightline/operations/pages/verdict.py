@@ -14,6 +14,7 @@ from sightline.config.metrics import OF_ONE, smaller_is_better
 from sightline.evaluation.report import read_table
 from sightline.operations.advice.evaluations import evaluated, head_against_network
 from sightline.operations.pages.baselines import constant_answer
+from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
 from sightline.operations.pages.sources import Sources
@@ -35,6 +36,7 @@ class Verdict:
         as_good: a head over fixed features that is as good as this network within chance, "" if there is none.
         works: what works; `good` is false where it is no better than a constant answer.
         good: whether there is something that works.
+        caution: why the score may be too good, "" if nothing says so.
         fails: what does not, and `weak` whether there is something.
         pictures: errors on it.
         steps: what to do next, in their order.
@@ -47,6 +49,7 @@ class Verdict:
     as_good: str
     works: str
     good: bool
+    caution: str
     fails: str
     weak: bool
     pictures: list[Picture]
@@ -57,6 +60,7 @@ class Verdict:
         return [
             f"{self.dataset}, {self.task}: {self.model}{self.chosen()}",
             f"  {'works' if self.good else 'result'}: {self.works}",
+            *([f"  caution: {self.caution}"] if self.caution else []),
             f"  does not: {self.fails}",
             f"  next: {self.steps[0]}",
         ]
@@ -96,7 +100,7 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
     (sources, metrics), among = ranked[0], len(ranked)
     weak = weak_spots(sources, metrics, slices_file)
     works, good = _works(sources, metrics)
-    steps = [step.words for step in next_steps(sources, metrics, weak, good, [other for other, _ in ranked[1:]])]
+    steps = [step.words for step in next_steps(sources, metrics, weak, good)]
     return Verdict(
         sources.dataset,
         task_words(metrics["task"]),
@@ -105,6 +109,7 @@ def _verdict(ranked: Sequence[tuple[Sources, dict[str, Any]]], slices_file: Path
         _as_good(sources),
         works,
         good,
+        near_copies(sources.optional(f"data/prepared/{sources.dataset}/card.json") or {}),
         weak.words,
         bool(weak.classes or weak.slices),
         weak.pictures,
@@ -119,12 +124,12 @@ def _as_good(sources: Sources) -> str:
 
 def _works(sources: Sources, metrics: Mapping[str, Any]) -> tuple[str, bool]:
     """Say how good a model is, and whether it is better than a constant answer where that is known."""
-    own, classes = metrics["headline"], _classes(sources)
     on = f"on {metrics['samples']:,} test images it never saw"
     constant = constant_answer(sources, metrics)
     if constant:
-        return f"Its {_score(own)} {on} is {constant}.", False
-    return f"It {_does(metrics, classes)}: {_found(sources)}{_in_words(metrics)}, {on}.", True
+        return f"Its {_score(metrics['headline'])} {on} is {constant}.", False
+    found = _counted(metrics) or f"{_found(sources)}{_in_words(metrics)}, {on}"
+    return f"It {_does(metrics, _classes(sources))}: {found}.", True
 
 
 def _found(sources: Sources) -> str:
@@ -153,7 +158,7 @@ def _classes(sources: Sources) -> int:
 def _does(metrics: Mapping[str, Any], classes: int) -> str:
     count = f"{classes} classes" if classes else "classes"
     words = {
-        "classification": f"tells {count} apart",
+        "classification": f"distinguishes {count}",
         "multilabel": f"names which of {count} an image shows",
         "regression": "predicts values of an image",
         "localization": f"finds the largest object and which of {count} it is",
@@ -164,23 +169,36 @@ def _does(metrics: Mapping[str, Any], classes: int) -> str:
         "keypoints": "finds key points",
         "autoencoder": "reconstructs images",
         "text_recognition": "reads what is written on an image",
-        "anomaly": "tells defective images from good ones, and shows where",
+        "anomaly": "distinguishes defective images from good ones, and shows where",
         "style_network": "draws images in the styles of paintings",
     }
     return words.get(metrics["task"], f"does {task_words(metrics['task'])}")
 
 
-# Headline metrics that are shares of something a person can count.
-_COUNTED = {
-    "accuracy": "right in {} of 100 images",
-    "top5": "the class is among the first five in {} of 100 images",
-    "exact_match": "exactly right in {} of 100 images",
-    "class_accuracy": "right in {} of 100 images",
-    "localization_accuracy": "class and box right in {} of 100 images",
+# Headline metrics that are shares of the test images: what holds for so many of them.
+_IMAGES = {
+    "accuracy": "right in",
+    "top5": "the class is among the first five in",
+    "exact_match": "exactly right in",
+    "class_accuracy": "right in",
+    "localization_accuracy": "class and box right in",
+}
+# Headline metrics that are shares of something else a person can count.
+_SHARES = {
     "pixel_accuracy": "right in {} of 100 pixels",
     "pck": "{} of 100 points within a fifth of the torso's length",
     "r2": "it explains {} % of the variance",
 }
+
+
+def _counted(metrics: Mapping[str, Any]) -> str:
+    """Return for how many of the test images the headline holds, with its interval; "" if it is no share of them."""
+    own, samples = metrics["headline"], metrics["samples"]
+    if own["name"] not in _IMAGES:
+        return ""
+    low, high = own.get("low"), own.get("high")
+    ends = "" if low is None or high is None else f" ({of_100(max(0.0, low))} to {of_100(high)} %)"
+    return f"{_IMAGES[own['name']]} {round(own['value'] * samples):,} of {samples:,} test images it never saw{ends}"
 
 
 def _in_words(metrics: Mapping[str, Any]) -> str:
@@ -188,9 +206,9 @@ def _in_words(metrics: Mapping[str, Any]) -> str:
     own = metrics["headline"]
     name, value, low, high = own["name"], own["value"], own.get("low"), own.get("high")
     single, _, one = name.partition(OF_ONE)
-    if name in _COUNTED and value >= 0:
+    if name in _SHARES and value >= 0:
         ends = "" if low is None else f" ({of_100(max(0.0, low))} to {of_100(high)})"
-        return _COUNTED[name].format(of_100(value)) + ends
+        return _SHARES[name].format(of_100(value)) + ends
     if one and single in ("recall", "precision"):
         ends = "" if low is None else f" ({of_100(low)} to {of_100(high)})"
         what = f"“{one}” found" if single == "recall" else f"right when it says “{one}”"

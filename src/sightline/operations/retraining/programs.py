@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from sightline.operations.retraining.guard import PATIENCE, end_group
@@ -24,7 +25,11 @@ Report = Callable[[str], None]
 
 @contextmanager
 def guarded(
-    command: Sequence[str], root: Path, output: int | IO[str] = subprocess.PIPE, locks: Sequence[int] = ()
+    command: Sequence[str],
+    root: Path,
+    output: int | IO[str] = subprocess.PIPE,
+    locks: Sequence[int] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a command under a guard; when the block or this process ends, nothing of it is left running.
 
@@ -33,8 +38,9 @@ def guarded(
         root: the folder to run in.
         output: where stdout and stderr go together.
         locks: open files whose locks are held until the command has ended, even if this process ends before.
+        environment: variables in addition to those of this process.
     """
-    process, held = _start(command, root, output, locks)
+    process, held = _start(command, root, output, locks, environment)
     try:
         yield process
     finally:
@@ -47,7 +53,11 @@ def guarded(
 
 
 def _start(
-    command: Sequence[str], root: Path, output: int | IO[str], locks: Sequence[int] = ()
+    command: Sequence[str],
+    root: Path,
+    output: int | IO[str],
+    locks: Sequence[int] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[subprocess.Popen[str], int]:
     """Start a command under a guard; return the guard and the end of the pipe that keeps it running."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # stages say `python`
@@ -55,7 +65,7 @@ def _start(
     process = subprocess.Popen(
         [sys.executable, "-m", "sightline.operations.retraining.guard", str(lifeline), *command],
         cwd=root,
-        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **environment},
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,

@@ -28,7 +28,7 @@ class Story:
 
     def news(self) -> str:
         """Return what is worth a message, a line each; "" if nothing happened."""
-        lines = [f"{o.name}: {o.decision_text()}: {o.reason}" for o in self.outcomes if o.decision != "kept"]
+        lines = [f"{o.name}: {o.decision_text()}" for o in self.outcomes if o.decision != "kept"]
         return "\n".join([*lines, *(f"withdrawn: {line}" for line in self.withdrawn)])
 
 
@@ -39,11 +39,11 @@ def decision_table(decision: Decision) -> list[dict[str, str]]:
 
 
 def models_text(outcomes: Sequence[Outcome]) -> str:
-    """Return the headline metric and the gate's decision of each model as a Markdown table."""
+    """Return the headline metric and the gate's decision of each model, and of its champion, as a Markdown table."""
     lines = ["| model | task | test score [interval] | version | decision |", "|---|---|---|---|---|"]
-    for outcome in outcomes:
-        version = f"v{outcome.version} {outcome.alias}"
-        told = _cell(f"{outcome.decision_text()}: {outcome.reason}")
+    for outcome in (one for released in outcomes for one in released.with_champion()):
+        version = f"{outcome.place} {outcome.alias}"
+        told = _cell(outcome.decision_text())
         lines.append(f"| {outcome.name} | {outcome.task} | {outcome.headline_text()} | {version} | {told} |")
     return "\n".join(lines)
 

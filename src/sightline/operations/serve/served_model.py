@@ -14,7 +14,7 @@ from sightline.data.encoding import encode_png
 from sightline.data.images import Placement, sides
 from sightline.data.overlay import class_colour, grey_heat, keypoint_colour
 from sightline.data.structures import FLOAT32, UINT8, LabelMap, Prediction
-from sightline.evaluation.predictor import Predictor, load_predictor
+from sightline.evaluation.predictor import Engine, Predictor, load_predictor
 from sightline.models.style.mixes import mix_of
 from sightline.operations.serve.limits import Refusal, Upload, check_whole, unreadable
 from sightline.system.errors import UserError
@@ -147,7 +147,9 @@ class ServedModel:
         }
 
 
-def load_served(folder: Path, name: str, version: str, threads: int | None = None) -> ServedModel:
+def load_served(
+    folder: Path, name: str, version: str, threads: int | None = None, engine: Engine = "auto"
+) -> ServedModel:
     """Load a model directory and let it predict once, so that the first request finds it warm.
 
     Args:
@@ -155,11 +157,13 @@ def load_served(folder: Path, name: str, version: str, threads: int | None = Non
         name: shown in answers.
         version: the same.
         threads: of ONNX Runtime in each batch; None for one per core.
+        engine: as for `load_predictor`.
 
     Raises:
         UserError: no model there, or damaged.
     """
-    model = ServedModel(name, version, folder, load_predictor(folder, threads=threads or usable_processors()))
+    predictor = load_predictor(folder, engine=engine, threads=threads or usable_processors())
+    model = ServedModel(name, version, folder, predictor)
     image = model.predictor.card.input
     height, width = sides(image.extent)
     blank = np.zeros((height, width, image.channels), np.uint8)

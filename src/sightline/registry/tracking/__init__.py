@@ -4,13 +4,18 @@ from sightline.registry.tracking.connection import Connection, project_root, tra
 from sightline.registry.tracking.live import mark_trained, training_logger
 from sightline.registry.tracking.pictures import log_pictures
 from sightline.registry.tracking.runs import DataSource, Runs
-from sightline.registry.tracking.versions import VERSION_TAG, Version, Versions
+from sightline.registry.tracking.searches import PARENT, Searches
+from sightline.registry.tracking.versions import INT8_FILES, INT8_TAG, VERSION_TAG, Version, Versions
 
 __all__ = [
+    "INT8_FILES",
+    "INT8_TAG",
+    "PARENT",
     "VERSION_TAG",
     "Connection",
     "DataSource",
     "Runs",
+    "Searches",
     "Version",
     "Versions",
     "log_pictures",

@@ -11,13 +11,14 @@ from typing import Any
 from sightline.registry.tracking.connection import EXPERIMENT, Connection, project_root
 from sightline.registry.tracking.limits import short_params
 from sightline.registry.tracking.runs import WEIGHTS_TAG
+from sightline.registry.tracking.searches import PARENT, PARENT_TAG
 
 
 def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Path | None = None) -> Any | None:
     """Return Lightning's logger for a run called `name`; None if mlflow is not installed.
 
-    The run's id is kept in the folder `memory`, so that a training that is taken up again goes on with its run, or
-    with a new one where MLflow has lost it.
+    A training that a search began is a child of its run. The run's id is kept in the folder `memory`, so that a
+    training that is taken up again goes on with its run, or with a new one where MLflow has lost it.
     """
     if find_spec("mlflow") is None:
         return None
@@ -37,6 +38,8 @@ def training_logger(name: str, params: Mapping[str, Any], memory: Path, root: Pa
         if run is None:
             logger.log_hyperparams(short_params(params))
             remembered.write_text(str(logger.run_id))
+        if parent := os.environ.get(PARENT):
+            logger.experiment.set_tag(logger.run_id, PARENT_TAG, parent)
     return logger
 
 

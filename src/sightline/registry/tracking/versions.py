@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,8 +20,11 @@ from sightline.registry.tracking.connection import Connection
 from sightline.registry.tracking.limits import TAG_LENGTH
 from sightline.system.disk import DiskError
 from sightline.system.errors import first_line
+from sightline.training.artifact.int8 import int8_folder
 
 VERSION_TAG = "dvc.md5"
+INT8_TAG = "dvc.int8.md5"  # of the folder with its network in integers, of a version that has one
+INT8_FILES = "int8"  # that folder's name among a version's artifacts
 _MODEL = "model"  # the name of the model directory among a version's artifacts
 # What a registered model needs to answer; sightline itself is installed from its own repository.
 _REQUIREMENTS = (
@@ -70,6 +74,12 @@ class Versions:
                 )
         return None
 
+    def numbers(self, name: str) -> dict[str, str]:
+        """Return the version number of each model of a name, by the md5 of its directory; of several the first."""
+        found = self._connection.client.search_model_versions(f"name = '{name}'")
+        newest_first = sorted(found, key=lambda version: -int(version.version))
+        return {v.tags[VERSION_TAG]: str(v.version) for v in newest_first if VERSION_TAG in v.tags}
+
     def create(self, name: str, run: str, model: Path, tags: Mapping[str, str]) -> Version:
         """Register a model directory that `run` made; it can be found by its tags only when it is complete.
 
@@ -105,6 +115,15 @@ class Versions:
             return first
         return Version(name, str(made.version), run, dict(tags))
 
+    def add_files(self, version: Version, folder: Path, name: str) -> None:
+        """Put a folder among the artifacts of a version, in place of an earlier one of that name."""
+        client = self._connection.client
+        source = str(client.get_model_version(version.name, version.number).source)  # models:/ID, or a path with the ID
+        [model_id] = re.findall(r"(?<![^/:])m-[0-9a-f]{32}(?![^/])", source)
+        with tempfile.TemporaryDirectory() as work:
+            shutil.copytree(folder, Path(work) / name)
+            client.log_model_artifacts(model_id, work)
+
     def _remove(self, logged: Any) -> None:
         """Remove what was written of a model so far, which also makes room to record that in the database."""
         from mlflow.exceptions import MlflowException
@@ -129,6 +148,8 @@ class Versions:
     def fetch(self, version: Version, folder: Path) -> Path:
         """Fetch a version's files into an empty folder; return the model directory among them.
 
+        Its network in integers, if any, lies beside it as `training.artifact.int8` expects it.
+
         Raises:
             FileNotFoundError: the artifact store has no such files, or they hold no model directory.
         """
@@ -147,6 +168,8 @@ class Versions:
             raise FileNotFoundError(f"{place}: {first_line(error)}") from None
         if not model.is_dir():
             raise FileNotFoundError(f"{place}: has no {model.relative_to(files)}")
+        if (files / INT8_FILES).is_dir():
+            (files / INT8_FILES).rename(int8_folder(model))
         return model
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:

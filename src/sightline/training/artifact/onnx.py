@@ -153,6 +153,7 @@ class OnnxNetwork:
 
     Attributes:
         labels: the label map in the file.
+        metadata: all that the file says of itself, by key.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -166,7 +167,8 @@ class OnnxNetwork:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._names = [output.name for output in self._session.get_outputs()]
-        self.labels = LabelMap.from_json(json.loads(self._session.get_modelmeta().custom_metadata_map[LABELS]))
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.labels = LabelMap.from_json(json.loads(self.metadata[LABELS]))
 
     def __call__(self, images: UINT8, mixes: FLOAT32 | None = None) -> Any:
         """N x S x S x C uint8, and mixes of styles where the task has some -> what its `forward` returns."""

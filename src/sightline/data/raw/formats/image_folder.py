@@ -61,7 +61,10 @@ def open_image_folder(root: Path, chosen: Sequence[str] | None = None) -> FileSo
         for folder, name in folders.items()
         if name not in used and name not in named
     ]
-    return FileSource(root, LabelMap(classes, classes), entries, ignored, [*empty, *find_doubtful_names(classes)])
+    loose = [Finding("loose", path, "is in no class folder") for path in ignored if is_image(path)]
+    others = [path for path in ignored if not is_image(path)]
+    findings = [*empty, *loose, *find_doubtful_names(classes)]
+    return FileSource(root, LabelMap(classes, classes), entries, others, findings)
 
 
 def _images(root: Path, parts: dict[str, SplitName | None], folders: dict[str, str]) -> tuple[list[_Image], list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from sightline.data.raw.formats.annotated import whole
 from sightline.system.errors import UserError
 
+_PLAIN = frozenset((int, float))  # what JSON calls numbers; truth values are a type of their own
 _SHOWN = 3  # names of files in a message
 _FOREIGN = {  # a key at the top of the file: whose it is, and the remedy
     "shapes": "a LabelMe file of a single image; convert the files to one COCO file, e.g. with labelme2coco",
@@ -69,8 +70,9 @@ def _instead(root: Path) -> str:
 
 def numbers(value: Any) -> list[float] | None:
     """Return a list of plain numbers as floats, None for anything else."""
-    plain = isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
-    return [float(one) for one in value] if plain else None
+    if not isinstance(value, list) or not _PLAIN.issuperset(map(type, value)):
+        return None
+    return list(map(float, value))
 
 
 def identity(value: Any) -> int | str | None:
@@ -78,6 +80,8 @@ def identity(value: Any) -> int | str | None:
 
     None for what is not an id.
     """
+    if type(value) is int:  # nearly always
+        return value
     if isinstance(value, str):
         text = value.strip()
         try:

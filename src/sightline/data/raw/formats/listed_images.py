@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -65,7 +66,7 @@ class ListedImages:
         found = self._places(folder).find(wanted)
         if found is None and (PurePosixPath(wanted).is_absolute() or ".." in PurePosixPath(wanted).parts):
             return "is outside the folder of the images; give a path below it"
-        path = PurePosixPath(folder, found or wanted).as_posix()
+        path = f"{_prefix(folder)}{found}" if found else PurePosixPath(folder, wanted).as_posix()
         others = self._listings.setdefault(path, [])
         if others and others[0].split != split:
             return "is listed twice; list an image once, in one split"
@@ -86,7 +87,9 @@ class ListedImages:
     def unused(self) -> list[str]:
         """Return the images in the folders that no annotation file names."""
         paths = {
-            PurePosixPath(folder, path).as_posix() for folder, (images, _) in self._folders.items() for path in images
+            prefix + path
+            for prefix, images in ((_prefix(one), own) for one, (own, _) in self._folders.items())
+            for path in images
         }
         return sorted(paths - self._listings.keys())
 
@@ -105,12 +108,18 @@ class ListedImages:
                 self.findings.append(Finding("joined", path, f"is listed {len(listings)} times"))
             yield Annotated(
                 path,
-                [replace(one, label=labels[one.label]) for listing in listings for one in listing.annotations],
+                [one.labelled(labels[one.label]) for listing in listings for one in listing.annotations],
                 listings[0].split,
                 next((listing.size for listing in listings if listing.size), None),
                 problem,
                 "conflict",
             )
+
+
+@cache
+def _prefix(folder: str) -> str:
+    """Return what comes before a path in a folder; made once, as a path object per image takes long."""
+    return PurePosixPath(folder, "_").as_posix()[:-1]
 
 
 def _contradiction(listings: Sequence[Listing]) -> str | None:

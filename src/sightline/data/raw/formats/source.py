@@ -207,9 +207,10 @@ def require_two_classes(place: object, labels: LabelMap) -> None:
         UserError: fewer than two classes.
     """
     if len(labels) < 2:
-        only = f"only the class {labels.classes[0]!r}" if labels.classes else "no class"
+        only = f"only one class ({labels.classes[0]})" if labels.classes else "no class"
         raise UserError(
-            f"{place}: {only}; a classifier needs images of at least two classes, add some or correct `root`"
+            f"{place}: {only}; classification needs two or more: add images of others, or correct `root`; "
+            "or, for defects learned from good images, put these into train/good (docs/anomaly.md)"
         )
 
 
@@ -266,8 +267,9 @@ def visible_files(folder: Path) -> Iterator[str]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_nothing(name))
-        above = Path(parent).relative_to(folder)
-        yield from ((above / name).as_posix() for name in sorted(names) if not _is_nothing(name))
+        # A path object per file would take longer than the walk.
+        above = (Path(parent).relative_to(folder) / "_").as_posix()[:-1]
+        yield from (above + name for name in sorted(names) if not _is_nothing(name))
 
 
 def is_image(path: str) -> bool:

@@ -114,6 +114,8 @@ def _tried(folder: Path, files: Listing, proposal: Proposal, wanted: Mapping[str
     """Return a candidate, or why the reader of the format refuses."""
     inner = files.wrapped()
     roots = [folder] if not proposal.inner or inner == "." else [folder / inner, folder]
+    if proposal.section["format"] == "image_folder" and [*files.by_folder] == [inner]:
+        roots = [(folder / inner).parent]  # that folder is no wrapping, but the only class
     problem = ""
     for root in roots:
         section = {"format": proposal.section["format"], "root": str(root)} | proposal.section | dict(wanted)

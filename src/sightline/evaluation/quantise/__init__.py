@@ -1,0 +1,1 @@
+"""A trained network in 8-bit integers: made from training images, judged on validation images against the original."""
