@@ -34,7 +34,7 @@ class Fit(LightningModule):
         batch_sizes: samples of each batch of an epoch, on all processes together.
         epochs: of the training.
         accumulate: batches whose gradients make one optimizer step; the last of an epoch may have fewer.
-        clip_norm: largest norm of the gradients of a step, None for any; Lightning knows it too, unless steps are fused.
+        clip_norm: largest norm of the gradients of a step, None for any; Lightning sees to it, except in `FusedFit`.
         relabel: makes other targets of the images and targets of a training batch; None: they stay.
 
     Attributes:

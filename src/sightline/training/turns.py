@@ -32,7 +32,7 @@ class TurnSampler:
         self.sampler, self.together = sampler, together
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self.together)
+        return (len(self.sampler) + self.together - 1) // self.together
 
     def __iter__(self) -> Iterator[list[list[tuple[int, int]]]]:
         turn: list[list[tuple[int, int]]] = []
