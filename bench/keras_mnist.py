@@ -2,43 +2,31 @@
 
 Whole processes, from the first import to the accuracy on the 10,000 test digits, take turns: `keras_program.py` with
 TensorFlow, in an environment that uv makes in a folder for it, and `our_program.py` on data that were prepared before
-(the time of that is told too). Ratios are Keras' seconds over ours. With `--also` a further setting of ours runs in
-each round, such as `32 contiguous`.
+(the time of that is told too). Both have a thread per core, and what precision and layout they choose by default.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import re
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from shutil import which
+from statistics import median
 
-from bench.numerics import processor, spread
+from bench.pairs import take_turns
+from bench.report import Report, parsed, parser
 from sightline.system.processors import usable_processors
 
-RESULTS = Path(__file__).with_name("results") / "keras_mnist.json"
-TARGET = 2.0
 PACKAGES = ("tensorflow-cpu", "keras")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One process: seconds that passed, seconds of processor time, accuracy on the test digits."""
-
-    wall: float
-    cpu: float
-    accuracy: float
+EPOCHS = 5
+ROOT = Path(__file__).parent.parent
 
 
 def environment(folder: Path) -> Path:
@@ -51,50 +39,38 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def measured(command: Sequence[str | Path], threads: int) -> Run:
-    """Run a program in an empty folder."""
-    root = Path(__file__).parent.parent
-    own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = re.search(r"accuracy (\d\.\d+)", done.stdout)
-    if done.returncode or found is None:
-        raise SystemExit(done.stdout + done.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(wall, cpu, float(found[1]))
+@dataclass
+class Program:
+    """A program that prints its accuracy; called, it runs once in an empty folder and returns the seconds that passed.
 
+    Attributes:
+        command: of the process.
+        threads: of OpenMP.
+        processors: seconds of processor time of each run.
+        accuracies: that were printed.
+    """
 
-def take_turns(programs: dict[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
-    """Run all programs once per round, every second round backwards."""
-    runs: dict[str, list[Run]] = {name: [] for name in programs}
-    for turn in range(rounds):
-        for name in list(programs) if turn % 2 == 0 else list(programs)[::-1]:
-            run = programs[name]()
-            runs[name].append(run)
-            print(f"{name}: {run.wall:.1f} s, {run.cpu:.1f} s of processors, accuracy {run.accuracy:.4f}", flush=True)
-    return runs
+    command: Sequence[str | Path]
+    threads: int
+    processors: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
 
-
-def summary(runs: dict[str, list[Run]], peer: str, ours: str, prepared: Run, **more: Any) -> dict[str, Any]:
-    """Return the file's content."""
-    by_wall = [a.wall / b.wall for a, b in zip(runs[peer], runs[ours], strict=True)]
-    by_cpu = [a.cpu / b.cpu for a, b in zip(runs[peer], runs[ours], strict=True)]
-    return {
-        "benchmark": f"the lecture's MNIST program as a whole process, {ours}",
-        "reference": peer,
-        "target": TARGET,
-        "ratio": spread(by_wall),
-        "ratio_cpu": spread(by_cpu),
-        "pairs": len(by_wall),
-        "seconds": {name: spread([run.wall for run in own]) for name, own in runs.items()},
-        "cpu_seconds": {name: spread([run.cpu for run in own]) for name, own in runs.items()},
-        "accuracy": {name: round(statistics.mean(run.accuracy for run in own), 4) for name, own in runs.items()},
-        "prepare_seconds": {"wall": round(prepared.wall, 2), "cpu": round(prepared.cpu, 2)},
-        **more,
-        "machine": f"{processor()}, {usable_processors()} cores",
-    }
+    def __call__(self) -> float:
+        """Run it."""
+        own = {"OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                self.command, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False
+            )
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = re.search(r"accuracy (\d\.\d+)", done.stdout)
+        if done.returncode or found is None:
+            raise SystemExit(done.stdout + done.stderr)
+        self.processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        self.accuracies.append(float(found[1]))
+        print(f"{Path(self.command[0]).parent.parent.name}: {seconds:.1f} s", flush=True)
+        return seconds
 
 
 _PREPARE = """
@@ -105,43 +81,45 @@ print("accuracy 1.0")
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the four files of MNIST")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=usable_processors())
-    parser.add_argument("--quick", action="store_true", help="one pair of one epoch; nothing is written")
-    parser.add_argument("--keras", type=Path, help="folder of the environment, kept; default: a temporary one")
-    parser.add_argument("--also", action="append", default=[], help="further settings of ours, as `32 contiguous`")
-    arguments = parser.parse_args()
-    pairs, epochs = (1, 1) if arguments.quick else (arguments.pairs, arguments.epochs)
-    data, threads = arguments.data.resolve(), arguments.threads
+def compare(report: Report, data: Path, keras: Path, epochs: int, threads: int) -> None:
+    """Report the row."""
     with tempfile.TemporaryDirectory() as folder:
-        keras, prepared = environment(arguments.keras or Path(folder, "keras")), Path(folder, "prepared")
-        prepare = measured([sys.executable, "-c", _PREPARE, data, prepared], threads)
+        prepared = Path(folder, "prepared")
+        prepare = Program([sys.executable, "-c", _PREPARE, data, prepared], threads)()
+        ours = Program([sys.executable, "-m", "bench.our_program", prepared, str(epochs), str(threads)], threads)
+        program = Path(__file__).with_name("keras_program.py")
+        theirs = Program([environment(keras), program, data, str(epochs), str(threads)], threads)
+        taken = take_turns({"ours": ours, "theirs": theirs}, report.options.pairs, warm_up=0)
+    processors = [one / other for one, other in zip(theirs.processors, ours.processors, strict=True)]
+    report.add(
+        report.case("whole process, 5 epochs"),
+        taken["ours"],
+        taken["theirs"],
+        epochs=epochs,
+        threads=threads,
+        ratio_of_processor_time=round(median(processors), 3),
+        accuracy=round(median(ours.accuracies), 4),
+        reference_accuracy=round(median(theirs.accuracies), 4),
+        prepare_s=round(prepare, 1),
+    )
 
-        def ours(precision: str, layout: str) -> Run:
-            program = [sys.executable, "-m", "bench.our_program", prepared, str(epochs), str(threads)]
-            return measured([*program, precision, layout], threads)
 
-        def peer() -> Run:
-            program = Path(__file__).with_name("keras_program.py")
-            return measured([keras, program, data, str(epochs), str(threads)], threads)
-
-        programs: dict[str, Callable[[], Run]] = {"Keras": peer, "Sightline": lambda: ours("auto", "auto")}
-        for setting in arguments.also:
-            programs[f"Sightline {setting}"] = lambda setting=setting: ours(*setting.split())  # type: ignore[misc]
-        runs = take_turns(programs, pairs)
-        command = [keras, "-c", "import tensorflow, keras; print(tensorflow.__version__, keras.__version__)"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-2:]
-    versions = {"tensorflow": told[0], "keras": told[1]} | {
-        name: version(name) for name in ("torch", "pytorch-lightning")
-    }
-    found = summary(runs, "Keras", "Sightline", prepare, epochs=epochs, threads=threads, versions=versions)
-    if not arguments.quick:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+def main(argv: Sequence[str] | None = None) -> None:
+    own = parser(__doc__, 5)
+    own.add_argument("--data", type=Path, default=ROOT / "data/raw/mnist", help="folder with the four files of MNIST")
+    own.add_argument("--keras", type=Path, help="folder of the environment, kept; default: a temporary one")
+    own.add_argument("--threads", type=int, default=usable_processors())
+    options = parsed(own, argv)
+    report, epochs = Report("keras_mnist", options), 1 if options.quick else EPOCHS
+    [case] = [report.case("whole process, 5 epochs")]
+    if not options.data.is_dir():
+        report.lacks(case, f"no data: --data ({options.data.name})")
+    elif options.keras is None and which("uv") is None:
+        report.lacks(case, "no uv to install Keras with")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(report, options.data.resolve(), options.keras or Path(folder), epochs, options.threads)
+    report.finish()
 
 
 if __name__ == "__main__":

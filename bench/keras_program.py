@@ -14,9 +14,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # type: ignore[import-not-found]  # from an environment of its own
+import keras  # type: ignore[import-not-found,import-untyped,unused-ignore]  # from an environment of its own
 import numpy as np
-import tensorflow as tf  # type: ignore[import-not-found]
+import tensorflow as tf  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 
 def read(data: Path, name: str) -> tuple[Any, Any]:

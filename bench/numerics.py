@@ -93,7 +93,7 @@ def timed_rows(instructions: str, seconds: float, only: str | None) -> Iterator[
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)  # as in a training
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
     native = instructions == ALL and has_native_bf16("cpu")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -1,7 +1,7 @@
 """The lecture's MNIST program with this package, which `bench.keras_mnist` runs.
 
-The same network, optimizer, batches and division as `keras_program.py`; arguments: the prepared data, epochs, threads,
-precision and layout. It also writes the model directory with its ONNX file, which then predicts the test digits.
+The same network, optimizer, batches and division as `keras_program.py`; arguments: the prepared data, epochs, threads.
+It also writes the model directory with its ONNX file, which then predicts the test digits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sightline.pipeline.process import set_up_process
 
 
 def main() -> None:
-    prepared, epochs, threads, precision, layout = sys.argv[1:]
+    prepared, epochs, threads = sys.argv[1:]
     set_up_process()
     import sightline
     from sightline.data.store import SplitStore
@@ -32,8 +32,6 @@ def main() -> None:
             "batch_size": 32,
             "keep": "last",
             "threads": int(threads),
-            "precision": precision,
-            "layout": layout,
         },
     )
     store, model = SplitStore(Path(prepared) / "test"), sightline.load("model")

@@ -46,7 +46,7 @@ class _Counter:
         self.dense = self.depthwise = self.linear = self.values = self.calls = 0
         self.weights: dict[int, int] = {}  # a layer may be used more than once
 
-    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def __call__(self, layer: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(layer, nn.RNNBase):
             weights, places = list(layer.parameters()), inputs[0].numel() // inputs[0].shape[-1]
             output = output[0]
