@@ -64,6 +64,11 @@ _SPLIT = {DECODED_PLAIN: 0.95, DECODED_KEPT: None, IN_TURN: 0.95}
 _DVC = ("dvc", "dvc-data")
 
 BENCHMARKS = {
+    "keras_mnist": Benchmark(
+        "the lecture's MNIST program",
+        (Case("whole process, 5 epochs", "Keras with TensorFlow, as in the lecture", 2.0),),
+        ("torch", "pytorch-lightning"),
+    ),
     "training_loop": Benchmark(
         "training, `mnist_cnn`, 28 px, an epoch",
         (Case("batch 32", "a loop written by hand", 0.97), Case("batch 256", "a loop written by hand", 0.98)),

@@ -308,6 +308,7 @@ def test_losses_are_finite_in_bf16_for_one_image_and_odd_sizes(entry: Entry, pre
             task.eval()  # batch normalisation cannot learn from one image of one pixel
         with torch.autocast("cpu", torch.bfloat16):
             loss = task.training_loss(batch.images, batch.targets)
+        assert loss.dtype == torch.float32
         assert torch.isfinite(loss)
         loss.backward()
         gradients = [p.grad for p in task.parameters() if p.grad is not None]

@@ -76,7 +76,7 @@ from sightline.operations.serve import Batching
 from sightline.commands.cli import app
 from pathlib import Path
 
-assert choose_numerics(torch.nn.Linear(1, 1), "cpu", "auto", "auto", None).threads == os.cpu_count()
+assert choose_numerics(torch.nn.Linear(1, 1), "cpu", "32", "contiguous", None, dict, 1).threads == os.cpu_count()
 assert available_bytes(Path("/nowhere")) > 0
 other_work()
 data = PreparedData(Path(sys.argv[1]), ["label"], size=8, channels=1, resize="letterbox", augment="none",

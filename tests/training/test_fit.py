@@ -14,7 +14,6 @@ from sightline.system.errors import UserError
 from sightline.tasks.classification import balanced_weights
 from sightline.training.artifact.folder import read_card, read_model
 from sightline.training.fit import Fitted, _with_decay, train
-from sightline.training.hardware import choose_numerics
 from sightline.training.summary import flat_settings
 
 SETTINGS: dict[str, Any] = {
@@ -183,18 +182,6 @@ def test_a_changed_weights_file_is_refused(digits: Path) -> None:
 def test_balanced_weights_make_classes_count_the_same() -> None:
     weights = balanced_weights([10, 30, 60])
     assert [w * n for w, n in zip(weights, [10, 30, 60], strict=True)] == pytest.approx([100 / 3] * 3)
-
-
-def test_numerics_follow_a_rule() -> None:
-    import timm
-    from torchvision.models import mobilenet_v2
-
-    native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    for network in (timm.create_model("resnet10t"), mobilenet_v2()):  # dense convolutions, and depthwise ones
-        large = choose_numerics(network, "cpu", "auto", "auto", 2)
-        assert (large.precision, large.channels_last) == ("bf16" if native else "32", True)
-    plain = choose_numerics(torch.nn.Linear(2, 2), "cpu", "auto", "auto", 1)
-    assert (plain.precision, plain.channels_last, plain.threads) == ("32", False, 1)
 
 
 def test_folded_weights_need_their_statistics_kept(digits: Path) -> None:

@@ -140,11 +140,11 @@ class Task(nn.Module, ABC):
 
     def training_loss(self, images: Tensor, targets: dict[str, Any]) -> Tensor:
         """Return the loss of a training batch; for networks whose training differs from prediction."""
-        return self.loss(self(images), targets)
+        return self.loss(in_float32(self(images)), targets)
 
     def validate(self, images: Tensor, targets: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return loss and scores of a validation batch."""
-        outputs = self(images)
+        outputs = in_float32(self(images))
         return self.loss(outputs, targets), self.scores(outputs, targets)
 
     def calibrate(self, outputs: Any, targets: dict[str, Any]) -> None:
@@ -215,6 +215,13 @@ class Task(nn.Module, ABC):
         outputs = self.look_inside(images)
         values = self.class_chances(outputs) if chances else self.class_scores(outputs)
         return of_classes(values, targets)
+
+
+def in_float32(outputs: Any) -> Any:
+    """Return raw outputs in float32, whatever the network computed in: losses are sums, and logarithms, of many."""
+    if isinstance(outputs, dict):
+        return {name: in_float32(values) for name, values in outputs.items()}
+    return outputs.float() if torch.is_floating_point(outputs) else outputs
 
 
 def of_classes(values: Tensor, targets: Sequence[Target]) -> Tensor:

@@ -24,6 +24,7 @@ from sightline.training.batch import Batch
 from sightline.training.batches import Batches
 from sightline.training.mixing import Mixer
 from sightline.training.sampling import EpochSampler
+from sightline.training.turns import Turns, TurnSampler
 
 Loader = DataLoader[Batch]
 WHOLE = ("label", "labels", "values", "text")  # fields that describe a whole image
@@ -45,6 +46,9 @@ class PreparedData(LightningDataModule):
         num_workers: loader processes.
         seed: of order and augmentation.
         balanced: whether each class is equally frequent in training batches.
+
+    Attributes:
+        together: training batches that the loader gives at a time, as a list; 1: a batch, not in a list.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class PreparedData(LightningDataModule):
     ) -> None:
         super().__init__()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.together = 1
         self.data: dict[str, Batches] = {}
         labels = load_labels(folder)
         stores = {"train": training_split(folder, copies), "val": SplitStore(folder / "val")}
@@ -112,7 +117,10 @@ class PreparedData(LightningDataModule):
         """Shuffled batches; the sampler asks Lightning for the epoch at each start, also after a resume."""
         assert self.trainer is not None
         progress: Any = self.trainer.fit_loop.epoch_progress.current  # `current_epoch` is one too low after a resume
-        return self._loader("train", self._sampler("train", lambda: int(progress.processed)))
+        sampler = self._sampler("train", lambda: int(progress.processed))
+        if self.together == 1:
+            return self._loader(self.data["train"], sampler)
+        return self._loader(Turns(self.data["train"]), TurnSampler(sampler, self.together))
 
     def val_dataloader(self) -> Loader:
         """All validation samples, in order."""
@@ -120,16 +128,16 @@ class PreparedData(LightningDataModule):
         count, rank, world = len(self.data["val"]), self.trainer.global_rank, self.trainer.world_size
         mine = [(-1, index) for index in range(rank, count, world)]
         batches = [mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size)]
-        return self._loader("val", batches)
+        return self._loader(self.data["val"], batches)
 
     def _sampler(self, split: str, epoch: Callable[[], int]) -> EpochSampler:
         assert self.trainer is not None
         count, rank, world = len(self.data[split]), self.trainer.global_rank, self.trainer.world_size
         return EpochSampler(count, self.batch_size, self.seed, epoch, rank, world, self.classes)
 
-    def _loader(self, split: str, batches: Any) -> Loader:
+    def _loader(self, data: Any, batches: Any) -> Loader:
         return DataLoader(
-            self.data[split],
+            data,
             batch_sampler=batches,
             num_workers=self.num_workers,
             collate_fn=_as_made,

@@ -22,6 +22,7 @@ from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.callbacks import build_callbacks
 from sightline.training.datamodule import PreparedData
 from sightline.training.evolution import has_no_gradients
+from sightline.training.fused import FusedFit, steps_together
 from sightline.training.hardware import Numerics
 from sightline.training.job import Job, open_job
 from sightline.training.loop import algorithms_restored, build_loop, hush
@@ -150,8 +151,18 @@ def fit_network(
     folder.mkdir(parents=True, exist_ok=True)
     follow = logger(folder) if logger else None
     every = [*callbacks, *own]
-    trainer = build_loop(settings, numerics, every, follow, folder, job.processes, task.learns_in_parts)
-    module = (Searching if has_no_gradients(job.config.optimizer) else Fit)(
+    data.together = together = steps_together(job.config, settings, numerics, job.processes, callbacks)
+    trainer = build_loop(
+        settings if together == 1 else settings.model_copy(update={"clip_norm": None}),  # `FusedFit` clips itself
+        numerics,
+        every,
+        follow,
+        folder,
+        job.processes,
+        task.learns_in_parts,
+    )
+    kind = Searching if has_no_gradients(job.config.optimizer) else Fit if together == 1 else FusedFit
+    module = kind(
         task,
         job.config.optimizer,
         job.config.schedule,
@@ -159,6 +170,7 @@ def fit_network(
         batch_sizes=sizes,
         epochs=settings.max_epochs,
         accumulate=settings.accumulate,
+        clip_norm=settings.clip_norm,
         relabel=relabel,
     )
     checkpoint = usable_checkpoint(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +11,11 @@ from torch import nn
 
 from sightline.system.errors import UserError
 from sightline.system.processors import usable_processors
+from sightline.training.speed_rule import Work, bf16_is_faster, channels_last_is_faster
 
 Precision = Literal["32", "bf16", "16"]
+Device = Literal["cpu", "cuda", "mps", "other"]
+_LARGE = 1_000_000  # parameters from which a GPU gets channels-last; a guess, the rule for CPUs is measured
 
 
 @dataclass(frozen=True)
@@ -41,30 +45,50 @@ class Numerics:
 
 
 def choose_numerics(
-    network: nn.Module, device: Literal["cpu", "cuda", "mps", "other"], precision: str, layout: str, threads: int | None
+    network: nn.Module,
+    device: Device,
+    precision: str,
+    layout: str,
+    threads: int | None,
+    work: Callable[[], Work],
+    batch: int,
 ) -> Numerics:
-    """Settle what `auto` leaves open.
+    """Settle what `auto` leaves open: on a CPU by the rule of `speed_rule`, elsewhere by kind and size of the network.
 
-    Convolutions, dense and depthwise, gain from bf16 where the processor multiplies it natively, and from
-    channels-last; networks without convolutions, and small ones whose time is overhead, from neither.
+    Args:
+        network: what is trained.
+        device: where.
+        precision: as in the section `trainer`.
+        layout: the same.
+        threads: the same; None: one per core.
+        work: counts what the network computes for one image; only asked where the answer decides something.
+        batch: images per step on this device.
 
     Raises:
         UserError: half precision (16) on a CPU.
     """
     if precision == "16" and device == "cpu":
         raise UserError("trainer.precision: 16 needs a GPU; use bf16, 32 or auto on the CPU")
-    large = sum(p.numel() for p in network.parameters()) >= 1_000_000
-    gains = large and any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     chosen: Precision
-    if precision == "auto":
-        chosen = "bf16" if (gains or device != "cpu") and _has_native_bf16(device) else "32"
-    else:
+    if device == "cpu":
+        counted = work() if "auto" in (precision, layout) else None
         chosen = precision  # type: ignore[assignment]
-    channels_last = gains and device in ("cpu", "cuda") if layout == "auto" else layout == "channels_last"
+        if counted is not None and precision == "auto":
+            chosen = "bf16" if bf16_is_faster(counted, batch, has_native_bf16("cpu")) else "32"
+        channels_last = layout == "channels_last"
+        if counted is not None and layout == "auto":
+            channels_last = channels_last_is_faster(counted, batch)
+    else:
+        large = sum(parameter.numel() for parameter in network.parameters()) >= _LARGE
+        gains = large and any(isinstance(layer, nn.Conv2d) for layer in network.modules())
+        native = "bf16" if has_native_bf16(device) else "32"
+        chosen = native if precision == "auto" else precision  # type: ignore[assignment]
+        channels_last = gains and device == "cuda" if layout == "auto" else layout == "channels_last"
     return Numerics(chosen, channels_last, threads or usable_processors())
 
 
-def _has_native_bf16(device: str) -> bool:
+def has_native_bf16(device: str) -> bool:
+    """Return whether a device multiplies bf16 itself; emulated, it takes many times as long as float32."""
     match device:
         case "cpu":
             flags = torch.cpu.get_capabilities()

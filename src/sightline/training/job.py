@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.loop import device_type, own_share, process_count
 from sightline.training.normalisation import with_normalisation
 from sightline.training.resume import file_hash, resume_folder
+from sightline.training.work import count_work
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,15 @@ class Job:
         # Without gradients a step compares losses, and half precision knows three digits of them.
         exact = settings.precision == "auto" and has_no_gradients(config.optimizer)
         precision = "32" if exact else settings.precision
+        image = config.input
         numerics = choose_numerics(
-            task.network, device_type(settings.accelerator), precision, settings.layout, settings.threads
+            task.network,
+            device_type(settings.accelerator),
+            precision,
+            settings.layout,
+            settings.threads,
+            work=partial(count_work, task, image.extent, image.channels),
+            batch=own_share(settings.batch_size, self.processes),
         )
         torch.set_num_threads(numerics.threads)
         task.use_layout(numerics.channels_last)

@@ -22,14 +22,21 @@ from sightline.training.hardware import Numerics
 
 @contextmanager
 def algorithms_restored() -> Iterator[None]:
-    """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process."""
+    """Leave torch as it was: Lightning switches deterministic algorithms on for the whole process.
+
+    With them torch fills all new memory with NaN, for programs that read what they have not written; here none does.
+    """
     before, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 

@@ -34,6 +34,7 @@ class Fit(LightningModule):
         batch_sizes: samples of each batch of an epoch, on all processes together.
         epochs: of the training.
         accumulate: batches whose gradients make one optimizer step; the last of an epoch may have fewer.
+        clip_norm: largest norm of the gradients of a step, None for any; Lightning sees to it, except in `FusedFit`.
         relabel: makes other targets of the images and targets of a training batch; None: they stay.
 
     Attributes:
@@ -50,10 +51,11 @@ class Fit(LightningModule):
         batch_sizes: Sequence[int],
         epochs: int,
         accumulate: int = 1,
+        clip_norm: float | None = None,
         relabel: Relabel | None = None,
     ) -> None:
         super().__init__()
-        self.task = task
+        self.task, self.clip_norm = task, clip_norm
         self.optimizer, self.schedule, self.seed = optimizer, schedule, seed
         self.shares = accumulated_shares(batch_sizes, accumulate)
         # Lightning's estimate of the steps loads data too early to resume exactly.

@@ -61,7 +61,7 @@ class EpochSampler:
         for batch in range(batches):
             start = batch * self.batch_size
             end = start + self.batch_size if batch < batches - 1 else None  # the last one takes what is left
-            yield [(epoch, int(index)) for index in mine[start:end]]
+            yield [(epoch, index) for index in mine[start:end].tolist()]
 
 
 def _balanced(classes: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:

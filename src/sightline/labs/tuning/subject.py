@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from sightline.training.evolution import has_no_gradients
 from sightline.training.hardware import Numerics, choose_numerics
 from sightline.training.normalisation import with_normalisation
 from sightline.training.sampling import EpochSampler
+from sightline.training.work import count_work
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,10 @@ def open_subject(
     )
     if config.weights != "random" and settings.batch_statistics == "learn" and is_folded(task.network):
         raise UserError(f"weights: {config.weights}: batch normalisation is folded; set trainer.batch_statistics: keep")
-    now = choose_numerics(task.network, device, settings.precision, settings.layout, settings.threads)
-    rule = choose_numerics(task.network, device, "auto", "auto", settings.threads)
+    work = cache(partial(count_work, task, config.input.extent, config.input.channels))
+    by_rule = partial(choose_numerics, threads=settings.threads, work=work, batch=settings.batch_size)
+    now = by_rule(task.network, device, settings.precision, settings.layout)
+    rule = by_rule(task.network, device, "auto", "auto")
     torch.set_num_threads(now.threads)
     data = PreparedData(
         prepared,
