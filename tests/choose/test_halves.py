@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightline.data.store import SplitStore
-from sightline.labs.choose.halves import divided, is_for_choosing, parts_of
+from sightline.labs.choose.halves import divided, parts_of
 from sightline.labs.choose.journal import Record
 from sightline.labs.choose.search import ranking
 from sightline.labs.choose.space import Candidate
@@ -18,18 +18,25 @@ from sightline.system.errors import UserError
 PLAIN = Candidate("good", "net", 32, 1.0)
 
 
-def test_a_part_is_a_function_of_the_id_and_groups_stay_whole() -> None:
-    ids = [f"sample-{number}" for number in range(4000)]
+def test_a_part_is_a_function_of_the_ids_and_groups_stay_whole() -> None:
+    ids = [f"sample-{number}" for number in range(4001)]
     choose, report = divided(ids, [None] * len(ids))
     assert sorted([*choose, *report]) == sorted(ids)
-    assert abs(len(choose) / len(ids) - 0.5) < 4 * 0.5 / len(ids) ** 0.5
-    assert divided(ids[:100], [""] * 100)[0] == [one for one in choose if one in set(ids[:100])]  # growth moves none
-    number = int(hashlib.sha256(b"choose sample-7").hexdigest()[:16], 16)  # the rule, written out
-    assert is_for_choosing("sample-7") == (number < 2**63)
-    groups = [f"patient-{number // 40}" for number in range(4000)]
+    assert len(choose) == 2001
+    by_hash = sorted(ids, key=lambda own: hashlib.sha256(f"choose {own}".encode()).hexdigest())  # the rule, written out
+    assert set(choose) == set(by_hash[:2001])
+    assert [set(part) for part in divided(ids[::-1], [""] * len(ids))] == [set(choose), set(report)]
+    groups = [f"patient-{number // 40}" for number in range(len(ids))]
     parts = divided(ids, groups)
     own = [{groups[ids.index(one)] for one in part} for part in parts]
     assert not own[0] & own[1]
+    assert abs(len(parts[0]) - len(parts[1])) <= 40
+
+
+def test_a_group_with_most_of_the_images_is_not_divided() -> None:
+    ids = [str(number) for number in range(20)]
+    parts = divided(ids, ["many"] * 15 + [None] * 5)
+    assert sorted(map(len, parts)) == [5, 15]
 
 
 def test_parts_of_a_data_set_are_of_validation(digits: Path, tmp_path: Path) -> None:
@@ -52,7 +59,8 @@ def test_the_winners_own_images_flatter_it_and_the_others_do_not(candidates: int
     """K equal candidates, right with chance 0.8 on each image; the winner is found as a search finds it."""
     chance, searches = 0.8, 1500
     ids = [f"image-{number}" for number in range(samples)]
-    chooses = np.array([is_for_choosing(one) for one in ids])
+    chosen = set(divided(ids, [None] * samples)[0])
+    chooses = np.array([one in chosen for one in ids])
     generator = np.random.default_rng(0)
     right = generator.random((searches, candidates, samples)) < chance
     naive, reported = [], []

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,27 @@ def test_a_model_is_converted(model: Path, tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (3, 28, 28, 1), dtype=torch.uint8)
     [said] = program(pixels)
     torch.testing.assert_close(said, load_predictor(model, engine="torch").outputs(pixels.numpy()))
+
+
+def test_a_model_is_converted_to_openvino(model: Path, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="openvino is no dependency: pip install openvino")
+    result = CliRunner().invoke(app, ["convert", str(model), "--to", "openvino", "--out", str(tmp_path / "x.xml")])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.bin", "x.xml"]
+    graph = openvino.Core().read_model(tmp_path / "x.xml")
+    labels = LabelMap.from_json(json.loads(graph.get_rt_info("sightline.labels").value))
+    assert labels == load_predictor(model).card.labels
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    [said] = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})({"images": pixels}).values()
+    np.testing.assert_allclose(said, load_predictor(model, engine="torch").outputs(pixels), atol=1e-4)
+
+
+def test_openvino_is_asked_for(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    result = CliRunner().invoke(app, ["convert", str(model), "--to", "openvino", "--out", str(tmp_path / "x.xml")])
+    assert isinstance(result.exception, UserError)
+    assert "pip install openvino" in str(result.exception)
+    assert not list(tmp_path.iterdir())
 
 
 def written(form: Form, labels: LabelMap, prediction: Prediction, folder: Path) -> Path:

@@ -8,6 +8,7 @@ validation split serves, so that the test split stays unseen.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,23 +19,31 @@ SHARE = 0.5  # of validation to choose by
 FEWEST = 10  # images in each part
 
 
-def is_for_choosing(name: str, share: float = SHARE) -> bool:
-    """Return whether an image, or a group of images that belong together, is in the part to choose by."""
-    number = int.from_bytes(hashlib.sha256(f"choose {name}".encode()).digest()[:8], "big")
-    return number < share * 2**64
-
-
 def divided(ids: Sequence[str], groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
-    """Return the ids to choose by and those to report on; a group is never divided, and more data move no image.
+    """Return the ids to choose by, half of them as far as groups allow, and those to report on.
+
+    In the order of a hash of their names, images and groups go to the first part until it has its share; a group is
+    never divided.
 
     Args:
         ids: of the samples.
         groups: of each, None or "" where it has none.
     """
-    chosen: tuple[list[str], list[str]] = ([], [])
-    for own, group in zip(ids, groups, strict=True):
-        chosen[0 if is_for_choosing(group or own) else 1].append(own)
-    return chosen
+    names = [group or own for own, group in zip(ids, groups, strict=True)]
+    sizes, chosen, count = Counter(names), set[str](), 0
+    for name in sorted(sizes, key=_number):
+        if count + sizes[name] / 2 > SHARE * len(ids):
+            break
+        chosen.add(name)
+        count += sizes[name]
+    parts: tuple[list[str], list[str]] = ([], [])
+    for own, name in zip(ids, names, strict=True):
+        parts[0 if name in chosen else 1].append(own)
+    return parts
+
+
+def _number(name: str) -> bytes:
+    return hashlib.sha256(f"choose {name}".encode()).digest()
 
 
 def parts_of(prepared: Path) -> tuple[list[str], list[str]]:
