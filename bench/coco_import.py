@@ -3,11 +3,11 @@
 The file lists 100,000 images with 7 boxes each, as many as COCO's own. The images are one small JPEG, linked as often;
 no library reads them. Ours reads the JSON, checks every entry, looks whether the files are there and joins images and
 annotations (`open_source`), and makes an array of boxes and one of labels per image, which supervision has too.
-FiftyOne writes all to its database, which takes
-so long that it is given 2,000 images. pycocotools makes its index and the same arrays, looks for no file and checks
-nothing: it is told to see what checks cost. Each import is a process of its own (`bench/coco_readers.py`), where a
-small one comes before. supervision and FiftyOne are not among the dependencies: `--peers` names the Python of an
-environment that has them; without it they have no figure.
+FiftyOne writes all to its database, which takes so long that it is given 2,000 images. pycocotools makes its index and
+the same arrays, looks for no file and checks nothing: it is told to see what checks cost. Each import is a process of
+its own (`bench/coco_readers.py`), where a small one comes before. supervision and FiftyOne are not among the
+dependencies: `--peers`, or the variable BENCH_PEERS, names the Python of an environment that has them; without it they
+have no figure.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def compare(report: Report, count: int, references: Mapping[str, str], case: str
 
 def main(argv: Sequence[str] | None = None) -> None:
     own = parser(__doc__, 5)
-    own.add_argument("--peers", help="Python of another environment, for libraries that this one lacks")
+    told = "Python of another environment, for libraries that this one lacks; default $BENCH_PEERS"
+    own.add_argument("--peers", default=os.environ.get("BENCH_PEERS"), help=told)
     options = parsed(own, argv)
     report, where = Report("coco_import", options), dict[str, str]()
     for name in REFERENCES:
