@@ -5,6 +5,7 @@ Where a single one of them is unusual, nothing is read here, and the reader goes
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -18,6 +19,7 @@ from sightline.data.raw.outlines import Outline
 
 _NUMBERS = frozenset((int, float))
 _FLAGS = frozenset((int, bool, type(None)))
+_AT_ONCE = 4096  # annotations, whose values stay in the processor's cache from one column to the next
 _BOX = 4  # numbers of a box: left, top, width, height
 
 
@@ -39,26 +41,41 @@ def read_columns(
         categories: is told which categories and numbers of key points there are.
         crowds: whether `iscrowd` is believed.
     """
-    images, kinds = _column(annotations, "image_id"), _column(annotations, "category_id")
-    if not _all_of((int,), chain(images, kinds)) or not set(images) <= by_id.keys() or not set(kinds) <= set(known):
+    made: list[Annotation] = []
+    images, kinds, points = _column(annotations, "image_id"), set[Any](), Counter[int]()
+    if not _all_of((int,), images) or not set(images) <= by_id.keys():
         return False
-    flags = [_column(annotations, name) for name in ("iscrowd", "ignore")]
-    boxes, outlines, points = (
-        _boxes(_column(annotations, "bbox")),
-        _outlines(_column(annotations, "segmentation")),
-        _points(_column(annotations, "keypoints")),
-    )
-    if boxes is None or outlines is None or points is None or not _all_of(_FLAGS, chain(*flags)):
+    for start in range(0, len(annotations), _AT_ONCE):
+        block = _made(file, start, annotations[start : start + _AT_ONCE], crowds)
+        if block is None:
+            return False
+        made += block
+        kinds |= {one.label for one in block}
+        points.update(len(one.points) for one in block if one.points and len(one.points) % 3 == 0)
+    if not kinds <= set(known):
         return False
-    areas = [float(area) if type(area) in _NUMBERS else None for area in _column(annotations, "area")]
-    places = [f"{file}: annotation {one.get('id', f'number {number}')}" for number, one in enumerate(annotations)]
-    crowd = map(bool, flags[0]) if crowds else repeat(False)
-    made = map(Annotation, places, kinds, boxes, outlines, points, areas, crowd, map(bool, flags[1]))
     for image, one in zip(images, made, strict=True):
         by_id[image].annotations.append(one)
-    categories.used.update(kinds)
-    categories.points.update(len(one) for one in points if one and len(one) % 3 == 0)
+    categories.used |= kinds
+    categories.points += points
     return True
+
+
+def _made(file: str, start: int, given: Sequence[Mapping[str, Any]], crowds: bool) -> list[Annotation] | None:
+    """Return some annotations, the first of which is number `start`; None where one of them is unusual."""
+    kinds = _column(given, "category_id")
+    flags = [_column(given, name) for name in ("iscrowd", "ignore")]
+    if not _all_of((int,), kinds) or not _all_of(_FLAGS, chain(*flags)):
+        return None
+    boxes = _boxes(_column(given, "bbox"))
+    outlines = _outlines(_column(given, "segmentation"))
+    points = _points(_column(given, "keypoints"))
+    if boxes is None or outlines is None or points is None:
+        return None
+    areas = [float(area) if type(area) in _NUMBERS else None for area in _column(given, "area")]
+    places = [f"{file}: annotation {one.get('id', f'number {number}')}" for number, one in enumerate(given, start)]
+    crowd = map(bool, flags[0]) if crowds else repeat(False)
+    return list(map(Annotation, places, kinds, boxes, outlines, points, areas, crowd, map(bool, flags[1])))
 
 
 def _column(annotations: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
@@ -91,6 +108,6 @@ def _outlines(given: list[Any]) -> list[Outline | None] | None:
 def _points(given: list[Any]) -> list[list[float]] | None:
     """Return the numbers of the key points of each, None where one is not a list of numbers."""
     if not any(given):
-        return [[] for _ in given]
+        return [[]] * len(given)
     found = [numbers(one or []) for one in given]
     return None if None in found else [one for one in found if one is not None]
