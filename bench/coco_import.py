@@ -1,9 +1,13 @@
-"""Import of a large COCO file against other libraries: `python -m bench.coco_import`.
+"""Import of a large COCO file against other libraries: `python -m bench.coco_import --peers OTHER/bin/python`.
 
-The file lists 100,000 images with 7 boxes each, as many as COCO's own. The images are one small JPEG, linked as often,
-for the import looks for every file and decodes none. Ours reads the JSON, checks every entry, finds every file and
-joins images and annotations (`open_source`). pycocotools makes its index and an array of boxes per image, looks for no
-file and checks nothing: it is told to see what checks cost. Libraries that are not installed have no figure.
+The file lists 100,000 images with 7 boxes each, as many as COCO's own. The images are one small JPEG, linked as often;
+no library reads them. Ours reads the JSON, checks every entry, looks whether the files are there and joins images and
+annotations (`open_source`), and makes an array of boxes and one of labels per image, which supervision has too.
+FiftyOne writes all to its database, which takes so long that it is given 2,000 images. pycocotools makes its index and
+the same arrays, looks for no file and checks nothing: it is told to see what checks cost. Each import is a process of
+its own (`bench/coco_readers.py`), where a small one comes before. supervision and FiftyOne are not among the
+dependencies: `--peers`, or the variable BENCH_PEERS, names the Python of an environment that has them; without it they
+have no figure.
 """
 
 from __future__ import annotations
@@ -11,24 +15,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
-from io import StringIO
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from bench.images import write_photographs
 from bench.machine import installed
-from bench.pairs import take_turns, timed
+from bench.pairs import Run, take_turns
 from bench.report import Report, parsed, parser
-from sightline.config.datasets import Coco
-from sightline.data.raw.formats import open_source
 
 BOXES, CLASSES = 7, 80
-IMAGES = "100,000 images"
+FEW = 200
+SIZES = {"100,000 images": 100_000, "2,000 images": 2_000}
+ALL, SOME = SIZES
+OURS = "sightline"
+REFERENCES = {"supervision": ("supervision", ALL), "fiftyone": ("FiftyOne", SOME), "pycocotools": ("pycocotools", ALL)}
 
 
 def write_coco(root: Path, count: int) -> None:
@@ -64,74 +71,60 @@ def write_coco(root: Path, count: int) -> None:
     (root / "annotations.json").write_text(json.dumps(values), encoding="utf-8")
 
 
-def ours(root: Path) -> int:
-    """Return the number of images."""
-    return len(open_source(Coco(format="coco", root=str(root))))
+def imported(name: str, interpreter: str, few: Path, root: Path) -> dict[str, Any]:
+    """Return the seconds of one import, the numbers of images and boxes, and the library's version."""
+    command = [interpreter, "-P", str(Path(__file__).with_name("coco_readers.py")), name, str(few), str(root)]
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return cast(dict[str, Any], json.loads(out.splitlines()[-1]))
 
 
-def by_pycocotools(root: Path) -> int:
-    """Make the index, and an array of boxes and one of labels per image."""
-    from pycocotools.coco import COCO
-
-    with redirect_stdout(StringIO()):
-        coco = COCO(str(root / "annotations.json"))
-    found = [coco.imgToAnns[number] for number in coco.getImgIds()]
-    boxes = [np.array([one["bbox"] for one in own], np.float32).reshape(-1, 4) for own in found]
-    labels = [np.array([one["category_id"] for one in own]) for own in found]
-    return len(list(zip(boxes, labels, strict=True)))
+def _has(interpreter: str, library: str) -> bool:
+    """Tell whether another environment has a library."""
+    told = f"from importlib.metadata import version; version({library!r})"
+    return not subprocess.run([interpreter, "-c", told], check=False, stderr=subprocess.DEVNULL).returncode
 
 
-def by_supervision(root: Path) -> int:
-    """Import as its documentation shows."""
-    import supervision  # type: ignore[import-not-found, unused-ignore]
-
-    path = str(root / "annotations.json")
-    return len(supervision.DetectionDataset.from_coco(str(root / "images"), path))
-
-
-def by_fiftyone(root: Path) -> int:
-    """Import as its documentation shows, into its database, and delete that data set again."""
-    import fiftyone  # type: ignore[import-not-found, unused-ignore]
-
-    data: Any = fiftyone.Dataset.from_dir(
-        dataset_type=fiftyone.types.COCODetectionDataset,
-        data_path=str(root / "images"),
-        labels_path=str(root / "annotations.json"),
-        progress=False,
-    )
-    count = len(data)
-    data.delete()
-    return count
-
-
-REFERENCES: Mapping[str, Callable[[Path], int]] = {
-    "supervision": by_supervision,
-    "fiftyone": by_fiftyone,
-    "pycocotools": by_pycocotools,
-}
+def compare(report: Report, count: int, references: Mapping[str, str], case: str) -> None:
+    """Report ours against some libraries; `references` names the interpreter of each that is there."""
+    wanted = [name for name, (_, size) in REFERENCES.items() if size == case]
+    where = {OURS: sys.executable, **{name: references[name] for name in wanted if name in references}}
+    taken: dict[str, list[float]] = {}
+    if len(where) > 1:
+        with tempfile.TemporaryDirectory() as folder:
+            few, root = Path(folder, "few"), Path(folder, "all")
+            write_coco(few, FEW)
+            write_coco(root, count)
+            first = {
+                name: imported(name, python, few, root) for name, python in where.items()
+            }  # fills the disk's cache
+            for name, found in first.items():
+                assert (found["images"], found["boxes"]) == (count, count * BOXES), name
+            runs: dict[str, Run] = {
+                name: partial(lambda *given: float(imported(*given)["seconds"]), name, python, few, root)
+                for name, python in where.items()
+            }
+            taken = take_turns(runs, report.options.pairs, warm_up=0)
+    for name in wanted:
+        own = report.case(case, REFERENCES[name][0])
+        if name in taken:
+            report.add(own, taken[OURS], taken[name], images=count, version=first[name]["version"])
+        else:
+            report.lacks(own, "not installed")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     own = parser(__doc__, 5)
-    own.add_argument("--images", type=int, default=100_000)
+    told = "Python of another environment, for libraries that this one lacks; default $BENCH_PEERS"
+    own.add_argument("--peers", default=os.environ.get("BENCH_PEERS"), help=told)
     options = parsed(own, argv)
-    if options.quick:
-        options.images = 200
-    report = Report("coco_import", options)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        write_coco(root, options.images)
-        there = {name: read for name, read in REFERENCES.items() if installed(name)}
-        for read in (ours, *there.values()):
-            assert read(root) == options.images
-        runs = {name: timed(lambda read=read: read(root)) for name, read in {"ours": ours, **there}.items()}  # type: ignore[misc]
-        taken = take_turns(runs, options.pairs, warm_up=0)
+    report, where = Report("coco_import", options), dict[str, str]()
     for name in REFERENCES:
-        case = report.case(IMAGES, "FiftyOne" if name == "fiftyone" else name)
-        if name in taken:
-            report.add(case, taken["ours"], taken[name], images=options.images)
-        else:
-            report.lacks(case, "not installed")
+        if installed(name):
+            where[name] = sys.executable
+        elif options.peers and _has(options.peers, name):
+            where[name] = options.peers
+    for case, count in SIZES.items():
+        compare(report, FEW if options.quick else count, where, case)
     report.finish()
 
 

@@ -16,7 +16,8 @@ from bench.pairs import ratios, spread, take_turns
 from bench.report import Report, parsed, parser, verdict
 from sightline.system.errors import UserError
 
-SLOW = ("startup", "serving", "features", "loader", "finetuning", "training_loop", "demo")  # trainings, processes
+# trainings, processes
+SLOW = ("startup", "serving", "features", "loader", "finetuning", "training_loop", "coco_import", "demo")
 
 ELSEWHERE = ("keras_mnist",)  # needs MNIST and an environment with TensorFlow
 

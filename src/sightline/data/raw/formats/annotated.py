@@ -66,7 +66,8 @@ class AnnotatedSource(FolderSource):
         self.root, self.findings, self.ignored = root, findings, sorted(ignored)
         self.entries = sorted(entries, key=lambda entry: entry.path)
         self.dropped = Counter(finding.source for finding in findings if finding.fate == "annotation")
-        self.masks = any(has_area(one.outline) for entry in self.entries for one in entry.annotations)
+        outlines = (one.outline for entry in self.entries for one in entry.annotations if one.outline is not None)
+        self.masks = any(map(has_area, outlines))
         self.labels = replace(labels, semantic=map_names(labels.classes)) if self.masks else labels
 
     def __len__(self) -> int:

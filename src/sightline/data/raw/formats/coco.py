@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.raw.annotations import Annotation
-from sightline.data.raw.findings import Code, Finding
+from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.annotated import AnnotatedSource, PerSplit, parts_of, whole
+from sightline.data.raw.formats.coco_annotation import annotation_of
 from sightline.data.raw.formats.coco_categories import Categories
-from sightline.data.raw.formats.json_values import flag, foreign, identity, numbers, read_json_object
+from sightline.data.raw.formats.coco_columns import read_columns
+from sightline.data.raw.formats.json_values import foreign, identity, read_json_object
 from sightline.data.raw.formats.listed_images import ListedImages, Listing
 from sightline.data.raw.formats.source import refuse, require_root
-from sightline.data.raw.outlines import Outline
 from sightline.data.structures import SplitName
 from sightline.system.errors import UserError
+from sightline.system.garbage import uncollected
 
 
+@uncollected()
 def open_coco(
     root: Path, annotations: PerSplit, images: PerSplit, classes: Collection[str] = (), crowds: bool = True
 ) -> AnnotatedSource:
@@ -40,7 +43,10 @@ def open_coco(
         own = categories.add(root / file, _section(root / file, values, "categories"))
         by_id = _read_images(root, file, folder, split, values, listed)
         findings += listed.missing_of(file, list(by_id.values()))
-        for number, annotation in enumerate(_section(root / file, values, "annotations")):
+        annotations_of = _section(root / file, values, "annotations")
+        if read_columns(file, annotations_of, by_id, own, categories, crowds):
+            continue
+        for number, annotation in enumerate(annotations_of):
             place = f"{file}: annotation {annotation.get('id', f'number {number}')}"
             findings += _read_annotation(file, place, annotation, by_id, own, categories, crowds)
     labels, numbered, told = categories.label_map(classes)
@@ -69,8 +75,9 @@ def _read_images(
     """
     by_id: dict[int | str | None, Listing] = {}
     mistakes = []
-    for number, image in enumerate(_section(root / file, values, "images")):
-        told, name = f"{root / file}: images: entry {number}", image.get("file_name")
+    path = root / file
+    for number, image in enumerate(_section(path, values, "images")):
+        name = image.get("file_name")
         own, (height, width) = identity(image.get("id")), (whole(image.get(side)) for side in ("height", "width"))
         if own is None or own in by_id:
             problem = (
@@ -78,14 +85,14 @@ def _read_images(
                 if own is None
                 else "occurs twice; give each image a different one"
             )
-            mistakes.append(f"{told}: id {image.get('id')!r}: {problem}")
+            mistakes.append(f"{path}: images: entry {number}: id {image.get('id')!r}: {problem}")
             continue
         listing = listed.add(folder, split, name, (height, width) if height and width else None)
         if isinstance(listing, str):
-            mistakes.append(f"{told}: file_name {name!r}: {listing}")
+            mistakes.append(f"{path}: images: entry {number}: file_name {name!r}: {listing}")
         else:
             by_id[own] = listing
-    refuse(root / file, mistakes)
+    refuse(path, mistakes)
     return by_id
 
 
@@ -107,66 +114,10 @@ def _read_annotation(
         told = f"category_id {values.get('category_id')!r} is not one of the categories"
         return [Finding("unknown_class", listing.path, f"{place}: {told}")]
     categories.used.add(category)
-    made = _annotation(place, category, values, crowds)
+    made = annotation_of(place, category, values, crowds)
     if not isinstance(made, Annotation):
         return [Finding(made[0], listing.path, f"{place}: {made[1]}")]
     listing.annotations.append(made)
     if made.points and len(made.points) % 3 == 0:
         categories.points[len(made.points)] += 1
     return []
-
-
-def _annotation(place: str, category: int, values: dict[str, Any], crowds: bool) -> Annotation | tuple[Code, str]:
-    """Return an annotation with values of the right types, or what is wrong with it."""
-    box = values.get("bbox")
-    corners = numbers(box)
-    if box and (corners is None or len(corners) != 4):
-        return "broken_line", f"bbox {box!r} is not left, top, width, height"
-    outline = _outline(values.get("segmentation"))
-    if outline == []:
-        return "bad_mask", "segmentation must be a list of polygons or run lengths"
-    points = numbers(values.get("keypoints") or [])
-    if points is None:
-        return "bad_keypoints", "keypoints is not a list of numbers"
-    flags = {name: flag(values.get(name)) for name in ("iscrowd", "ignore")}
-    for name, value in flags.items():
-        if value is None:
-            return "broken_line", f"{name} {values.get(name)!r} is neither 0 nor 1"
-    area = numbers([values.get("area")])
-    return Annotation(
-        place,
-        category,
-        (corners[0], corners[1], corners[0] + corners[2], corners[1] + corners[3]) if corners else None,
-        outline,
-        points,
-        area[0] if area else None,
-        iscrowd=crowds and bool(flags["iscrowd"]),
-        difficult=bool(flags["ignore"]),
-    )
-
-
-def _outline(given: Any) -> Outline | None:
-    """Return polygons or run lengths, None if nothing is drawn, [] for what is neither.
-
-    Beside COCO's list of polygons there are tools that write one flat polygon, a list of points, or run lengths in a
-    list, and [[]] for an object that has a box alone.
-    """
-    if isinstance(given, dict):
-        return given or None
-    if not given:
-        return None
-    if not isinstance(given, list):
-        return []
-    drawn = [part for part in given if part != []]
-    if not drawn:
-        return None
-    if len(drawn) == 1 and isinstance(drawn[0], dict):
-        return dict(drawn[0])
-    if numbers(drawn) is not None:
-        return [drawn]
-    if not all(isinstance(part, list) for part in drawn):
-        return []
-    points = [numbers(part) for part in drawn]
-    if len(drawn) > 2 and all(point is not None and len(point) == 2 for point in points):
-        return [[value for point in points for value in point or ()]]
-    return drawn

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from sightline.data.raw.formats.annotated import whole
 from sightline.system.errors import UserError
 
@@ -27,7 +29,7 @@ def read_json_object(path: Path, field: str, root: Path) -> dict[str, Any]:
         UserError: it is missing, not JSON, or holds something else.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = _parsed(path.read_bytes())
     except FileNotFoundError:
         told = f"{path}: no such file; add it, or set `{field}` in params.yaml to another{_instead(root)}"
         raise UserError(told) from None
@@ -43,6 +45,17 @@ def read_json_object(path: Path, field: str, root: Path) -> dict[str, Any]:
         hint = " as COCO" if isinstance(values, list) else ""  # Label Studio's own JSON is a list
         raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping; export it again{hint}")
     return values
+
+
+def _parsed(encoded: bytes) -> Any:
+    """Return what is in a file, read by the faster parser.
+
+    Python's own reads what that refuses, such as a byte order mark or half a character, or says what is wrong with it.
+    """
+    try:
+        return orjson.loads(encoded)
+    except ValueError:
+        return json.loads(encoded.decode("utf-8-sig"))
 
 
 def foreign(values: dict[str, Any]) -> str | None:

@@ -108,6 +108,8 @@ class Places:
         """
         path = written.strip().strip("\"'").replace("\\", "/")
         for base in bases:
+            if not base and path in self._known:  # nearly always, and a known path is in its normal form
+                return self._known[path]
             found = self._get(posixpath.normpath(posixpath.join(base, path)))
             if found is not None:
                 return found
