@@ -18,7 +18,7 @@ from sightline.data.raw.formats.listed_images import Listing
 from sightline.data.raw.outlines import Outline
 
 _NUMBERS = frozenset((int, float))
-_FLAGS = frozenset((int, bool, type(None)))
+_FLAGS: frozenset[type] = frozenset((int, bool, type(None)))
 _AT_ONCE = 4096  # annotations, whose values stay in the processor's cache from one column to the next
 _BOX = 4  # numbers of a box: left, top, width, height
 
