@@ -25,14 +25,9 @@ from bench.pairs import spread, take_turns, timed
 from bench.report import Report, parsed, parser
 from sightline.data.images import decode, fit
 from sightline.data.structures import UINT8
+from sightline.evaluation.lanes import threads_each, worthwhile_lanes
 from sightline.evaluation.predictor import Engine, Predictor, load_predictor
-from sightline.operations.prediction_files import (
-    find_images,
-    open_writer,
-    predict_files,
-    threads_each,
-    worthwhile_lanes,
-)
+from sightline.operations.prediction_files import find_images, open_writer, predict_files
 from sightline.operations.prediction_files.sources import ImageFile
 from sightline.system.processors import usable_processors
 
@@ -82,7 +77,7 @@ def predict(predictor: Predictor, files: Sequence[ImageFile], out: Path, lanes: 
 
 def compare(report: Report, name: str, model: Path, files: Sequence[ImageFile], out: Path, count: int) -> None:
     """Report one model and engine over the first `count` files."""
-    lanes = worthwhile_lanes(model, count, BATCH)
+    lanes = worthwhile_lanes(model, SETTINGS[name][2]) if count > BATCH else 1
     predictor = load_predictor(model, engine=SETTINGS[name][2], threads=threads_each(lanes))
     chosen, image = files[:count], predictor.card.input
     paths, used = [file.path for file in chosen], dict[str, list[float]]()

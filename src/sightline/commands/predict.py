@@ -41,16 +41,10 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sightline.commands.options import pairs
+    from sightline.evaluation.lanes import threads_each, worthwhile_lanes
     from sightline.evaluation.predictor import load_predictor
     from sightline.models.style.mixes import mix_of
-    from sightline.operations.prediction_files import (
-        find_images,
-        left_alone,
-        open_writer,
-        predict_files,
-        threads_each,
-        worthwhile_lanes,
-    )
+    from sightline.operations.prediction_files import find_images, left_alone, open_writer, predict_files
     from sightline.registry.resolving import resolve_model
 
     found = resolve_model(model, Path())
@@ -58,7 +52,7 @@ def predict(
     files = find_images(paths, given, recursive)
     if not files:
         raise UserError(f"{' '.join(paths)}: no images there; --recursive also searches subfolders")
-    lanes = worthwhile_lanes(found.folder, len(files), batch_size)
+    lanes = worthwhile_lanes(found.folder, engine, device) if len(files) > batch_size else 1
     predictor = load_predictor(found.folder, device, engine, threads_each(lanes))
     mixes = mix_of(predictor.task.styles, pairs("style", style) or {}) if style else None
     console = Console(stderr=True, highlight=False, markup=False)

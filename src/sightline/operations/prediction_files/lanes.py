@@ -1,8 +1,4 @@
-"""Batches that are worked on at the same time, each in a thread with its share of the processor.
-
-A network that runs with all threads makes them wait for the slowest at the end of each layer, and while one batch is
-decoded or written, cores have nothing to do. Two batches side by side, with half of the threads each, fill the gaps.
-"""
+"""Batches that are worked on at the same time, each in a thread with its share of the processor."""
 
 from __future__ import annotations
 
@@ -10,40 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TypeVar
 
+from sightline.evaluation.lanes import threads_each
 from sightline.system.processors import usable_processors
-from sightline.training.artifact.folder import read_card
-from sightline.training.heads.artifact import holds_head
 
-_MOST = 2
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def worthwhile_lanes(folder: Path, images: int, batch_size: int) -> int:
-    """Return how many batches of a model are worth working on at the same time.
-
-    It is one for a single batch, for heads, whose threads would wait for Python's lock, and for tiled images, which are
-    so large that only one of them is in memory.
-
-    Args:
-        folder: the model directory.
-        images: how many there are.
-        batch_size: images of a batch.
-
-    Raises:
-        UserError: no model there, or damaged.
-    """
-    if images <= batch_size or holds_head(folder) or read_card(folder).tiling is not None:
-        return 1
-    return min(_MOST, usable_processors())
-
-
-def threads_each(lanes: int) -> int | None:
-    """Return the threads of ONNX Runtime in each lane, as `load_predictor` takes them."""
-    return None if lanes == 1 else max(1, usable_processors() // lanes)
 
 
 class Lanes:

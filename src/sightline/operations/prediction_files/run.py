@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement
@@ -71,7 +69,7 @@ def predict_files(
     batch_size = predictor.sight.at_once(batch_size)
     batches = (files[start : start + batch_size] for start in range(0, len(files), batch_size))
     with Lanes(lanes) as own:
-        work = _Work(predictor, mixes, own, nullcontext() if predictor.device.type == "cpu" else Lock())
+        work = _Work(predictor, mixes, own)
         for batch in own.in_order(work.predicted, batches):
             for file, read, prediction in batch:
                 if isinstance(read, str) or prediction is None:
@@ -86,12 +84,11 @@ def predict_files(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done with each batch, in whichever lane; `turn` is held while the network computes."""
+    """What is done with each batch, in whichever lane."""
 
     predictor: Predictor
     mixes: FLOAT32 | None
     lanes: Lanes
-    turn: AbstractContextManager[Any]
 
     def predicted(self, batch: Sequence[ImageFile]) -> list[_Predicted]:
         """Return each file, what was read of it, and the prediction for it if it could be read."""
@@ -100,8 +97,7 @@ class _Work:
         if not good:
             return [(file, read, None) for file, read in zip(batch, reads, strict=True)]
         pixels, placements = [read.pixels for read in good], [read.placement for read in good]
-        with self.turn:
-            predictions = iter(self.predictor.predict_pixels(pixels, placements, self.mixes))
+        predictions = iter(self.predictor.predict_pixels(pixels, placements, self.mixes))
         return [
             (file, read, None if isinstance(read, str) else next(predictions))
             for file, read in zip(batch, reads, strict=True)

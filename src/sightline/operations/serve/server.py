@@ -33,7 +33,7 @@ class Batching:
     """
 
     max_batch: int = 8
-    max_wait_ms: float = 2.0
+    max_wait_ms: float = 0.0
     workers: int = 1
 
 
