@@ -8,26 +8,40 @@ import pytest
 
 TAKE_AND_FREE = """
 import resource
+import sys
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from sightline.pipeline.process import set_up_process
 
 set_up_process()
-for turn in range(11):
-    np.ones(100 << 20, np.uint8)
-    if turn == 0:
-        first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def take_and_free():
+    global first
+    for turn in range(11):
+        np.ones(100 << 20, np.uint8)
+        if turn == 0:
+            first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+if "thread" in sys.argv:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(take_and_free).result()
+else:
+    take_and_free()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
-    def page_faults(**environment: str) -> int:
+    def page_faults(*arguments: str, **environment: str) -> int:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-        command = [sys.executable, "-c", TAKE_AND_FREE]
+        command = [sys.executable, "-c", TAKE_AND_FREE, *arguments]
         done = subprocess.run(command, env={**kept, **environment}, check=True, capture_output=True, text=True)
         return int(done.stdout)
 
     usual = page_faults(MALLOC_ARENA_MAX="2")
     assert usual > 100, "ten blocks of 100 MiB are taken anew each time, in pages of 4 KiB or of 2 MiB"
     assert page_faults() < usual / 10
+    assert page_faults("thread") < usual / 10

@@ -41,6 +41,7 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sightline.commands.options import pairs
+    from sightline.evaluation.lanes import threads_each, worthwhile_lanes
     from sightline.evaluation.predictor import load_predictor
     from sightline.models.style.mixes import mix_of
     from sightline.operations.prediction_files import find_images, left_alone, open_writer, predict_files
@@ -51,7 +52,8 @@ def predict(
     files = find_images(paths, given, recursive)
     if not files:
         raise UserError(f"{' '.join(paths)}: no images there; --recursive also searches subfolders")
-    predictor = load_predictor(found.folder, device, engine)
+    lanes = worthwhile_lanes(found.folder, engine, device) if len(files) > batch_size else 1
+    predictor = load_predictor(found.folder, device, engine, threads_each(lanes))
     mixes = mix_of(predictor.task.styles, pairs("style", style) or {}) if style else None
     console = Console(stderr=True, highlight=False, markup=False)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -61,7 +63,7 @@ def predict(
     ):
         bar = progress.add_task("", total=len(files))
         finished = predict_files(
-            predictor, files, writer, batch_size, lambda count: progress.advance(bar, count), mixes
+            predictor, files, writer, batch_size, lambda count: progress.advance(bar, count), mixes, lanes
         )
     for name, reason in finished.bad:
         console.print(f"{name}: {reason}", soft_wrap=True)

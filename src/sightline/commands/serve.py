@@ -17,20 +17,22 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="most images in a batch")] = 8,
     max_wait_ms: Annotated[
         float, typer.Option(min=0, help="milliseconds that an image waits for others in its batch")
-    ] = 2.0,
+    ] = 0.0,
     max_queue: Annotated[int, typer.Option(min=1, help="most images that may wait; further ones get a 503")] = 512,
     max_body_mb: Annotated[float, typer.Option(min=0.001, help="most megabytes in a request")] = 32.0,
     max_megapixels: Annotated[float, typer.Option(min=0.001, help="largest image accepted, by its header")] = 50.0,
     timeout: Annotated[float, typer.Option(min=0.001, help="seconds until a request times out with a 504")] = 30.0,
     workers: Annotated[
-        int, typer.Option(min=1, help="threads that decode and predict, each with separate batches")
-    ] = 1,
+        int,
+        typer.Option(min=0, help="threads that decode and predict, each with separate batches; 0: as suits the model"),
+    ] = 0,
     engine: Annotated[
         Literal["auto", "torch", "onnx", "int8"], typer.Option(help="what runs the model; int8: model.int8.onnx")
     ] = "auto",
     poll: Annotated[float, typer.Option(min=0.1, help="seconds between checks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
+    from sightline.evaluation.lanes import worthwhile_lanes
     from sightline.operations.serve import (
         Batching,
         Following,
@@ -45,6 +47,7 @@ def serve(
     from sightline.system.processors import usable_processors
 
     root = Path()
+    workers = workers or worthwhile_lanes(resolve_model(model, root).folder, engine)
 
     def load() -> ServedModel:
         resolved = resolve_model(model, root)

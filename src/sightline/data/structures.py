@@ -232,8 +232,13 @@ class Prediction:
             if values is not None and count is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name}, but {count} boxes")
 
-    def to_json(self, labels: LabelMap) -> dict[str, Any]:
-        """Return the prediction as plain values, with class names."""
+    def to_json(self, labels: LabelMap, top: int | None = None) -> dict[str, Any]:
+        """Return the prediction as plain values, with class names.
+
+        Args:
+            labels: the names.
+            top: the number of classes whose probability is told, most confident first; None for all, in their order.
+        """
         told: dict[str, Any] = {}
         if self.label >= 0:
             told |= {"label": labels.classes[self.label], "label_id": self.label}
@@ -242,8 +247,7 @@ class Prediction:
         if self.labels is not None:
             told |= {"labels": [labels.classes[label] for label in self.labels], "label_ids": self.labels}
         if self.probabilities is not None:
-            pairs = zip(labels.classes, self.probabilities, strict=True)
-            told["probabilities"] = {name: float(value) for name, value in pairs}
+            told["probabilities"] = _by_class(self.probabilities, labels.classes, top)
         if self.values is not None:
             named = len(labels.values) == len(self.values)  # else they are of a task of its own making
             names = labels.values if named else tuple(str(number) for number in range(len(self.values)))
@@ -313,3 +317,13 @@ class Prediction:
                 points = zip(labels.keypoints, self.keypoints[place], strict=True)
                 told["keypoints"] = {name: [float(value) for value in point] for name, point in points}
         return objects
+
+
+def _by_class(values: FLOAT32, names: tuple[str, ...], top: int | None) -> dict[str, float]:
+    """Return values by the names of their classes, all of them or the `top` greatest, greatest first."""
+    if len(values) != len(names):
+        raise ValueError(f"{len(values)} values, but {len(names)} classes")
+    if top is None:
+        return dict(zip(names, values.tolist(), strict=True))
+    greatest = np.argsort(-values, kind="stable")[:top].tolist()
+    return {names[label]: float(values[label]) for label in greatest}

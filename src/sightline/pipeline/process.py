@@ -31,8 +31,9 @@ SHARING = {"GOMP_SPINCOUNT": "1000"}
 
 
 # glibc gives large blocks back to the kernel as soon as they are free, and a network's next batch takes them again, a
-# page fault for every 4 KiB: more than half of the time at 224 px (docs/performance.md). So they are kept.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+# page fault for every 4 KiB: more than half of the time at 224 px (docs/performance.md). So they are kept. That counts
+# for the memory of the first thread; the others, such as those of a server, would have memory of their own.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _KEPT_BYTES = 1 << 30
 
 
@@ -45,6 +46,7 @@ def set_up_process() -> None:
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
             mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_ARENA_MAX, 1)
 
 
 def fail(error: Exception) -> int:

@@ -1,17 +1,16 @@
-"""Predicts files batch by batch: only one batch of images is in memory at a time, and a bad file stops nothing."""
+"""Predicts files batch by batch: only a few batches of images are in memory at a time, and a bad file stops nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sightline.data.image_formats import OtherFormat, require_whole
 from sightline.data.images import Placement
-from sightline.data.structures import FLOAT32, UINT8
+from sightline.data.structures import FLOAT32, UINT8, Prediction
+from sightline.operations.prediction_files.lanes import Lanes
 from sightline.operations.prediction_files.sources import ImageFile
-from sightline.system.processors import usable_processors
 
 if TYPE_CHECKING:
     from sightline.evaluation.predictor import Predictor
@@ -23,6 +22,9 @@ class _Read:
     encoded: bytes
     pixels: UINT8
     placement: Placement
+
+
+_Predicted = tuple[ImageFile, _Read | str, Prediction | None]
 
 
 @dataclass
@@ -50,6 +52,7 @@ def predict_files(
     batch_size: int,
     advance: Callable[[int], None] = lambda count: None,
     mixes: FLOAT32 | None = None,
+    lanes: int = 1,
 ) -> Finished:
     """Predict files and hand each prediction to the writer, in their order.
 
@@ -57,30 +60,48 @@ def predict_files(
         predictor: of the model.
         files: to read.
         writer: gets every good one.
-        batch_size: images that are in memory together; one where they are seen in tiles.
+        batch_size: images that are predicted together; one where they are seen in tiles.
         advance: called after each batch with its number of files.
         mixes: as in `Predictor.predictions`.
+        lanes: batches that are worked on at the same time, as `worthwhile_lanes` returns.
     """
     finished = Finished()
     batch_size = predictor.sight.at_once(batch_size)
-    with ThreadPoolExecutor(usable_processors()) as pool:
-        for start in range(0, len(files), batch_size):
-            batch = files[start : start + batch_size]
-            good: list[tuple[ImageFile, _Read]] = []
-            for file, read in zip(batch, pool.map(lambda own: _read(own, predictor), batch), strict=True):
-                if isinstance(read, str):
-                    finished.bad.append((file.name, read))
+    batches = (files[start : start + batch_size] for start in range(0, len(files), batch_size))
+    with Lanes(lanes) as own:
+        work = _Work(predictor, mixes, own)
+        for batch in own.in_order(work.predicted, batches):
+            for file, read, prediction in batch:
+                if isinstance(read, str) or prediction is None:
+                    finished.bad.append((file.name, str(read)))
                 else:
-                    good.append((file, read))
-            if good:
-                pixels = [read.pixels for _, read in good]
-                predictions = predictor.predict_pixels(pixels, [read.placement for _, read in good], mixes)
-                for (file, read), prediction in zip(good, predictions, strict=True):
                     size = (read.placement.height, read.placement.width)
                     writer.add(file, read.encoded, size, prediction.as_answer())
-                finished.good += len(good)
+                    finished.good += 1
             advance(len(batch))
     return finished
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done with each batch, in whichever lane."""
+
+    predictor: Predictor
+    mixes: FLOAT32 | None
+    lanes: Lanes
+
+    def predicted(self, batch: Sequence[ImageFile]) -> list[_Predicted]:
+        """Return each file, what was read of it, and the prediction for it if it could be read."""
+        reads = list(self.lanes.side_by_side(lambda file: _read(file, self.predictor), batch))
+        good = [read for read in reads if not isinstance(read, str)]
+        if not good:
+            return [(file, read, None) for file, read in zip(batch, reads, strict=True)]
+        pixels, placements = [read.pixels for read in good], [read.placement for read in good]
+        predictions = iter(self.predictor.predict_pixels(pixels, placements, self.mixes))
+        return [
+            (file, read, None if isinstance(read, str) else next(predictions))
+            for file, read in zip(batch, reads, strict=True)
+        ]
 
 
 def _read(file: ImageFile, predictor: Predictor) -> _Read | str:

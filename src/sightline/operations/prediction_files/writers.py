@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from sightline.operations.prediction_files.sources import ImageFile
 from sightline.operations.prediction_files.words import told
 from sightline.system.errors import UserError
 from sightline.system.files import new_file, new_folder, write_json
+from sightline.system.json_text import json_line
 
 Form = Literal["table", "jsonl", "coco", "pictures"]
 _TOP = 3  # classes in a line of the table
@@ -105,7 +105,7 @@ class _Lines:
 
     def add(self, file: ImageFile, encoded: bytes, size: tuple[int, int], prediction: Prediction) -> None:
         about = {"file": file.name, "height": size[0], "width": size[1]}
-        self._file.write(json.dumps(about | prediction.to_json(self._labels), allow_nan=False) + "\n")
+        self._file.write(json_line(about | prediction.to_json(self._labels)) + "\n")
 
 
 class _Coco:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -21,6 +20,7 @@ from sightline.operations.serve.explaining import Explainer
 from sightline.operations.serve.limits import Limits, Refusal
 from sightline.operations.serve.monitoring import CONTENT_TYPE, Counting, Monitoring
 from sightline.operations.serve.uploads import read_request
+from sightline.system.json_text import json_bytes
 
 _PAGE = {
     "/": ("page.html", "text/html"),
@@ -120,5 +120,4 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 def _json(values: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    content = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(content, status, headers, "application/json")
+    return Response(json_bytes(values), status, headers, "application/json")

@@ -96,10 +96,7 @@ class ServedModel:
 
     def answer(self, prediction: Prediction, placed: Placement, options: Options) -> dict[str, Any]:
         """Return a prediction as plain values, with the upright original's size in pixels."""
-        told = prediction.to_json(self.labels) | {"height": placed.height, "width": placed.width}
-        if options.top is not None and "probabilities" in told:
-            surest = sorted(told["probabilities"].items(), key=lambda pair: -pair[1])
-            told["probabilities"] = dict(surest[: options.top])
+        told = prediction.to_json(self.labels, options.top) | {"height": placed.height, "width": placed.width}
         if options.pictures:
             heat = None if prediction.heat is None else grey_heat(prediction.heat)
             pictures = {"semantic_png": prediction.semantic, "image_png": prediction.image, "heat_png": heat}

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.config.tiling import MaybeTiling
@@ -19,12 +21,14 @@ from sightline.data.structures import FLOAT32, UINT8, LabelMap
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError, first_line
 from sightline.system.files import new_file
+from sightline.system.processors import usable_processors
 from sightline.tasks.base import Task
 
 SINGLE = "outputs"  # the name of an output that is a tensor, not tensors by name
 INPUT = "images"
 MIXES = "styles"  # M x K weights of the styles, of a task that has some; it may be left out, for each style alone
 LABELS, TILING = "sightline.labels", "sightline.tiling"
+_PART = 2**17  # pixels for each thread: of more, what a layer hands to the next leaves the core's cache
 
 
 class _Named(nn.Module):
@@ -166,14 +170,39 @@ class OnnxNetwork:
             options.intra_op_num_threads = threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._names = [output.name for output in self._session.get_outputs()]
+        outputs = self._session.get_outputs()
+        self._names = [output.name for output in outputs]
+        self._splits = all(output.shape and isinstance(output.shape[0], str) for output in outputs)
+        self._together = _PART * (threads or usable_processors())
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.labels = LabelMap.from_json(json.loads(self.metadata[LABELS]))
 
     def __call__(self, images: UINT8, mixes: FLOAT32 | None = None) -> Any:
-        """N x S x S x C uint8, and mixes of styles where the task has some -> what its `forward` returns."""
-        given: dict[str, Any] = {INPUT: images}
-        if mixes is not None:
-            given[MIXES] = mixes
-        values = [torch.from_numpy(value) for value in self._session.run(self._names, given)]
+        """N x S x S x C uint8, and mixes of styles where the task has some -> what its `forward` returns.
+
+        Many images go through the network in parts, a few at a time: what it says of each is the same.
+        """
+        more = {} if mixes is None else {MIXES: mixes}
+        step = self._step(images)
+        found: list[NDArray[Any]] = []
+        for start in range(0, max(1, len(images)), step):
+            part: list[NDArray[Any]] = self._session.run(self._names, {INPUT: images[start : start + step], **more})
+            if not start:
+                found = part if step >= len(images) else [_room(own, len(images)) for own in part]
+            if found is not part:
+                for whole, own in zip(found, part, strict=True):
+                    whole[start : start + step] = own
+        values = [torch.from_numpy(value) for value in found]
         return values[0] if self._names == [SINGLE] else dict(zip(self._names, values, strict=True))
+
+    def _step(self, images: UINT8) -> int:
+        """Return how many of N images go through the network together, parts being of nearly the same size."""
+        count, height, width = images.shape[:3]
+        if not self._splits or count * height * width <= self._together:
+            return max(1, count)
+        parts = -(-count // max(1, self._together // (height * width)))
+        return -(-count // parts)
+
+
+def _room(part: NDArray[Any], count: int) -> NDArray[Any]:
+    return np.empty((count, *part.shape[1:]), part.dtype)
