@@ -50,11 +50,12 @@ def small_params(quick: bool) -> dict[str, Any]:
 
 
 def environment() -> Mapping[str, str]:
-    """Return this process's environment, in which `python` is this one and finds the package."""
+    """Return this process's environment; `python` is this one, finds the package and keeps what it compiles."""
     before = os.environ.get("PYTHONPATH")
     found = [str(ROOT), str(ROOT / "src"), *([before] if before else [])]
     path = [str(Path(sys.executable).parent), os.environ["PATH"]]
-    return {**os.environ, "PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(found)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(found)}
 
 
 def run(folder: Path, *command: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sightline.config import Params
+from sightline.config import Params, check_policy
 from sightline.pipeline.process import run_stage
 
 
@@ -11,6 +11,7 @@ def stage(params: Params, name: str) -> None:
     from sightline.data.vary.augmented import make_augmentation
 
     augmentation = params.augmentation(name)
+    check_policy(params, name)
     report = Path("reports/augment", name)
     prepared = Path("data/prepared", augmentation.dataset)
     effect = make_augmentation(name, augmentation, params.seed, prepared, Path("data/augmented", name), report)

@@ -18,4 +18,4 @@ def main(params: Params, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, policies=False)
+    run_stage(main)

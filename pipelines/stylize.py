@@ -22,4 +22,4 @@ def stage(params: Params, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(stage, policies=False)
+    run_stage(stage)

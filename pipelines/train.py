@@ -3,9 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from sightline.config import Params
+from sightline.config import Params, check_policy
 from sightline.pipeline.notes import PROGRESS
 from sightline.pipeline.process import run_stage
 from sightline.system.files import new_file, new_folder, write_json
@@ -13,12 +11,15 @@ from sightline.system.files import new_file, new_folder, write_json
 
 def stage(params: Params, name: str) -> None:
     """Train one model."""
+    import pandas as pd
+
     from sightline.registry.tracking import mark_trained, training_logger
     from sightline.training.ladder.climb import train_model
     from sightline.training.progress import ProgressFile
     from sightline.training.summary import flat_settings
 
     model = params.model(name)
+    check_policy(params, model.augment)
     seed = params.seed_of(name)
     settings = {"seed": seed, **model.model_dump(exclude={"seed"})}
     follow = partial(training_logger, name, settings)

@@ -89,7 +89,7 @@ def stage(params, how):
         raise UserError("wrong")
 
 if __name__ == "__main__":
-    run_stage(stage, policies=False)
+    run_stage(stage)
 """
 
 

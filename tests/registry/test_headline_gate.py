@@ -18,7 +18,7 @@ from sightline.registry.gate import decide, guard_checks
 from sightline.registry.grounds import GuardCheck, broken
 from sightline.registry.history import history_table
 from sightline.registry.ledger import Ledger
-from sightline.registry.outcome_table import registry_table
+from sightline.registry.outcome_table import registry_table, table_rows
 from sightline.system.errors import UserError
 from sightline.tasks.metrics.by_kind import metrics_of
 
@@ -154,7 +154,7 @@ def test_the_guard_is_asked_anew_when_it_changes(project: Project) -> None:
     assert [own["value"] for own in refused["guards"]] == pytest.approx([0.95, 0.8])
     assert outcome.reason.startswith("guard: recall_of_0 0.8000 [0.7")
     assert "below 0.9; `sightline promote digit` makes it champion anyway; although it is better" in outcome.reason
-    shown = " ".join(table(registry_table([outcome]), 200).split())
+    shown = " ".join(table(registry_table(table_rows([outcome])), 200).split())
     assert "refused: breaks a guard, recall_of_0 0.8000 [0.7" in shown
     assert "below 0.9, +0.100 [+0." in shown
     assert shown.endswith("on 400")

@@ -175,6 +175,43 @@ def test_a_remembered_run_that_is_lost_is_begun_anew(
     assert training_logger("digit", {"lr": 0.1}, tmp_path, project.root).run_id == logger.run_id
 
 
+def test_a_run_is_made_after_the_first_epoch_and_began_before(
+    project: Project, connection: Connection, tmp_path: Path
+) -> None:
+    before = time.time()
+    logger = training_logger("digit", {"lr": 0.1}, tmp_path, project.root)
+    after = time.time()
+    assert not hasattr(logger, "experiment"), "Lightning asks for it before the first step"
+    assert (logger.name, logger.version) == (None, None)
+    assert not (tmp_path / "mlflow-run").exists()
+    time.sleep(0.02)
+    logger.log_metrics({"val_loss": 0.5}, step=0)
+    run = project.client().get_run((tmp_path / "mlflow-run").read_text())
+    assert before - 0.001 <= run.info.start_time / 1000 <= after
+    assert run.data.tags["mlflow.runName"] == "digit"
+    assert "mlflow.source.name" in run.data.tags
+
+
+def test_a_run_that_failed_before_is_made_too(project: Project, connection: Connection, tmp_path: Path) -> None:
+    training_logger("digit", {}, tmp_path, project.root).finalize("failed")
+    run = (tmp_path / "mlflow-run").read_text()
+    assert project.client().get_run(run).info.status == "FAILED"
+    (project.root / "mlflow.db").write_bytes(b"no database")
+    training_logger("digit", {}, tmp_path, project.root).finalize("failed")  # what failed is told, not this
+
+
+def test_a_remembered_run_is_known_when_its_folder_is_gone(
+    project: Project, connection: Connection, tmp_path: Path
+) -> None:
+    memory = tmp_path / "resume"
+    memory.mkdir()
+    run = training_logger("digit", {}, memory, project.root).run_id
+    logger = training_logger("digit", {}, memory, project.root)
+    shutil.rmtree(memory)
+    mark_trained(logger, WEIGHTS)
+    assert logger.run_id == run
+
+
 def test_without_mlflow_there_is_no_logger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sightline.registry.tracking.live.find_spec", lambda name: None)
     assert training_logger("digit", {}, tmp_path) is None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline.config.errors import ConfigError
-    from sightline.config.params import Params, load_params
+    from sightline.config.params import Params, check_policy, load_params
 else:
-    _WHERE = {"ConfigError": "errors", "Params": "params", "load_params": "params"}
+    _WHERE = {"ConfigError": "errors", "Params": "params", "check_policy": "params", "load_params": "params"}
 
     def __getattr__(name: str) -> Any:
         from importlib import import_module
@@ -20,4 +20,4 @@ else:
         return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
 
 
-__all__ = ["ConfigError", "Params", "load_params"]
+__all__ = ["ConfigError", "Params", "check_policy", "load_params"]

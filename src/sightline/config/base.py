@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Section(BaseModel):
     """A mapping in `params.yaml`: unknown keys and silent type conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class TaskSection(Section):

@@ -167,6 +167,23 @@ def _entry(section: dict[str, T], path: str, name: str) -> T:
     return section[name]
 
 
+def check_policy(params: Params, name: str, path: Path = Path("params.yaml")) -> None:
+    """Check the transforms of one policy, and that the models that name it can use them.
+
+    Args:
+        params: loaded without `policies`.
+        name: a key of augmentations; a ready-made policy needs no check.
+        path: for messages.
+
+    Raises:
+        ConfigError: with one line per error.
+    """
+    if name not in params.augmentations:
+        return
+    if told := find_variation_mistakes(params.datasets, params.augmentations, params.models, (name,)):
+        raise ConfigError([f"{path}: {line}" for line in told])
+
+
 def load_params(path: Path, policies: bool = True) -> Params:
     """Read and check a params file; the transforms of policies only on demand, as that takes a second or two.
 
@@ -193,9 +210,10 @@ def load_params(path: Path, policies: bool = True) -> Params:
         for name, model in params.models.items()
         if model.dataset not in params.datasets
     ]
+    checked = tuple(params.augmentations) if policies else ()
     unknown += [
         f"{path}: {line}"
-        for line in find_variation_mistakes(params.datasets, params.augmentations, params.models, policies)
+        for line in find_variation_mistakes(params.datasets, params.augmentations, params.models, checked)
     ]
     unknown += [
         f"{path}: {line}"

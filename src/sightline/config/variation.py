@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, assert_never
 
 from sightline.config.augmentations import (
@@ -19,7 +19,6 @@ from sightline.config.augmentations import (
 from sightline.config.models import Model
 from sightline.config.tasks import Task, kinds
 from sightline.config.transforms import find_mirroring, find_mistakes
-from sightline.config.trials import find_misfits
 from sightline.system.errors import nearest
 
 
@@ -27,11 +26,11 @@ def find_variation_mistakes(
     datasets: Mapping[str, object],
     augmentations: Mapping[str, Augmentation],
     models: Mapping[str, Model],
-    policies: bool = True,
+    policies: Collection[str],
 ) -> list[str]:
     """Return one line per error in augmentations, and in what models make of them, without the file's name.
 
-    `policies`: whether to look at the transforms as well.
+    `policies`: the names of those whose transforms are looked at as well, for which Albumentations is imported.
     """
     told: list[str] = []
     for name, own in augmentations.items():
@@ -41,14 +40,16 @@ def find_variation_mistakes(
             otherwise = f" ({', '.join(datasets)})"
             near = nearest(own.dataset, datasets, otherwise)
             told.append(f"augmentations.{name}.dataset: {own.dataset!r} is not among datasets{near}")
-        if policies and isinstance(own.policy, list):
+        if name in policies and isinstance(own.policy, list):
             told += [f"augmentations.{name}.policy{place}: {what}" for place, what in find_mistakes(own.policy)]
     if told:
         return told
-    return [line for name, model in models.items() for line in _misuses(name, model, augmentations)]
+    return [line for name, model in models.items() for line in _misuses(name, model, augmentations, policies)]
 
 
-def _misuses(name: str, model: Model, augmentations: Mapping[str, Augmentation]) -> Iterator[str]:
+def _misuses(
+    name: str, model: Model, augmentations: Mapping[str, Augmentation], policies: Collection[str]
+) -> Iterator[str]:
     key, path = model.augment, f"models.{name}.augment"
     if key in READY_POLICIES:
         return
@@ -60,10 +61,14 @@ def _misuses(name: str, model: Model, augmentations: Mapping[str, Augmentation])
     if own.dataset != model.dataset:
         yield f"{path}: {key} is for the data set {own.dataset}, but dataset is {model.dataset}"
         return
+    if key not in policies and not isinstance(own.policy, str):
+        return
     for place, what in () if model.task.takes_mirrored else _mirroring(own.policy):
         yield f"augmentations.{key}.policy{place}: {what} (models.{name}, task.kind: {model.task.kind})"
     if isinstance(own.policy, str):
         return
+    from sightline.config.trials import find_misfits
+
     for mixing in divide_policy(own.policy)[1]:
         if unfit := _unfit(mixing, model.task):
             yield f"{path}: {key} has {type(mixing).__name__}, which {unfit}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from sightline.pipeline import durations
-from sightline.pipeline.notes import note_duration
 from sightline.system.disk import disk_error
 from sightline.system.errors import UserError
 
@@ -42,6 +38,8 @@ def set_up_process() -> None:
     for name, value in (QUIET | SHARING).items():
         os.environ.setdefault(name, value)
     if sys.platform == "linux" and not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        import ctypes
+
         with suppress(AttributeError):  # another C library
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
@@ -62,20 +60,24 @@ def fail(error: Exception) -> int:
     return 2
 
 
-def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = True) -> None:
+def run_stage(stage: Callable[..., None], root: Path = Path(), at_rest: Callable[[], bool] = lambda: False) -> None:
     """Run `stage(params, *arguments)` with the checked params of `root/params.yaml`, and exit.
 
-    Stages that augment nothing leave `policies` out of the check and save the import of Albumentations.
+    Policies of augmentation are not part of the check, as that imports Albumentations: see `config.check_policy`.
+    `at_rest` is asked before anything else is imported; where it says yes there is nothing to do, and no time to note.
 
     DVC deletes a stage's outputs before it runs; after bad input the last good ones are put back from its cache. After
     success it is noted how long the stage took (`durations`).
     """
     set_up_process()
-    from sightline.config import load_params
-
     name = os.environ.get("DVC_STAGE", "")
     try:
-        params = load_params(root / "params.yaml", policies)
+        if at_rest():
+            return
+        from sightline.config import load_params
+        from sightline.pipeline.notes import note_duration
+
+        params = load_params(root / "params.yaml", policies=False)
         expected = _expected(root, name) if name else None
         stage(params, *sys.argv[1:])
         if name:
@@ -90,6 +92,8 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), policies: bool = 
 
 def _expected(root: Path, stage: str) -> float:
     """Return the seconds that a stage is expected to take; say so of a training if more than a constant is known."""
+    from sightline.pipeline import durations
+
     guess = durations.guesses(root, [stage])[stage]
     if stage.startswith("train@") and guess.source != "assumed":
         print(f"about {durations.time_words(guess.seconds)} ({guess.source})", flush=True)
@@ -99,5 +103,7 @@ def _expected(root: Path, stage: str) -> float:
 def _restore_outputs() -> None:
     name = os.environ.get("DVC_STAGE")
     if name:
+        import subprocess
+
         command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", name]
         subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # the first run has nothing to restore

@@ -158,7 +158,7 @@ def stamps(params: Params, root: Path, package: Path | None = None) -> Iterator[
         package: the folder `sightline`; the one that runs unless given.
     """
     package = package or Path(__file__).parents[1]
-    roots = {"sightline": package, "pipelines": root / "pipelines", **_other_packages()}
+    roots = {"sightline": package, "pipelines": root / "pipelines", **other_packages()}
     library = Library(roots, "sightline.config", root / STAMPS.with_suffix(".json"))
     for name, stage in STAGES.items():
         for key in stage.names(params):
@@ -194,7 +194,7 @@ def _sections(value: Any) -> Iterator[BaseModel]:
                 yield from _sections(inner)
 
 
-def _other_packages() -> dict[str, Path]:
+def other_packages() -> dict[str, Path]:
     """Return the packages that provide tasks, formats and metrics, each with its folder or file."""
     brought = [*installed(plugins.TASKS).values(), *installed(plugins.FORMATS).values()]
     paths = [path for one in brought for path in (one.__module__, *one.code())]

@@ -8,12 +8,10 @@ import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
-from albumentations.augmentations.geometric.distortion import BaseDistortion
 
 from sightline.config.augmentations import Entry, ReadyPolicy
 from sightline.data.rectangles import hulls, smallest_rectangles
@@ -22,6 +20,9 @@ from sightline.data.vary.distortions import bent_points
 from sightline.data.vary.geometry import Geometry, within
 from sightline.data.vary.policies import ready_policy
 from sightline.system.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    import albumentations as A  # noqa: N812
 
 _FRAME = np.array([[0, 0], [1, 0], [0, 1]], np.float32)  # points that show whether an image was mirrored
 _RESIZING = (
@@ -52,6 +53,8 @@ def build_policy(policy: ReadyPolicy | list[Entry]) -> A.Compose | None:
     entries = ready_policy(policy) if isinstance(policy, str) else policy
     if not entries:
         return None
+    import albumentations as A  # noqa: N812 - it takes a second, and many trainings vary nothing
+
     points = A.KeypointParams("xy", remove_invisible=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that arguments are brought to what a transform can do
@@ -60,6 +63,9 @@ def build_policy(policy: ReadyPolicy | list[Entry]) -> A.Compose | None:
 
 def _built(entry: Entry) -> Any:
     """Return a transform; where it leaves a map without pixels, they are ignored unless the policy says otherwise."""
+    import albumentations as A  # noqa: N812
+    from albumentations.augmentations.geometric.distortion import BaseDistortion
+
     [(name, arguments)] = entry.items()
     found = getattr(A, name)
     if "transforms" in arguments:
