@@ -22,16 +22,14 @@ WRITES = ("registry", "mlflow.db", "mlflow.db-wal", ".sightline/registry.json", 
 SKIPPED = re.compile(
     r"(data/prepared/[^/]+/(train|val|test)|reports(/[^/]+)?/index\.html|\.sightline/durations/(code|register)\.json)$"
 )
-ELSEWHERE = (
-    "MLFLOW_TRACKING_URI",
-    "DVC_EXP_NAME",
-)  # a server may know more at any time; an experiment registers nothing
+# A server may know more at any time; an experiment registers nothing.
+ELSEWHERE = ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME")
 
 
 @cache
 def rest() -> Rest:
     """Return the state of what is registered and shown, as it is when this is called first."""
-    writes = [Path(path) for path in (*WRITES, *Path().glob("reports/**/index.html"))]
+    writes = [*map(Path, WRITES), *Path().glob("reports/**/index.html")]
     skipped = lambda path: SKIPPED.search(path) is not None  # noqa: E731
     return Rest(Path(), "register", [Path(path) for path in READS], writes, [str(Path.cwd())], skipped)
 

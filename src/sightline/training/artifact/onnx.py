@@ -197,7 +197,7 @@ class OnnxNetwork:
 
     def _step(self, images: UINT8) -> int:
         """Return how many of N images go through the network together, parts being of nearly the same size."""
-        count, height, width = images.shape[:3]
+        count, height, width = (int(side) for side in images.shape[:3])
         if not self._splits or count * height * width <= self._together:
             return max(1, count)
         parts = -(-count // max(1, self._together // (height * width)))
