@@ -1,4 +1,4 @@
-"""The segments of a JPEG: its size and its end are found without decoding a pixel (ITU-T T.81, annex B)."""
+"""JPEG: size and end by its segments (ITU-T T.81, annex B), without decoding, and decoding at a smaller size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import cv2
+import numpy as np
+
+from sightline.data.structures import UINT8
+
+# OpenCV's flags of a half, a quarter and an eighth: bits that go with grey and colours alike, whatever their names say.
+PARTS = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
 _BEGINNING = b"\xff\xd8"
-APP1, START_OF_SCAN, END_OF_IMAGE = 0xE1, 0xDA, 0xD9  # markers
+APP1, START_OF_IMAGE, START_OF_SCAN, END_OF_IMAGE = 0xE1, 0xD8, 0xDA, 0xD9  # markers
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF: the size is in their content
-_ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
+_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}  # markers without a length
 _FIRST = 0xC0  # of the markers that have a meaning in files, but for 0x01
 # Pixels hold no markers but those at which a decoder may restart; FF 00 stands for the byte FF.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -36,7 +43,7 @@ def jpeg_segments(encoded: bytes) -> Iterator[Segment]:
         if marker == END_OF_IMAGE:
             yield Segment(marker, place + 2, place + 2)
             return
-        if marker < _FIRST or place + 4 > total:
+        if marker < _FIRST or marker == START_OF_IMAGE or place + 4 > total:  # of two files, the first is cut off
             return
         end = place + 2 + max(encoded[place + 2] << 8 | encoded[place + 3], 2)
         yield Segment(marker, place + 4, end)
@@ -69,3 +76,25 @@ def stored_size(encoded: bytes) -> tuple[int, int] | None:
         if marker == START_OF_SCAN:
             break
     return None
+
+
+def shrinking(encoded: bytes, least: int) -> tuple[tuple[int, int] | None, int]:
+    """Return height and width as stored, where known, and by what they can be divided to keep `least` pixels."""
+    shape = stored_size(encoded)
+    fits = [shrunk for shrunk in PARTS if shape is not None and min(shape) >= least * shrunk]
+    return shape, max(fits, default=1)
+
+
+def without_padding(image: UINT8, shape: tuple[int, int], shrunk: int) -> UINT8:
+    """Return a JPEG decoded at a part of its size, with the edges where those of the image are.
+
+    Its last row and column reach over the edge, as sizes are rounded up.
+    """
+    rows, columns = image.shape[:2]
+    if (rows * shrunk, columns * shrunk) == shape:
+        return image
+    matrix = np.diag([shape[1] / (columns * shrunk), shape[0] / (rows * shrunk), 0])[:2]
+    matrix[:, 2] = 0.5 * matrix[:, :2].sum(1) - 0.5  # pixel centres are at + 0.5, which OpenCV's coordinates leave out
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    whole: UINT8 = cv2.warpAffine(image, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return whole

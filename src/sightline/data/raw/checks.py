@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
-from sightline.data.images import read
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.source import Source, Unreadable
 from sightline.data.raw.image_checks import decoded_to_its_end, hints
@@ -96,13 +96,12 @@ def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
     try:
         if not is_utf8(sample.source):
             raise Unreadable(sample.source, "its name is not UTF-8", "bad_name")
-        stored, colour = decoded_to_its_end(sample, max_pixels)
-        grey = read(sample.image, 1)
+        stored, picture = decoded_to_its_end(sample, max_pixels)
     except Unreadable as error:
         return Inspected(None, [Finding(error.code, error.source, error.reason)])
     except (ValueError, MemoryError) as error:
         return Inspected(None, [Finding("undecodable", sample.source, first_line(error))])
-    height, width = grey.pixels.shape[:2]
+    height, width = picture.height, picture.width
     if sample.semantic is not None and sample.semantic.shape != (height, width):
         rows, columns = sample.semantic.shape
         told = f"its mask is {columns} x {rows}, the upright image {width} x {height}"
@@ -115,9 +114,9 @@ def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
         height=height,
         width=width,
         channels=stored.channels,
-        white=0 if colour.highest is None else colour.white,
+        white=0 if picture.highest is None else picture.white,
         sha256=hashlib.sha256(sample.image).hexdigest(),
-        signature=sign(np.ascontiguousarray(grey.pixels[..., 0])),
+        signature=sign(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)),
         label=sample.label,
         split=sample.split,
         group=sample.group,
@@ -131,7 +130,7 @@ def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
         truth=truth_of(sample),
         batch=sample.batch,
     )
-    return Inspected(record, hints(sample.source, stored, colour) + found, small_of(colour))
+    return Inspected(record, hints(sample.source, stored, picture) + found, small_of(picture))
 
 
 def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:

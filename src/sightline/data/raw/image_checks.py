@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -119,7 +119,7 @@ def _is_transparent(image: Image.Image) -> bool:
 def hints(source: str, stored: Stored, picture: Picture) -> list[Finding]:
     """Return what is worth knowing of an image that is kept."""
     found = []
-    suffix = PurePosixPath(source).suffix.lower()
+    suffix = os.path.splitext(source)[1].lower()  # noqa: PTH122 - a Path per file costs 3x as much
     told = Image.registered_extensions().get(suffix)
     if told is not None and stored.format != {"DIB": "BMP", "MPO": "JPEG"}.get(told, told):
         found.append(Finding("wrong_suffix", source, f"has the suffix {suffix}, but is {stored.format}"))

@@ -18,7 +18,7 @@ def read_for_small(encoded: bytes | memoryview) -> Picture:
     Raises:
         ValueError: the bytes are not a supported image; the message says what they are.
     """
-    return read(encoded, 3)
+    return read(encoded, 3, SIDE)
 
 
 def small_of(picture: Picture) -> UINT8:
