@@ -10,7 +10,8 @@ from sightline.data.crops.geometry import Region, cut, seen, square_around
 from sightline.data.crops.store import moved
 from sightline.data.encoding import encode_png
 from sightline.data.images import decode, fit
-from sightline.data.raw.averages import SIDE, draw_averages, mean_image
+from sightline.data.raw.averages import draw_averages, mean_image
+from sightline.data.raw.small_pictures import SIDE, SmallPictures
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import SPLITS, Crop, Prediction, Sample
 
@@ -131,12 +132,14 @@ def test_mean_images_are_means(digits: Path) -> None:
     total = np.zeros((SIDE, SIDE, 3))
     for index in members:
         total += fit(decode(stores["train"].image(index), 3), SIDE, "stretch")
-    average = mean_image(stores["train"], members)
+    average = mean_image(stores["train"], members, SmallPictures())
     assert average is not None
     np.testing.assert_allclose(average, total / 7, atol=0.501)
-    assert mean_image(stores["train"], []) is None
-    sheet = draw_averages(stores, load_labels(digits))
-    assert encode_png(np.asarray(sheet)) == encode_png(np.asarray(draw_averages(stores, load_labels(digits))))
+    assert mean_image(stores["train"], [], SmallPictures()) is None
+    sheet = draw_averages(stores, load_labels(digits), SmallPictures())
+    assert encode_png(np.asarray(sheet)) == encode_png(
+        np.asarray(draw_averages(stores, load_labels(digits), SmallPictures()))
+    )
     first = np.asarray(sheet)[6 + 18 : 6 + 18 + SIDE, 6 : 6 + SIDE]
     zeros = np.flatnonzero(stores["train"].labels == 0).tolist()
-    np.testing.assert_array_equal(first, mean_image(stores["train"], zeros))
+    np.testing.assert_array_equal(first, mean_image(stores["train"], zeros, SmallPictures()))

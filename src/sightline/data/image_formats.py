@@ -12,6 +12,7 @@ from io import BytesIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from sightline.data.jpeg import is_whole
 from sightline.system.errors import first_line
 
 # As Pillow calls them, to be handed to `Image.open(..., formats=FORMATS)`; a phone's MPO is opened as JPEG.
@@ -64,7 +65,6 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b
 _HEAD = 256  # bytes
 _SHOWN = 20  # characters of a text
 _Decoder = getincrementaldecoder("utf-8")  # the last character may be cut
-_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
 class OtherFormat(ValueError):  # noqa: N818 - it says what the file is
@@ -148,8 +148,7 @@ def require_whole(encoded: bytes | memoryview) -> None:
     Raises:
         ValueError: it cannot be decoded to its end, or is not one of the supported formats.
     """
-    # Pixels of a JPEG hold no markers, so a marker after the last scan shows its end without decoding.
-    if format_of(encoded) == "JPEG" and (whole := bytes(encoded)).rfind(_END_OF_IMAGE) > whole.rfind(_START_OF_SCAN):
+    if format_of(encoded) == "JPEG" and is_whole(bytes(encoded)):
         return
     try:
         with open_header(encoded) as image:

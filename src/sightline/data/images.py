@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -11,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sightline.data.deep_pixels import to_8_bits
 from sightline.data.image_formats import format_of
+from sightline.data.jpeg import PARTS, shrinking, without_padding
 from sightline.data.orientation import as_stored, orientation, upright
 from sightline.data.structures import FLOAT32, UINT8
-from sightline.data.tiff_tags import BITS, PHOTOMETRIC, SAMPLE_FORMAT, find_tag
+from sightline.data.tiff_tags import BITS, SAMPLE_FORMAT, find_tag
 
 Size = int | tuple[int, int]  # of a network's input, pixels: the side of a square, or height and width
 Resize = Literal["letterbox", "stretch", "crop"]
@@ -25,11 +26,8 @@ PAD_VALUE = 114  # mid grey, as common in letterboxing, so padding is not a stro
 
 # May have 16 bits of which fewer are used. A JPEG has 8 bits, and OpenCV scales an AVIF by the bits that it declares.
 _DEEP = ("PNG", "TIFF", "PPM", "JPEG2000")
-_RANGES = (8, 12, 16)  # bits
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
 _AFTER_IHDR, _CHUNK = 33, 12  # bytes: of signature and IHDR, and of a chunk without content
-_PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)*\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
-_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
 )  # what cannot be decoded is reported in one line; OpenCV prints lines of C++
@@ -40,12 +38,15 @@ class Picture(NamedTuple):
 
     Attributes:
         pixels: H x W x channels uint8, RGB or grey, upright.
+        height, width: of the upright image; pixels has fewer where less was asked for.
         orientation: of the stored image, 1 to 8 as in EXIF; 1 is upright.
         highest: the greatest stored value where a channel has 16 bits, else None.
         white: the stored value that became 255.
     """
 
     pixels: UINT8
+    height: int
+    width: int
     orientation: int
     highest: int | None = None
     white: int = 255
@@ -60,8 +61,14 @@ def decode(encoded: bytes | memoryview, channels: int) -> UINT8:
     return read(encoded, channels).pixels
 
 
-def read(encoded: bytes | memoryview, channels: int) -> Picture:
+def read(encoded: bytes | memoryview, channels: int, least: int | None = None) -> Picture:
     """Return what `decode` does, and how it came about.
+
+    Args:
+        encoded: bytes of the file.
+        channels: 1 for grey, 3 for RGB.
+        least: pixels of the shorter side that suffice, where they do: a JPEG is then decoded at a half, a quarter or an
+            eighth, which takes less time and reads the file no less to its end.
 
     Raises:
         ValueError: the bytes are not a supported image; the message says what they are.
@@ -72,22 +79,28 @@ def read(encoded: bytes | memoryview, channels: int) -> Picture:
     kind = format_of(encoded)
     turned = orientation(encoded, kind)
     grey = channels == 1 and _may_be_grey(encoded, kind)
-    image = _decoded(encoded, kind, turned, grey)
+    shape, shrunk = shrinking(encoded, least) if kind == "JPEG" and least is not None else (None, 1)
+    image = _decoded(encoded, kind, turned, grey, shrunk)
+    if shape is None:
+        shape = image.shape[:2]
+    elif shrunk > 1:
+        image = without_padding(image, shape, shrunk)
     highest, white = None, 255
     if image.dtype.char == "H" or kind == "PPM":
-        image, highest, white = _to_8_bits(image, encoded, kind)
+        image, highest, white = to_8_bits(image, encoded, kind)
     if channels == 1 and not grey:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if turned > 1:
         image = np.ascontiguousarray(upright(image, turned))
-    return Picture(image.reshape(*image.shape[:2], channels), turned, highest, white)
+    height, width = shape if turned < 5 else shape[::-1]
+    return Picture(image.reshape(*image.shape[:2], channels), height, width, turned, highest, white)
 
 
-def _decoded(encoded: bytes, kind: str, turned: int, grey: bool) -> NDArray[Any]:
-    """Return H x W (x 3) as stored, RGB or grey, with 8 or 16 bits."""
+def _decoded(encoded: bytes, kind: str, turned: int, grey: bool, shrunk: int = 1) -> NDArray[Any]:
+    """Return H x W (x 3) as stored, RGB or grey, with 8 or 16 bits; of a JPEG fewer pixels, by `shrunk`."""
     # As RGB, OpenCV 4.14 gives wrong values of 16-bit colour TIFFs; as BGR it does not.
     colour = cv2.IMREAD_COLOR_BGR if kind == "TIFF" else cv2.IMREAD_COLOR_RGB
-    flag = (cv2.IMREAD_GRAYSCALE if grey else colour) | cv2.IMREAD_IGNORE_ORIENTATION
+    flag = (cv2.IMREAD_GRAYSCALE if grey else colour) | cv2.IMREAD_IGNORE_ORIENTATION | PARTS.get(shrunk, 0)
     if kind in _DEEP:
         flag |= cv2.IMREAD_ANYDEPTH
     if kind == "TIFF" and turned > 1:
@@ -125,44 +138,6 @@ def _may_be_grey(encoded: bytes, kind: str) -> bool:
         return False
     before_pixels = encoded[_AFTER_IHDR : max(encoded.find(b"IDAT"), 0)]
     return len(before_pixels) <= _CHUNK or not any(chunk in before_pixels for chunk in _COLOUR_CHUNKS)
-
-
-def _to_8_bits(image: NDArray[Any], encoded: bytes, kind: str) -> tuple[UINT8, int | None, int]:
-    """Return 8-bit values, the greatest stored value of 16-bit ones, and the value that became 255.
-
-    PNM and, below 16 bits, JPEG 2000 declare their white. Otherwise it is the end of the least range of 8, 12
-    and 16 bits that holds the file's values: 12-bit cameras store 0..4095 in 16 bits, which would be black. The ranges
-    are so far apart that images of one camera hardly ever fall into two of them.
-    """
-    white = _told_white(encoded, kind)
-    if image.dtype == np.uint8:
-        if white is None or white >= 255:
-            return image, None, 255
-        return cv2.LUT(image, np.minimum((np.arange(256) * 255 + white // 2) // white, 255).astype(np.uint8)), None, 255
-    highest = int(image.max())
-    bits = next(bits for bits in _RANGES if highest < 1 << bits)
-    if white is None or highest > white:
-        white = (1 << bits) - 1
-    if kind == "TIFF" and (tag := find_tag(encoded, PHOTOMETRIC)) is not None and tag.value == 0:
-        image = np.uint16(white) - image  # 0 is white; OpenCV knows that of 8 bits only
-    if white + 1 == 1 << white.bit_length():
-        return (image >> (white.bit_length() - 8)).astype(np.uint8), highest, white
-    return (image.astype(np.uint32) * 255 // white).astype(np.uint8), highest, white
-
-
-def _told_white(encoded: bytes, kind: str) -> int | None:
-    """Return the greatest value that the file says it can hold, where it does and that can be believed."""
-    if kind == "PPM":
-        found = _PNM_HEADER.match(bytes(encoded[:1024]))
-        told = int(found[1][:5]) if found else 0
-        as_text = bytes(encoded[:2]) in (b"P2", b"P3")  # of which OpenCV scales those of 8 bits itself
-        return told if (0 if not as_text else 255) < told < 65535 else None
-    if kind == "JPEG2000":
-        head = bytes(encoded[:65536])
-        place = head.find(_CODESTREAM) + 42  # behind sizes and offsets stands the precision of the first component
-        bits = (head[place] & 0x7F) + 1 if 42 <= place < len(head) else 16
-        return (1 << bits) - 1 if 8 < bits < 16 else None
-    return None
 
 
 def sides(size: Size) -> tuple[int, int]:

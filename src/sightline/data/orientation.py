@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.data.image_formats import format_of, png_chunks
+from sightline.data.jpeg import APP1, START_OF_SCAN, jpeg_segments
 from sightline.data.tiff_tags import ORIENTATION, Tag, find_tag
 
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_MARKS, _SMALL = re.compile(rb"eXIf|Raw profile|adobe\.xmp"), 4096  # bytes
 _IN_XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([0-9]+)")
 _MOST_TEXT = 1 << 20  # bytes of an unpacked profile; EXIF is at most 64 KiB, twice that in hexadecimal
-_ALONE = frozenset(range(0xD0, 0xDA)) | {0x01}  # JPEG's markers without a length
 
 
 def orientation(encoded: bytes | memoryview, kind: str | None = None) -> int:
@@ -92,22 +92,16 @@ def _in_xmp(text: bytes) -> int | None:
 
 def _in_jpeg(encoded: bytes) -> Iterator[Tag | int | None]:
     """Yield what the EXIF segments before the pixels say, then what the XMP segments do."""
-    place, total, texts = 2, len(encoded), []
-    while place + 4 <= total and encoded[place] == 0xFF:
-        marker = encoded[place + 1]
-        if marker == 0xDA:  # the pixels begin
+    texts = []
+    for marker, begin, end in jpeg_segments(encoded):
+        if marker == START_OF_SCAN:
             break
-        if marker == 0xFF or marker in _ALONE:
-            place += 1 if marker == 0xFF else 2
-            continue
-        size = encoded[place + 2] << 8 | encoded[place + 3]
-        if marker == 0xE1:
-            content = bytes(encoded[place + 4 : place + 2 + size])
+        if marker == APP1:
+            content = encoded[begin:end]
             if content.startswith(_EXIF):
                 yield _in_exif(content)
             elif content.startswith(_XMP):
                 texts.append(content)
-        place += 2 + max(size, 2)
     yield from map(_in_xmp, texts)
 
 

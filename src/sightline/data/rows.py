@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,17 @@ _SHARD_SAMPLES = 2048
 _SHARD_BYTES = 64 * 2**20
 
 
-def write_rows(folder: Path, names: Sequence[str], size: int, row: Callable[[str], dict[str, Any]]) -> None:
+Rows = Callable[[Sequence[str]], Iterable[dict[str, Any]]]
+
+
+def write_rows(folder: Path, names: Sequence[str], size: int, make: Rows) -> None:
     """Write one row per id to shards in a new `folder`; those of one shard at a time are made and in memory.
 
     Args:
         folder: to be made.
         names: ids, 16 hexadecimal digits each.
         size: bytes of all encoded images, by which the number of shards is chosen.
-        row: makes the values of all columns for an id.
+        make: yields the values of all columns for each of some ids.
     """
     folder.mkdir(parents=True)
     bits = bucket_bits(len(names), size)
@@ -38,7 +41,7 @@ def write_rows(folder: Path, names: Sequence[str], size: int, row: Callable[[str
         buckets[int(name[:8], 16) >> (32 - bits)].append(name)
     digits = max(2, -(-bits // 4))
     for bucket, members in sorted(buckets.items()):
-        rows = [row(name) for name in sorted(members)]
+        rows = list(make(sorted(members)))
         schema = SCHEMA if any(own["text"] for own in rows) else WITHOUT_TEXT
         with pa.OSFile(str(folder / f"{bucket:0{digits}x}.arrow"), "wb") as file, pa.ipc.new_file(file, schema) as out:
             out.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))

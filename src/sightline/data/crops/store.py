@@ -49,7 +49,9 @@ def write_crops(store: SplitStore, cropper: Cropper, channels: int, folder: Path
         sha256 = hashlib.sha256(sample.image).hexdigest()
         return sample_row(name, sample, (pixels.shape[0], pixels.shape[1], channels), sha256)
 
-    write_rows(folder, store.ids, sum(len(store.image(index)) for index in range(len(store))), row)
+    write_rows(
+        folder, store.ids, sum(len(store.image(index)) for index in range(len(store))), lambda names: map(row, names)
+    )
     return sum(crop.box is None for crop in crops)
 
 

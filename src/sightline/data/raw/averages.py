@@ -8,19 +8,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sightline.data.contact_sheet import shortened
-from sightline.data.images import decode, fit
+from sightline.data.raw.small_pictures import SIDE, SmallPictures
 from sightline.data.store import SplitStore
 from sightline.data.structures import SPLITS, UINT8, LabelMap, SplitName
 
-SIDE = 64  # pixels of a mean image, to which every image is stretched
 MOST_IMAGES = 100  # of a class in a split that are averaged: the first by their ids, which are hashes
 MOST_CLASSES = 60
 _GAP, _LINE, _BLOCKS = 6, 18, 4  # pixels between cells, pixels of a line of words, classes side by side
 _INK, _PALE, _PAPER = (30, 30, 30), (120, 120, 120), (255, 255, 255)
 
 
-def mean_image(store: SplitStore, indices: Sequence[int]) -> UINT8 | None:
-    """Return the mean of images, SIDE x SIDE x 3, of at most `MOST_IMAGES`; None without any.
+def mean_image(store: SplitStore, indices: Sequence[int], pictures: SmallPictures) -> UINT8 | None:
+    """Return the mean of small pictures, SIDE x SIDE x 3, of at most `MOST_IMAGES`; None without any.
 
     Whole numbers are added, so that the result does not depend on the order.
     """
@@ -29,12 +28,12 @@ def mean_image(store: SplitStore, indices: Sequence[int]) -> UINT8 | None:
         return None
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     for index in chosen:
-        total += fit(decode(store.image(index), 3), SIDE, "stretch")
+        total += pictures.of(store, index)
     rounded: UINT8 = ((2 * total + len(chosen)) // (2 * len(chosen))).astype(np.uint8)
     return rounded
 
 
-def draw_averages(stores: Mapping[SplitName, SplitStore], labels: LabelMap) -> Image.Image:
+def draw_averages(stores: Mapping[SplitName, SplitStore], labels: LabelMap, pictures: SmallPictures) -> Image.Image:
     """Return a picture with the mean image of each class and split; of all images where they have no single class."""
     classified = len(labels) > 1 and any((store.labels >= 0).any() for store in stores.values())
     shown = [*enumerate(labels.classes[:MOST_CLASSES])] if classified else [(-1, "all images")]
@@ -51,7 +50,7 @@ def draw_averages(stores: Mapping[SplitName, SplitStore], labels: LabelMap) -> I
             own = stores[split].labels
             members = np.flatnonzero(own == label).tolist() if classified else list(range(len(own)))
             corner = (left + column * (SIDE + _GAP), top + _LINE)
-            average = mean_image(stores[split], members)
+            average = mean_image(stores[split], members, pictures)
             if average is None:
                 draw.rectangle((*corner, corner[0] + SIDE - 1, corner[1] + SIDE - 1), outline=_PALE)
             else:

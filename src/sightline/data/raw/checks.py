@@ -6,23 +6,21 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
-from sightline.data.images import read
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats.source import Source, Unreadable
-from sightline.data.raw.image_checks import hints, read_to_its_end
+from sightline.data.raw.image_checks import decoded_to_its_end, hints
 from sightline.data.raw.names import is_utf8
 from sightline.data.raw.signature import Signature, sign
-from sightline.data.structures import Sample, SplitName
+from sightline.data.raw.small_pictures import small_of
+from sightline.data.structures import UINT8, Sample, SplitName
 from sightline.system.errors import first_line
-from sightline.system.processors import usable_processors
-
-_CHUNK = 64  # samples per piece of work, so that threads cost little for tiny images
+from sightline.system.in_order import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,44 +70,42 @@ class Record:
     white: int = 0
 
 
-def inspect_all(source: Source, max_pixels: int) -> Iterator[tuple[Record | None, list[Finding]]]:
-    """Yield the record (none where the sample is bad) and the findings of each sample, in order."""
+class Inspected(NamedTuple):
+    """What is known of a sample: its record and its small picture, None where it is bad, and what is to be said."""
 
-    def inspect_chunk(start: int) -> list[tuple[Record | None, list[Finding]]]:
-        return [inspect(source, index, max_pixels) for index in range(start, min(start + _CHUNK, len(source)))]
+    record: Record | None
+    findings: list[Finding]
+    picture: UINT8 | None = None
 
-    pool = ThreadPoolExecutor(usable_processors())
+
+def inspect_all(source: Source, max_pixels: int) -> Iterator[Inspected]:
+    """Yield what is known of each sample, in order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's hints on single files; what matters becomes a finding
-        try:
-            for chunk in pool.map(inspect_chunk, range(0, len(source), _CHUNK)):
-                yield from chunk
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from in_order(lambda index: inspect(source, index, max_pixels), range(len(source)))
 
 
-def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None, list[Finding]]:
-    """Return the record of one sample (none where it is bad) and what is to be said of it."""
+def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
+    """Read and decode one sample, and return what is known of it."""
     try:
         sample, found = source.examined(index)
     except Unreadable as error:
-        return None, [Finding(error.code, error.source, error.reason)]
+        return Inspected(None, [Finding(error.code, error.source, error.reason)])
     if any(finding.bad for finding in found):
-        return None, found
+        return Inspected(None, found)
     try:
         if not is_utf8(sample.source):
             raise Unreadable(sample.source, "its name is not UTF-8", "bad_name")
-        stored = read_to_its_end(sample, max_pixels)
-        colour, grey = (read(sample.image, channels) for channels in (3, 1))  # a model may want either
+        stored, picture = decoded_to_its_end(sample, max_pixels)
     except Unreadable as error:
-        return None, [Finding(error.code, error.source, error.reason)]
+        return Inspected(None, [Finding(error.code, error.source, error.reason)])
     except (ValueError, MemoryError) as error:
-        return None, [Finding("undecodable", sample.source, first_line(error))]
-    height, width = grey.pixels.shape[:2]
+        return Inspected(None, [Finding("undecodable", sample.source, first_line(error))])
+    height, width = picture.height, picture.width
     if sample.semantic is not None and sample.semantic.shape != (height, width):
         rows, columns = sample.semantic.shape
         told = f"its mask is {columns} x {rows}, the upright image {width} x {height}"
-        return None, [Finding("size_differs", sample.source, told)]
+        return Inspected(None, [Finding("size_differs", sample.source, told)])
     pixels = _pixels(sample, len(source.labels))
     record = Record(
         index=index,
@@ -118,9 +114,9 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         height=height,
         width=width,
         channels=stored.channels,
-        white=0 if colour.highest is None else colour.white,
+        white=0 if picture.highest is None else picture.white,
         sha256=hashlib.sha256(sample.image).hexdigest(),
-        signature=sign(np.ascontiguousarray(grey.pixels[..., 0])),
+        signature=sign(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)),
         label=sample.label,
         split=sample.split,
         group=sample.group,
@@ -134,7 +130,7 @@ def inspect(source: Source, index: int, max_pixels: int) -> tuple[Record | None,
         truth=truth_of(sample),
         batch=sample.batch,
     )
-    return record, hints(sample.source, stored, colour) + found
+    return Inspected(record, hints(sample.source, stored, picture) + found, small_of(picture))
 
 
 def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:

@@ -29,13 +29,15 @@ from sightline.data.raw.division import FILE, Division, known_parts, make_divisi
 from sightline.data.raw.duplicates import find_conflicts, find_copies, find_near_copies
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import Source, open_source
-from sightline.data.raw.shards import write_split
+from sightline.data.raw.shards import sample_id, write_split
+from sightline.data.raw.small_pictures import SmallPictures
 from sightline.data.raw.splits import divide, find_divided_groups, find_given_parts, require_parts
 from sightline.data.raw.texts import find_unlearned_characters
 from sightline.data.store import SplitStore
 from sightline.data.structures import SPLITS, SplitName
 from sightline.system.errors import UserError
 from sightline.system.files import new_folder, write_json
+from sightline.system.in_order import in_order
 
 _TOLD = 10  # bad samples named when they stop the run
 _Parts = dict[SplitName, list[Record]]
@@ -56,7 +58,8 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False, l
     """
     source = open_source(dataset)
     with _counted(progress) as count:
-        records, findings = _checked(source, dataset.checks.max_pixels, count("checking", len(source)))
+        pictures = SmallPictures()
+        records, findings = _checked(source, dataset.checks.max_pixels, pictures, count("checking", len(source)))
         parts, across, division = _divided(dataset, source, records, last)
         findings += across
         if dataset.on_bad_sample == "fail":
@@ -73,7 +76,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False, l
             write_json(work / "labels.json", source.labels.to_json())
             for split, members in parts.items():
                 write_split(work / split, source, members, advance)
-            return _described(name, dataset, source, parts, findings, work)
+            return _described(name, dataset, source, parts, findings, pictures, work)
 
 
 def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings: Sequence[Finding]) -> list[Finding]:
@@ -88,12 +91,15 @@ def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings:
     return found + (find_hidden_classes(source.labels, parts) if isinstance(dataset, MaskFolder) else [])
 
 
-def _checked(source: Source, max_pixels: int, advance: Callable[[], None]) -> tuple[list[Record], list[Finding]]:
+def _checked(
+    source: Source, max_pixels: int, pictures: SmallPictures, advance: Callable[[], None]
+) -> tuple[list[Record], list[Finding]]:
     records: list[Record] = []
     findings = [*source.findings, *(Finding("ignored", path, "not read") for path in source.ignored)]
-    for record, found in inspect_all(source, max_pixels):
-        if record is not None:
+    for record, found, picture in inspect_all(source, max_pixels):
+        if record is not None and picture is not None:
             records.append(record)
+            pictures.keep(sample_id(record), picture)
         findings += found
         advance()
     return records, findings + find_other_ranges(records)
@@ -151,10 +157,18 @@ def _require_some(root: str, total: int, parts: _Parts, findings: Sequence[Findi
         raise UserError(f"{root}: {told}")
 
 
-def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findings: list[Finding], work: Path) -> Card:
+def _described(
+    name: str,
+    dataset: Dataset,
+    source: Source,
+    parts: _Parts,
+    findings: list[Finding],
+    pictures: SmallPictures,
+    work: Path,
+) -> Card:
     """Write card, report, quarantine and pictures next to the shards; return the card."""
     stores = {split: SplitStore(work / split) for split in SPLITS}
-    digests = {split: store.digest for split, store in stores.items()}
+    digests = dict(zip(SPLITS, in_order(lambda split: stores[split].digest, SPLITS, piece=1), strict=True))
     card = make_card(name, dataset.format, source.labels, parts, findings, len(source.ignored), digests)
     write_json(work / "card.json", card.to_json())
     (work / "report.md").write_text(render_page(card), encoding="utf-8")
@@ -164,7 +178,7 @@ def _described(name: str, dataset: Dataset, source: Source, parts: _Parts, findi
         left_out = [found for found in findings if found.fate != "kept"]
         table.writerows([found.source, found.fate, found.code, found.reason] for found in left_out)
     draw_contact_sheet(stores["train"], source.labels).save(work / "samples.png")
-    draw_averages(stores, source.labels).save(work / "averages.png")
+    draw_averages(stores, source.labels, pictures).save(work / "averages.png")
     return card
 
 

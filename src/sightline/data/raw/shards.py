@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sightline.data.raw.formats.source import Source, Unreadable
 from sightline.data.rows import sample_row, write_rows
 from sightline.data.structures import Sample
 from sightline.system.errors import UserError
+from sightline.system.in_order import in_order
 
 
 def sample_id(record: Record) -> str:
@@ -30,10 +31,14 @@ def write_split(folder: Path, source: Source, records: Sequence[Record], advance
     def row(name: str) -> dict[str, Any]:
         record = named[name]
         sample = _unchanged(source, record)
-        advance()
         return sample_row(name, sample, (record.height, record.width, record.channels), record.sha256)
 
-    write_rows(folder, list(named), sum(record.size for record in records), row)
+    def rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for made in in_order(row, names):
+            advance()
+            yield made
+
+    write_rows(folder, list(named), sum(record.size for record in records), rows)
 
 
 def _unchanged(source: Source, record: Record) -> Sample:

@@ -112,7 +112,7 @@ def write_copies(folder: Path, store: SplitStore, augment: Augmenter, copies: in
         sample.source = f"{sample.source}#{number}"
         return sample_row(name, sample, varied.image.shape, hashlib.sha256(sample.image).hexdigest())
 
-    write_rows(folder, list(origin), size, row)
+    write_rows(folder, list(origin), size, lambda names: map(row, names))
 
 
 def measure_effect(store: SplitStore, augment: Augmenter, copies: int) -> Effect:

@@ -58,7 +58,7 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
     source = AddedBatch(delivered, first, "", None)
     findings = [*source.findings, *(Finding("ignored", path, "not read") for path in source.ignored)]
     records: list[Record] = []
-    for record, found in inspect_all(source, dataset.checks.max_pixels):
+    for record, found, _ in inspect_all(source, dataset.checks.max_pixels):
         records += [record] if record is not None else []
         findings += found
     classes = first.labels.classes
