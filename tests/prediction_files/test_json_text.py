@@ -41,7 +41,7 @@ def test_floats_keep_every_bit() -> None:
 def test_the_surest_classes_are_those_of_a_stable_sort(top: int) -> None:
     names = tuple(f"class {number}" for number in range(40))
     labels = LabelMap(names, names)
-    chances = np.random.default_rng(1).integers(0, 9, 40).astype(np.float32) / 9  # many are equal
+    chances = (np.random.default_rng(1).integers(0, 9, 40) / 9).astype(np.float32)  # many are equal
     prediction = Prediction(label=int(chances.argmax()), probabilities=chances)
     whole = {name: float(chance) for name, chance in zip(names, chances, strict=True)}
     told = prediction.to_json(labels)["probabilities"]
