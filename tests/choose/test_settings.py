@@ -57,6 +57,16 @@ def test_a_recipe_fills_what_is_left_and_a_rate_takes_its_optimizer_along() -> N
     assert BASE.of(PLAIN, most_epochs=50).model.trainer.max_epochs == 8  # never more than recipe or section say
 
 
+@pytest.mark.parametrize(
+    "layout", ["{name: fast, mirror: true}", "\n      name: fast # quick\n      mirror: true # both"]
+)
+def test_a_recipe_with_mirror_keeps_it(layout: str) -> None:
+    text = TEXT.replace("recipe: fast # quick\n", f"recipe: {layout}\n").replace(": \n", ":\n")
+    made = Settings(text, "net").of(Candidate("good", "mnist_cnn", 24, 1.0)).model
+    assert made.recipe is not None
+    assert (made.recipe.name, made.recipe.mirror, made.input.size) == ("good", True, 24)
+
+
 def test_a_network_is_named_where_the_task_was_a_word() -> None:
     short = Settings(TEXT, "first")
     changes = short.changes(Candidate(None, "timm:test_resnet", short.model.input.size, 1.0))

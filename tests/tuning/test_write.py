@@ -86,6 +86,13 @@ def test_a_value_is_changed_in_its_place() -> None:
     ]
 
 
+def test_a_section_of_several_lines_is_replaced_as_a_whole() -> None:
+    text = "models:\n  net:\n    input:\n      size: 8\n      channels: 1\n    trainer:\n      max_epochs: 2\n"
+    new = changed_text(text, "net", {"input": {"size": 4, "channels": 3}}, "params.yaml")
+    assert new.startswith("models:\n  net:\n    input:\n      {")
+    assert new.endswith("}\n    trainer:\n      max_epochs: 2\n")
+
+
 def test_quotes_stay_where_they_matter() -> None:
     assert "+             precision: 'bf16'" in changed(PLAIN, "first", {"trainer.precision": "bf16"})
     assert '+         trainer: {precision: "32"}' in changed(PLAIN, "second", {"trainer.precision": "32"})

@@ -64,8 +64,8 @@ class Settings:
         own = self.model
         found: dict[str, Any] = {}
         if candidate.recipe is not None and (own.recipe is None or candidate.recipe != own.recipe.name):
-            mirror = own.recipe is not None and own.recipe.mirror
-            found["recipe"] = {"name": candidate.recipe, "mirror": True} if mirror else candidate.recipe
+            in_parts = isinstance(self.written.get("recipe"), Mapping)  # with `mirror`, which stays
+            found["recipe.name" if in_parts else "recipe"] = candidate.recipe
         if candidate.network != own.trunk():
             found |= self._with_network(candidate.network)
         if candidate.size != own.input.size:

@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from sightline.config import load_params
 from sightline.config.text import end_of_block
@@ -89,6 +89,8 @@ def _with_value(text: str, path: Sequence[str], value: Value) -> str:
             return f"{text[: span[0]]}{{<<: {text[slice(*span)]}, {inner}}}{text[span[1] :]}"
         node = entry[1]
         start, end = span or (node.start_mark.index, node.end_mark.index)
+        if span is None and isinstance(node, CollectionNode) and not node.flow_style:
+            end = len(text[:end].rstrip())  # ruamel lets a block end where the next key begins
     new = _written(value)
     if isinstance(node, ScalarNode) and isinstance(value, str) and node.style in ("'", '"'):
         new = node.style + value + node.style  # quoted as it was
