@@ -22,6 +22,7 @@ from sightline.training.artifact.folder import ModelCard, write_model
 from sightline.training.callbacks import build_callbacks
 from sightline.training.datamodule import PreparedData
 from sightline.training.evolution import has_no_gradients
+from sightline.training.exact_head import head_in_float32
 from sightline.training.fused import FusedFit, steps_together
 from sightline.training.hardware import Numerics
 from sightline.training.job import Job, open_job
@@ -176,7 +177,8 @@ def fit_network(
     checkpoint = usable_checkpoint(folder)
     if checkpoint is not None:
         print(f"resuming an interrupted training from {folder}")
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    with head_in_float32(task, numerics):
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if not all(np.isfinite(row["train_loss"]) for row in module.curves):
         raise UserError("training diverged: the loss is not finite; lower optimizer.lr or set trainer.clip_norm")
     if trainer.is_global_zero:
