@@ -14,7 +14,6 @@ from sightline.data.structures import LabelMap
 from sightline.tasks import build
 from sightline.tasks.base import Task
 from sightline.training.exact_head import head_in_float32
-from sightline.training.hardware import Numerics
 
 LABELS = LabelMap(("a", "b", "c"), ("a", "b", "c"))
 IMAGES = torch.randint(0, 256, (4, 16, 16, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -37,7 +36,7 @@ def logits(task: Task) -> torch.Tensor:
 def test_logits_are_exact_and_learn(task: Task) -> None:
     assert logits(task).dtype == torch.bfloat16
     before = set(vars(task.network.get_submodule(task.head)))
-    with head_in_float32(task, Numerics("bf16", False, 1)):
+    with head_in_float32(task, "bf16"):
         found = logits(task)
         assert found.dtype == torch.float32
         assert not torch.equal(found, found.bfloat16().float())
@@ -54,5 +53,5 @@ def test_logits_are_exact_and_learn(task: Task) -> None:
 
 def test_float32_is_left_alone(task: Task) -> None:
     head = task.network.get_submodule(task.head)
-    with head_in_float32(task, Numerics("32", False, 1)):
+    with head_in_float32(task, "32"):
         assert "forward" not in vars(head)

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from sightline.tasks.base import Task
-from sightline.training.hardware import Numerics
+from sightline.training.hardware import Precision
 
 
 @contextmanager
-def head_in_float32(task: Task, numerics: Numerics) -> Iterator[None]:
+def head_in_float32(task: Task, precision: Precision) -> Iterator[None]:
     """Let a head that vectors enter compute in float32, whatever the rest does; afterwards it is as it was."""
     head = task.network.get_submodule(task.head) if task.head_takes_vectors else nn.Identity()
-    layers = [layer for layer in head.modules() if type(layer) is nn.Linear and numerics.precision != "32"]
+    layers = [layer for layer in head.modules() if type(layer) is nn.Linear and precision != "32"]
     for layer in layers:
         layer.forward = partial(_forward, layer)  # type: ignore[method-assign]  # of this object
     try:

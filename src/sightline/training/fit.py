@@ -177,7 +177,7 @@ def fit_network(
     checkpoint = usable_checkpoint(folder)
     if checkpoint is not None:
         print(f"resuming an interrupted training from {folder}")
-    with head_in_float32(task, numerics):
+    with head_in_float32(task, numerics.precision):
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if not all(np.isfinite(row["train_loss"]) for row in module.curves):
         raise UserError("training diverged: the loss is not finite; lower optimizer.lr or set trainer.clip_norm")

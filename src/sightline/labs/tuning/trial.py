@@ -15,6 +15,7 @@ from sightline.config.optimizers import Evolution, NaturalEvolution, Optimizer
 from sightline.tasks.base import Task
 from sightline.training.batch import Batch
 from sightline.training.depth import keep_batch_statistics
+from sightline.training.exact_head import head_in_float32
 from sightline.training.hardware import Precision
 from sightline.training.optimizers import build_optimizer
 
@@ -58,7 +59,7 @@ class Trial:
     def loss(self, batch: Batch, precision: Precision) -> Tensor:
         """Return the loss of a batch, with the graph behind it."""
         images, targets = move_data_to_device((batch.images, batch.targets), self.device)
-        with autocast(self.device, precision):
+        with autocast(self.device, precision), head_in_float32(self.task, precision):
             return self.task.training_loss(images, targets)
 
     def step(self, batches: Sequence[Batch], precision: Precision) -> Tensor:
