@@ -50,13 +50,15 @@ class StandIn:
         done = int(file.read_text()) if file.exists() and file.read_text() else 0
         self.log(f"begin {key} {done}")
         scores = [score(candidate) * (place + 1) / STEPS for place in range(STEPS)]
-        for step in range(done, STEPS):
-            time.sleep(STEP)
-            file.write_text(str(step + 1))
-            curve = scores[: step + 1]
-            rung = keep_on((curve, STEPS))
+        while True:
+            rung = keep_on((scores[:done], STEPS)) if done else None  # also at what a killed run has left
             if rung is not None:
-                return Ended("stopped", {"curve": curve, "epochs": STEPS, "rung": rung})
+                return Ended("stopped", {"curve": scores[:done], "epochs": STEPS, "rung": rung})
+            if done == STEPS:
+                break
+            time.sleep(STEP)
+            done += 1
+            file.write_text(str(done))
         self.log(f"end {key}")
         return Ended("finished", {"curve": scores, "epochs": STEPS, "metric": "accuracy", "score": score(candidate)})
 

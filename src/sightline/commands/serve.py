@@ -47,6 +47,7 @@ def serve(
     from sightline.system.processors import usable_processors
 
     root = Path()
+    listening = open_port(host, port)  # first, as a port that is taken is found at once
     workers = workers or worthwhile_lanes(resolve_model(model, root).folder, engine)
 
     def load() -> ServedModel:
@@ -55,7 +56,6 @@ def serve(
         return load_served(resolved.folder, resolved.name, resolved.version or "", threads, engine)
 
     limits = Limits(max_body_mb, megapixels=max_megapixels, queue=max_queue, seconds=timeout)
-    listening = open_port(host, port)
     first = load()
     following = None
     if model.endswith("@champion"):
