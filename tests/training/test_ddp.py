@@ -1,4 +1,4 @@
-"""Two CPU processes started by torchrun train one model: the same steps as one process with their joint batch."""
+"""CPU processes started by torchrun train one model: the same steps as one process with their joint batch."""
 
 import hashlib
 import json
@@ -26,20 +26,27 @@ SETTINGS: dict[str, Any] = {
 }
 
 SCRIPT = """
-import hashlib, json, os, sys
+import hashlib, json, os, signal, sys
 from pathlib import Path
 import torch
 from pytorch_lightning import Callback
 from sightline.config.models import Model
+from sightline.training import mid_epoch
 from sightline.training.fit import train
 
 settings, prepared = sys.argv[1:]
 rank = os.environ.get("RANK", "0")
 
 class Watch(Callback):
-    seen = []
+    seen, epochs = [], []
 
     def on_train_batch_start(self, trainer, module, batch, index):
+        if "KILL" in os.environ and [trainer.current_epoch, index, rank] == [1, 3, "1"]:
+            if not Path("killed").exists():
+                Path("killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            Path("went on").write_text(json.dumps(len(self.epochs)))
+        self.epochs.append(trainer.current_epoch)
         if trainer.current_epoch == 0:
             self.seen += [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in batch.images]
 
@@ -47,19 +54,20 @@ class Watch(Callback):
         if trainer.global_step == 0:
             torch.save([p.grad for p in module.parameters()], f"gradients{rank}.pt")
 
+mid_epoch._SECONDS, mid_epoch._SHARE, mid_epoch._LOOK = 0, 1e9, 1
 fitted = train(Model.model_validate(json.loads(settings)), 3, Path(prepared), Path("model"), callbacks=[Watch()])
 Path(f"seen{rank}.json").write_text(json.dumps(Watch.seen))
 Path(f"main{rank}.json").write_text(json.dumps([fitted.main, fitted.curves]))
 """
 
 
-def run(folder: Path, prepared: Path, settings: dict[str, Any], processes: int) -> None:
+def run(folder: Path, prepared: Path, settings: dict[str, Any], processes: int, **environment: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "script.py").write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--max-restarts=1"]
     command = [sys.executable, *(launcher if processes > 1 else []), "script.py", json.dumps(settings), str(prepared)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=variables, check=False)
     assert done.returncode == 0, [line for line in done.stderr.splitlines() if "Error" in line] or done.stderr[-3000:]
 
 
@@ -111,27 +119,61 @@ def test_one_model_and_curves_over_all_samples(together: Path, alone: Path) -> N
         assert ours["val_accuracy"] == pytest.approx(theirs["val_accuracy"], abs=0.006)
 
 
+BODY: dict[str, Any] = {"backbone": "timm:test_resnet", "strides": [4, 8], "width": 32}
+DETECTOR: dict[str, Any] = {"kind": "detection", **BODY}
+SEGMENTER: dict[str, Any] = {"kind": "semantic_segmentation", "architecture": "semantic_fpn", **BODY}
+
+
 @pytest.mark.slow
-def test_a_detector_learns_from_the_objects_of_all_processes(scenes: Path, tmp_path: Path) -> None:
-    detector = {"kind": "detection", "backbone": "timm:test_resnet", "strides": [4, 8], "width": 32, "head_convs": 1}
+@pytest.mark.parametrize("task", [DETECTOR, SEGMENTER], ids=["detector", "segmenter"])
+def test_losses_are_means_over_all_processes(task: dict[str, Any], scenes: Path, tmp_path: Path) -> None:
+    """Images have different numbers of objects and pixels, so a mean of the processes' means would be another one."""
     settings = {
         **with_trainer(batch_size=8, max_epochs=1, batch_statistics="keep"),
         "dataset": "scenes",
-        "task": detector,
+        "task": task,
         "weights": "w.pth",  # whose batch statistics stay: those of each process's own part would differ
         "input": {"size": 64, "channels": 3},
     }
     body = build_classifier("timm:test_resnet", 3, 64, 10).network.state_dict()
-    for name in ("one", "two"):
-        (tmp_path / name / "data" / "weights").mkdir(parents=True)
-        torch.save(body, tmp_path / name / "data" / "weights" / "w.pth")
-    run(tmp_path / "one", scenes, settings, 1)
-    settings["trainer"] |= {"devices": 2, "strategy": "auto"}
-    run(tmp_path / "two", scenes, settings, 2)
-    ours, wanted = (torch.load(tmp_path / name / "gradients0.pt", weights_only=True) for name in ("two", "one"))
-    assert max(float(own.abs().max()) for own in wanted) > 1e-2
-    for own, gradient in zip(ours, wanted, strict=True):
-        torch.testing.assert_close(own, gradient, rtol=1e-3, atol=1e-5)
+    gradients = {}
+    for processes in (1, 2, 4):
+        folder = tmp_path / str(processes)
+        (folder / "data" / "weights").mkdir(parents=True)
+        torch.save(body, folder / "data" / "weights" / "w.pth")
+        many = {"devices": processes, "strategy": "auto"} if processes > 1 else {}
+        run(folder, scenes, {**settings, "trainer": settings["trainer"] | many}, processes)
+        gradients[processes] = torch.load(folder / "gradients0.pt", weights_only=True)
+    assert max(float(own.abs().max()) for own in gradients[1]) > 1e-2
+    for processes in (2, 4):
+        for own, wanted in zip(gradients[processes], gradients[1], strict=True):
+            torch.testing.assert_close(own, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_four_processes_do_the_steps_of_one(digits: Path, alone: Path, tmp_path: Path) -> None:
+    run(tmp_path / "four", digits, with_trainer(batch_size=BATCH, devices=4, strategy="ddp"), 4)
+    wanted = torch.load(alone / "gradients0.pt", weights_only=True)
+    for path in sorted((tmp_path / "four").glob("gradients*.pt")):
+        for own, gradient in zip(torch.load(path, weights_only=True), wanted, strict=True):
+            torch.testing.assert_close(own, gradient, rtol=0, atol=1e-6)
+    seen = [json.loads(path.read_text()) for path in (tmp_path / "four").glob("seen*.json")]
+    assert len(seen) == 4
+    assert sorted(image for own in seen for image in own) == sorted(json.loads((alone / "seen0.json").read_text()))
+
+
+# With its store shared, torchrun 2.13 gives processes that it starts again the addresses of those that have gone.
+KILLED = {"KILL": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_started_again_within_the_epoch(digits: Path, together: Path, tmp_path: Path) -> None:
+    run(tmp_path / "two", digits, with_trainer(batch_size=BATCH, devices=2, strategy="ddp"), 2, **KILLED)
+    assert json.loads((tmp_path / "two" / "went on").read_text()) == 0, "its first batch is the one it was killed at"
+    ours, wanted = ((folder / "model" / "weights.safetensors").read_bytes() for folder in (tmp_path / "two", together))
+    assert ours == wanted
+    curves = [json.loads((folder / "main0.json").read_text())[1] for folder in (tmp_path / "two", together)]
+    assert curves[0] == curves[1]
 
 
 @pytest.mark.slow

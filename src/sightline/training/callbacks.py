@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightline.config.trainer import Trainer as TrainerConfig
 from sightline.training.depth import keep_batch_statistics, layer_groups
+from sightline.training.mid_epoch import MidEpoch
 from sightline.training.module import Fit
 
 
@@ -106,4 +107,4 @@ def build_callbacks(config: TrainerConfig, folder: Path) -> tuple[list[Callback]
     light = config.ema_decay is None
     best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=light, enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
-    return [*callbacks, best, last], best if config.keep == "best" else last
+    return [*callbacks, MidEpoch(folder, config.accumulate), best, last], best if config.keep == "best" else last

@@ -22,6 +22,7 @@ from sightline.data.vary.augmentation import Augmenter, key
 from sightline.data.vary.geometry import SPATIAL, Annotations
 from sightline.training.batch import Batch
 from sightline.training.batches import Batches
+from sightline.training.mid_epoch import turns_done
 from sightline.training.mixing import Mixer
 from sightline.training.sampling import EpochSampler
 from sightline.training.turns import Turns, TurnSampler
@@ -133,7 +134,12 @@ class PreparedData(LightningDataModule):
     def _sampler(self, split: str, epoch: Callable[[], int]) -> EpochSampler:
         assert self.trainer is not None
         count, rank, world = len(self.data[split]), self.trainer.global_rank, self.trainer.world_size
-        return EpochSampler(count, self.batch_size, self.seed, epoch, rank, world, self.classes)
+
+        def done() -> int:
+            assert self.trainer is not None
+            return turns_done(self.trainer) * self.together
+
+        return EpochSampler(count, self.batch_size, self.seed, epoch, rank, world, self.classes, done)
 
     def _loader(self, data: Any, batches: Any) -> Loader:
         return DataLoader(

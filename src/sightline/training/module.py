@@ -142,6 +142,16 @@ class Fit(LightningModule):
         """Forget the sums of the last epoch."""
         self._sums, self._counts = {}, defaultdict(int)
 
+    def sums(self) -> dict[str, tuple[Tensor, int]]:
+        """Return the sum of each loss and score of the epoch so far, on the CPU, with the number of its samples."""
+        return {name: (value.cpu(), self._counts[name]) for name, value in self._sums.items()}
+
+    def set_sums(self, sums: dict[str, tuple[Tensor, int]]) -> None:
+        """Go on with sums that were kept."""
+        self.log_reset()
+        for name, (value, count) in sums.items():
+            self._sums[name], self._counts[name] = value.to(self.device), count
+
     def _add(self, name: str, mean: Tensor, count: int) -> None:
         value = mean.float() * count
         self._sums[name] = self._sums[name] + value if name in self._sums else value

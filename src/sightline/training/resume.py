@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESUME = Path(".sightline/resume")
+MID_EPOCH = "mid_epoch"  # the name of a checkpoint within an epoch, and of what it holds besides
 LIBRARIES = ("torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "numpy", "opencv-python-headless")
 
 
@@ -35,15 +36,20 @@ def code_hash() -> str:
 
 
 def usable_checkpoint(folder: Path) -> Path | None:
-    """Return the last checkpoint, if there is one that can be read."""
+    """Return the checkpoint that is farthest on, of the end of an epoch or within one, if any can be read."""
+    steps = {path: _steps_of(path) for path in (folder / "last.ckpt", folder / f"{MID_EPOCH}.ckpt")}
+    path = max(steps, key=lambda one: steps[one])  # of equal ones the first
+    return path if steps[path] >= 0 else None
+
+
+def _steps_of(path: Path) -> int:
+    """Return after how many steps a checkpoint was written, -1 for none that can be read."""
     import torch
 
-    path = folder / "last.ckpt"
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
     except Exception:  # absent, or half written by a killed process: training starts again
-        return None
-    return path
+        return -1
 
 
 def file_hash(path: Path) -> str:

@@ -26,6 +26,8 @@ class EpochSampler:
         world: number of processes.
         classes: N class ids for balanced batches: each class comes equally often, the rare ones again and again, and
             an epoch has as many samples as without; None for each sample once.
+        done: returns how many batches of the epoch to leave out when an iteration starts, as they were learned from
+            before a training was killed.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class EpochSampler:
         rank: int = 0,
         world: int = 1,
         classes: NDArray[np.int64] | None = None,
+        done: Callable[[], int] = lambda: 0,
     ) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.epoch, self.rank, self.world = epoch, rank, world
-        self.classes = classes
+        self.classes, self.done = classes, done
 
     def __len__(self) -> int:
         batches, rest = divmod(self.count // self.world, self.batch_size)
@@ -58,7 +61,7 @@ class EpochSampler:
         random = np.random.Generator(np.random.Philox(key=[key(self.seed, "order", epoch), 0]))
         order = random.permutation(self.count) if self.classes is None else _balanced(self.classes, random)
         mine = order[self.rank :: self.world]
-        for batch in range(batches):
+        for batch in range(self.done(), batches):
             start = batch * self.batch_size
             end = start + self.batch_size if batch < batches - 1 else None  # the last one takes what is left
             yield [(epoch, index) for index in mine[start:end].tolist()]
