@@ -56,7 +56,9 @@ class Trainer(Section):
     devices: Literal["auto"] | PositiveInt | list[int] = Field(
         "auto", description="number of devices, or a list of their numbers; auto: all"
     )
-    strategy: str = Field("auto", description="any strategy name of Lightning: auto, ddp, fsdp, ...")
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto", description="ddp: every process holds the whole network; auto: ddp for several processes"
+    )
     num_nodes: PositiveInt = Field(1, description="number of machines that train together")
     num_workers: Annotated[int, Field(ge=0, le=64)] = Field(
         0, description="loader processes; 0 is fastest for small images; does not change the result"
