@@ -45,7 +45,7 @@ _AROUND = {
     "register": 3.5,
 }
 _LIGHT = ("prepare", "release", "register")  # import no torch
-_FORWARDS = 4.0  # of each test image: evaluation, check of the ONNX file, pictures; measured likewise
+_FORWARDS = 2.0  # of each test image: evaluation, check of the ONNX file, pictures; measured likewise
 # Seconds to fit a linear head, per sample, feature and class; measured on one core of an AMD EPYC. Vectors of length
 # 1 make logistic regression easy.
 _FIT = {"linear_svm": 1e-7, "logistic": 1e-8}
