@@ -64,7 +64,7 @@ class Program:
                 self.command, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False
             )
         seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-        found = re.search(r"accuracy (\d\.\d+)", done.stdout)
+        found = re.search(r"^accuracy (\d\.\d+)$", done.stdout, re.MULTILINE)  # others are of epochs
         if done.returncode or found is None:
             raise SystemExit(done.stdout + done.stderr)
         self.processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
