@@ -11,7 +11,7 @@ import pytest
 from sightline.data.store import SplitStore
 from sightline.labs.choose.halves import divided, parts_of
 from sightline.labs.choose.journal import Record
-from sightline.labs.choose.search import ranking
+from sightline.labs.choose.ranking import ranking
 from sightline.labs.choose.space import Candidate
 from sightline.system.errors import UserError
 

@@ -17,7 +17,8 @@ from sightline.labs.choose.journal import Journal, Record, alone
 from sightline.labs.choose.outcome import front
 from sightline.labs.choose.proposals import proposed
 from sightline.labs.choose.pruning import FEWEST, RUNGS, at_rung, stopped_at
-from sightline.labs.choose.search import Curve, Ended, Search, Stop, ranking
+from sightline.labs.choose.ranking import ranking
+from sightline.labs.choose.search import Curve, Ended, Search, Stop
 from sightline.labs.choose.space import Candidate, Space, space_of
 from sightline.system.errors import UserError
 

@@ -17,8 +17,9 @@ from sightline.labs.choose.journal import Journal, Record, alone
 from sightline.labs.choose.measuring import measured, write_part
 from sightline.labs.choose.outcome import Estimate, Outcome, estimate_of
 from sightline.labs.choose.project_copy import ProjectCopy
+from sightline.labs.choose.ranking import ranking
 from sightline.labs.choose.report import write_report
-from sightline.labs.choose.search import Search, ranking
+from sightline.labs.choose.search import Search
 from sightline.labs.choose.settings import Settings
 from sightline.labs.choose.space import Space, space_of
 from sightline.labs.choose.times import TrainingTimes

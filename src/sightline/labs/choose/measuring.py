@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from sightline.config.evaluation import Evaluation
 from sightline.config.models import Model
 from sightline.data.subset import write_subset
 from sightline.labs.choose.cost import Cost, measured_cost
+from sightline.labs.choose.ranking import LOSS, calibrated_log_loss
 from sightline.system.errors import UserError
 from sightline.system.files import new_folder
 
@@ -32,7 +36,7 @@ def write_part(prepared: Path, ids: Sequence[str], folder: Path) -> Part:
 
 
 def measured(model: Path, part: Part, rules: Evaluation, metric: str | None) -> dict[str, Any]:
-    """Return metric, score and interval of a model directory on a part of validation.
+    """Return metric, score, interval and log loss of a model directory on a part of validation.
 
     Args:
         model: the directory.
@@ -44,8 +48,10 @@ def measured(model: Path, part: Part, rules: Evaluation, metric: str | None) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         metrics = evaluate_model(model, part.folder, rules, Path(folder), metric)
+        loss = _loss(pd.read_parquet(Path(folder) / "predictions.parquet"))
     headline = metrics["headline"]
     return {
+        **loss,
         "metric": headline["name"],
         "score": headline["value"],
         "low": headline["low"],
@@ -53,6 +59,13 @@ def measured(model: Path, part: Part, rules: Evaluation, metric: str | None) -> 
         "samples": metrics["samples"],
         "confidence": metrics["confidence"],
     }
+
+
+def _loss(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the log loss where a model gives probabilities of one class per image, else nothing."""
+    if not {"probabilities", "label"} <= set(rows.columns) or rows.empty:
+        return {}
+    return {LOSS: calibrated_log_loss(np.stack(rows["probabilities"].to_list()), rows["label"].to_numpy(np.int64))}
 
 
 def cost_of(folder: Path, model: Model) -> dict[str, Any]:

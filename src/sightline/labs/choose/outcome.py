@@ -8,7 +8,7 @@ from typing import Any
 
 from sightline.labs.choose.cost import Limits
 from sightline.labs.choose.journal import Record
-from sightline.labs.choose.search import breaks, ranking
+from sightline.labs.choose.ranking import breaks, ranking
 from sightline.labs.choose.space import Candidate
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sightline.labs.choose.journal import Record
 from sightline.labs.choose.outcome import Estimate, Outcome, front
 from sightline.labs.choose.pictures import draw_costs, draw_curves
-from sightline.labs.choose.search import breaks
+from sightline.labs.choose.ranking import breaks
 from sightline.operations.pages.charts import Chart, chart, page_style
 from sightline.operations.pages.rendering import render
 from sightline.operations.pages.tables import Cell, Table, figure_cell, text_cell

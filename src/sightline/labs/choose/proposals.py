@@ -18,8 +18,8 @@ def proposed(
 ) -> Candidate | None:
     """Return the next candidate, None if nothing is left.
 
-    The model as it is comes first, then each recipe and each network alone, then neighbours of the best and random ones
-    by turns.
+    The model as it is comes first, then each recipe, the published size and each network alone, then neighbours of the
+    best and random ones by turns.
 
     Args:
         space: what may be tried.
@@ -29,11 +29,7 @@ def proposed(
         seed: of what is random.
     """
     gone = {*tried, *left_out}
-    first = space.first
-    plain = [first]
-    plain += [Candidate(recipe, first.network, first.size, first.rate) for recipe in space.recipes[1:]]
-    plain += [Candidate(first.recipe, network, first.size, first.rate) for network in space.networks[1:]]
-    for candidate in plain:
+    for candidate in space.plain():
         if candidate not in gone:
             return candidate
     generator = np.random.Generator(np.random.Philox(key=[seed, len(tried)]))

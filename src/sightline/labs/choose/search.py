@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sightline.config.metrics import smaller_is_better
-from sightline.labs.choose.cost import Cost, Limits
+from sightline.labs.choose.cost import Limits
 from sightline.labs.choose.journal import Journal, Record, State
 from sightline.labs.choose.proposals import proposed
 from sightline.labs.choose.pruning import stopped_at
+from sightline.labs.choose.ranking import NO_LIMITS, ranking
 from sightline.labs.choose.space import Candidate, Space
 from sightline.system.errors import UserError, first_line
 
 Stop = float | Literal["time"]  # the rung at which a training is stopped, or that the time of the search is over
 Curve = tuple[Sequence[float], int]  # scores of the epochs done, more is better; epochs of the whole training
 Tell = Callable[[str], None]
-NO_LIMITS = Limits()
 _AROUND = 15.0  # seconds besides the training, until some trials have shown how many
 _FAILURES = 3  # trials, after which a search gives up if all of them failed
 _MARGIN = 1.1  # times what timed steps say: a long training also writes checkpoints and waits for others
@@ -219,33 +219,3 @@ def told(ended: Ended) -> str:
             return "the time is over; it goes on with more --minutes"
         case _:
             return f"{ended.state}: {ended.found.get('reason', '')}"
-
-
-def ranking(records: Sequence[Record], smaller: bool = False, limits: Limits = NO_LIMITS) -> list[Record]:
-    """Return the finished trials that keep the limits, the best one first; of equal ones the smaller, then the earlier.
-
-    Args:
-        records: of a search.
-        smaller: whether a smaller score is better.
-        limits: of latency and size.
-    """
-    able = [record for record in records if record.state == "finished" and not breaks(record, limits)]
-    sign = 1 if smaller else -1
-    unknown = float("inf")  # of a network without a graph
-    return sorted(
-        able,
-        key=lambda one: (
-            sign * (one.score or 0.0),
-            one.found.get("size_bytes", unknown),
-            one.candidate.size,
-            one.number,
-        ),
-    )
-
-
-def breaks(record: Record, limits: Limits) -> str | None:
-    """Return which limit a finished trial breaks, None if none; a network without a graph breaks any."""
-    cost = record.found.get("latency_ms"), record.found.get("size_bytes")
-    if cost[0] is None or cost[1] is None:
-        return None if limits == NO_LIMITS else "has no ONNX graph whose latency and size could be measured"
-    return limits.broken_by(Cost(float(cost[0]), int(cost[1])))

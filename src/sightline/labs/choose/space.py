@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -46,17 +46,37 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Space:
-    """The values of each setting, the model's own first."""
+    """The values of each setting, the model's own first.
+
+    Attributes:
+        recipes, networks, sizes, rates: see `Candidate`.
+        published: size of the input that the model's own weights were made for, if it is one of `sizes`.
+    """
 
     recipes: tuple[str | None, ...]
     networks: tuple[str, ...]
     sizes: tuple[int, ...]
     rates: tuple[float, ...] = RATES
+    published: int | None = None
 
     @property
     def first(self) -> Candidate:
         """The model as it is."""
         return Candidate(self.recipes[0], self.networks[0], self.sizes[0], self.rates[0])
+
+    def plain(self) -> list[Candidate]:
+        """Return what is tried first: each other recipe, the published size and each other network, all else alike.
+
+        The ladder of `best` comes last, as it takes as long as several others.
+        """
+        first = self.first
+        recipes = sorted(self.recipes[1:], key=lambda recipe: recipe == "best")
+        found = [first, *(replace(first, recipe=recipe) for recipe in recipes)]
+        if self.published is not None:
+            found += [replace(one, size=self.published) for one in found if one.recipe != "best"]
+        found += [replace(first, network=network) for network in self.networks[1:]]
+        found.sort(key=lambda one: one != first and one.recipe == "best")
+        return list(dict.fromkeys(found))
 
     def all(self) -> Iterator[Candidate]:
         """Yield every candidate."""
@@ -96,7 +116,9 @@ def space_of(model: Model, written: Mapping[str, Any], networks: Sequence[str]) 
         others = networks
     elif model.weights == "random" and ":" in own and model.input.size < _LARGE:
         others = _FROM_NOTHING
-    return Space(recipes, (own, *(name for name in others if name != own)), _sizes(model, own))
+    sizes, known = _sizes(model, own), published_input(own) if model.weights == "pretrained" else None
+    published = known.size if known is not None and known.size in sizes else None
+    return Space(recipes, (own, *(name for name in others if name != own)), sizes, published=published)
 
 
 def _sizes(model: Model, network: str) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from typing import Any
 from sightline.labs.choose.cost import Cost, Limits
 from sightline.labs.choose.measuring import Part, cost_of, measured, untrained_cost
 from sightline.labs.choose.project_copy import ProjectCopy
-from sightline.labs.choose.search import NO_LIMITS, Curve, Ended, Stop, sign_of
+from sightline.labs.choose.ranking import NO_LIMITS
+from sightline.labs.choose.search import Curve, Ended, Stop, sign_of
 from sightline.labs.choose.settings import possible
 from sightline.labs.choose.space import Candidate
 from sightline.labs.choose.times import TrainingTimes
