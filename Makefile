@@ -14,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 export NO_MKDOCS_2_WARNING = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check bench lint format docs ui clean
+.PHONY: help setup demo repro report retrain schedule unschedule test test-all gpu-check bench lint audit format docs ui clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ lint: setup ## ruff, mypy, import contracts
 	@ruff format --check .
 	@mypy
 	@lint-imports
+
+audit: setup ## licences, known vulnerabilities and the list of software of all locked packages: audit/
+	@mkdir -p audit
+	@echo '{"dependencies": []}' > audit/vulnerabilities.json
+	@uv tool run --from 'pip-audit>=2.9,<3' pip-audit --requirement requirements.lock --disable-pip --progress-spinner off \
+	  --format json --output audit/vulnerabilities.json > audit/pip-audit.log 2>&1 || tail -1 audit/pip-audit.log
+	@sightline packages --sbom audit/sbom.cdx.json --audit audit/vulnerabilities.json
 
 format: setup ## format the code
 	@ruff check --fix-only --quiet .

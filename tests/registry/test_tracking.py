@@ -133,6 +133,10 @@ def test_versions_aliases_and_tags(project: Project, connection: Connection, tmp
     made = versions.create("digit", run, tmp_path / "model", {"dvc.md5": "m"})
     assert versions.find("digit", "m") == made
     assert (made.number, made.run) == ("1", run)
+    [software] = (project.root / "mlartifacts").rglob("sbom.cdx.json")
+    listed = json.loads(software.read_text())["metadata"]["component"]
+    assert (listed["name"], listed["version"]) == ("digit", "m")
+    assert {one["name"] for one in listed["components"]} == {path.name for path in (tmp_path / "model").iterdir()}
     versions.set_alias("digit", "champion", "1")
     assert versions.aliases("digit") == {"champion": "1"}
     versions.delete_alias("digit", "champion")

@@ -19,6 +19,7 @@ from sightline.commands.history import history
 from sightline.commands.ingest import ingest
 from sightline.commands.init import init
 from sightline.commands.models import models
+from sightline.commands.packages import packages
 from sightline.commands.predict import predict
 from sightline.commands.promote import promote, rollback
 from sightline.commands.report import report
@@ -56,6 +57,7 @@ for command in (
     ingest,
     init,
     models,
+    packages,
     predict,
     promote,
     report,

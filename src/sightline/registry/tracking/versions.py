@@ -89,11 +89,16 @@ class Versions:
         from mlflow.entities import LoggedModelOutput
         from mlflow.exceptions import MlflowException
 
+        from sightline.system.packages.installed import needed
+        from sightline.system.packages.sbom import SBOM, sbom_of_model
+
         client = self._connection.client
         logged = client.create_logged_model(self._connection.experiment, name=name, source_run_id=run)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 _save_model(Path(folder) / "model", model, run, logged)
+                software = sbom_of_model(name, tags[VERSION_TAG], model, needed("sightline"))
+                (Path(folder) / "model" / SBOM).write_text(software, encoding="utf-8")
                 client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
         except BaseException:
             self._remove(logged)
