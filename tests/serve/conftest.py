@@ -34,9 +34,10 @@ def start() -> Iterator[Start]:
         limits: Limits | None = None,
         batching: Batching | None = None,
         following: Following | None = None,
+        token: str | None = None,
     ) -> Running:
         loaded = load_served(model, model.name, "") if isinstance(model, Path) else model
-        running.append(Running(loaded, limits or Limits(), batching or Batching(), following))
+        running.append(Running(loaded, limits or Limits(), batching or Batching(), following, token))
         return running[-1]
 
     yield run

@@ -56,10 +56,17 @@ def encoded(pixels: np.ndarray, suffix: str = ".jpg") -> bytes:
 class Running:
     """A server on a free port."""
 
-    def __init__(self, model: ServedModel, limits: Limits, batching: Batching, following: Following | None) -> None:
+    def __init__(
+        self,
+        model: ServedModel,
+        limits: Limits,
+        batching: Batching,
+        following: Following | None,
+        token: str | None = None,
+    ) -> None:
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        app = build_service(model, limits, batching, following)
+        app = build_service(model, limits, batching, following, token)
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._thread.start()

@@ -216,3 +216,28 @@ def test_sliders_mix_styles(start: Start, browser: Any, complaints: list[str], t
     assert seen[0][0] > seen[1][0] > seen[2][0], "less red the more night there is"
     assert seen[0][2] < seen[1][2] < seen[2][2]
     assert complaints == []
+
+
+def test_a_page_that_needs_a_token_asks_for_it(classifier: Path, start: Start, browser: Any, tmp_path: Path) -> None:
+    token = "correct-horse-battery"
+    server, image = start(load_served(classifier, "digit", "3"), token=token), encoded(photograph(), ".png")
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(30_000)
+    page.goto(server.address)
+    page.get_by_label("Token").fill("wrong-horse-battery")
+    page.screenshot(path=tmp_path / "asked.png", full_page=True)
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("This token is not the server's.").wait_for()
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Continue").click()
+    page.locator("#model strong").wait_for()
+    assert not page.locator("#login").is_visible()
+    assert not page.locator("#error").is_visible()
+    drop(page, image, "photo.png")
+    page.locator("#result h2").wait_for()
+    page.screenshot(path=tmp_path / "let-in.png", full_page=True)
+    assert "Authorization: Bearer TOKEN" in page.locator("#code").inner_text()
+    assert token not in page.content()
+    page.reload()  # the tab remembers it
+    page.locator("#model strong").wait_for()
+    assert not page.locator("#login").is_visible()

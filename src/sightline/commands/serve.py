@@ -29,6 +29,9 @@ def serve(
     engine: Annotated[
         Literal["auto", "torch", "onnx", "int8"], typer.Option(help="what runs the model; int8: model.int8.onnx")
     ] = "auto",
+    token: Annotated[
+        Path | None, typer.Option(help="file with the token that requests must carry; made where it is missing")
+    ] = None,
     poll: Annotated[float, typer.Option(min=0.1, help="seconds between checks for a new champion")] = 5.0,
 ) -> None:
     """Answer images over HTTP with a model, and show a page to try it; a new champion takes over without a restart."""
@@ -38,8 +41,10 @@ def serve(
         Following,
         Limits,
         build_service,
+        listening_here,
         load_served,
         open_port,
+        read_token,
         run_server,
     )
     from sightline.operations.serve.served_model import ServedModel
@@ -48,6 +53,7 @@ def serve(
 
     root = Path()
     listening = open_port(host, port)  # first, as a port that is taken is found at once
+    secret = None if token is None else read_token(token)
     workers = workers or worthwhile_lanes(resolve_model(model, root).folder, engine)
 
     def load() -> ServedModel:
@@ -60,8 +66,12 @@ def serve(
     following = None
     if model.endswith("@champion"):
         following = Following(lambda: champion_version(first.name, root), load, poll)
-    app = build_service(first, limits, Batching(max_batch, max_wait_ms, workers), following)
+    app = build_service(first, limits, Batching(max_batch, max_wait_ms, workers), following, secret)
     version = f" version {first.version}" if first.version else ""
     address = f"http://{host}:{listening.getsockname()[1]}"
     print(f"{first.name}{version}: {address} (page), {address}/predict; ctrl-c ends it", flush=True)
+    if token is not None:
+        print(f"requests need the token in {token}: Authorization: Bearer TOKEN", flush=True)
+    elif not listening_here(listening):
+        print("whoever reaches this address may ask the model; --token FILE keeps others out", flush=True)
     run_server(app, listening)

@@ -19,6 +19,7 @@ from sightline.operations.serve.champion import Holder
 from sightline.operations.serve.explaining import Explainer
 from sightline.operations.serve.limits import Limits, Refusal
 from sightline.operations.serve.monitoring import CONTENT_TYPE, Counting, Monitoring
+from sightline.operations.serve.tokens import Guard
 from sightline.operations.serve.uploads import read_request
 from sightline.system.json_text import json_bytes
 
@@ -37,9 +38,17 @@ _T = TypeVar("_T")
 
 
 def build_app(
-    holder: Holder, batcher: Batcher, monitoring: Monitoring, limits: Limits, close: Callable[[], None]
+    holder: Holder,
+    batcher: Batcher,
+    monitoring: Monitoring,
+    limits: Limits,
+    close: Callable[[], None],
+    token: str | None = None,
 ) -> Starlette:
-    """Return the application; `close` is called when the last request is answered."""
+    """Return the application; `close` is called when the last request is answered.
+
+    With a token, all but the page's files and /health, which a load balancer asks, is for those who send it.
+    """
     explainer = Explainer()
 
     @asynccontextmanager
@@ -53,6 +62,8 @@ def build_app(
     app.add_exception_handler(HTTPException, _refused)
     _add_model_routes(app, holder, batcher, explainer, limits)
     _add_other_routes(app, holder, monitoring)
+    if token is not None:
+        app.add_middleware(Guard, token=token, free={*_PAGE, "/health"})
     app.add_middleware(Counting, monitoring=monitoring, known=_KNOWN)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -46,7 +47,9 @@ class Following:
     seconds: float = 5.0
 
 
-def build_service(model: ServedModel, limits: Limits, batching: Batching, following: Following | None) -> Starlette:
+def build_service(
+    model: ServedModel, limits: Limits, batching: Batching, following: Following | None, token: str | None = None
+) -> Starlette:
     """Return the application of a model with the threads behind it, which end with the application."""
     # The queue's length is asked for by the figures, which the queue informs about its batches.
     monitoring = Monitoring(lambda: batcher.waiting)
@@ -62,7 +65,7 @@ def build_service(model: ServedModel, limits: Limits, batching: Batching, follow
             follower.close()
         batcher.close()
 
-    return build_app(holder, batcher, monitoring, limits, close)
+    return build_app(holder, batcher, monitoring, limits, close, token)
 
 
 def run_server(app: Starlette, listening: socket.socket) -> None:
@@ -93,3 +96,8 @@ def open_port(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{host}:{port}: {reason.lower()}; choose another address with --host or --port") from None
+
+
+def listening_here(listening: socket.socket) -> bool:
+    """Return whether a socket is bound to an address that only this machine reaches."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

@@ -23,17 +23,29 @@ function element(tag, properties = {}, ...children) {
 
 // ---- asking
 
+const TOKEN = "sightline-token"; // kept until the tab is closed
+
+async function fetched(path, options = {}) {
+  const token = sessionStorage.getItem(TOKEN);
+  const response = await fetch(path, token ? { ...options, headers: { Authorization: `Bearer ${token}` } } : options);
+  if (response.status !== 401) return response;
+  sessionStorage.removeItem(TOKEN);
+  at("login").hidden = false;
+  at("token").focus();
+  throw new Error(token ? "This token is not the server's." : "This server asks for a token.");
+}
+
 async function ask(path, file) {
   const form = new FormData();
   form.append("image", file, file.name || "pasted.png");
-  const response = await fetch(path, { method: "POST", body: form });
+  const response = await fetched(path, { method: "POST", body: form });
   const answer = await response.json().catch(() => ({ error: `the server answered with status ${response.status}` }));
   if (!response.ok) throw new Error(answer.error);
   return answer;
 }
 
 async function describe() {
-  model = await (await fetch("model")).json();
+  model = await (await fetched("model")).json();
   const kind = model.task.replaceAll("_", " ");
   const version = model.version ? [element("span", { textContent: `version ${model.version}` })] : [];
   at("model").replaceChildren(
@@ -407,9 +419,12 @@ function snippet() {
   const quoted = `'${`image=@${name}`.replaceAll("'", `'\\''`)}'`;
   const asked = model?.classes.length > CLASSES_SHOWN && ["classification", "multilabel"].includes(model.task) ? "?top=5"
     : model?.styles.length ? `?pictures=true${askedStyles()}` : "";
+  const guarded = sessionStorage.getItem(TOKEN) !== null; // the token itself is not shown
+  const header = python ? ', headers={"Authorization": "Bearer TOKEN"}' : " -H 'Authorization: Bearer TOKEN'";
+  const sent = guarded ? header : "";
   at("code").firstChild.textContent = python
-    ? `import requests\n\nwith open(${JSON.stringify(name)}, "rb") as image:\n    answer = requests.post("${address}${asked}", files={"image": image})\nprint(answer.json()["predictions"][0])`
-    : `curl -F ${quoted} '${address}${asked}'`;
+    ? `import requests\n\nwith open(${JSON.stringify(name)}, "rb") as image:\n    answer = requests.post("${address}${asked}", files={"image": image}${sent})\nprint(answer.json()["predictions"][0])`
+    : `curl${sent} -F ${quoted} '${address}${asked}'`;
 }
 
 function selectTab(tab) {
@@ -463,4 +478,12 @@ at("least").addEventListener("input", () => {
   show();
 });
 new ResizeObserver(draw).observe(at("drop"));
+at("login").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN, at("token").value.trim());
+  at("token").value = "";
+  at("login").hidden = true;
+  at("error").hidden = true;
+  describe().then(snippet).catch(fail);
+});
 describe().then(snippet).catch(fail);
