@@ -64,7 +64,7 @@ def test_a_training_leaves_a_network_that_evaluation_finds_to_agree(digits: Path
     assert told["agrees"]
     assert (told["same"], told["headline_difference"]) == (1.0, 0.0)
     assert told["headline"] == metrics["headline"]["value"]
-    assert 0 < told["largest_output_difference"] < 1e-3
+    assert 0 <= told["largest_output_difference"] < 1e-3  # 0 on processors where both add up in one order
     refuse_other_onnx("digit", metrics)
     assert set(comparable_numbers(metrics)) == set(
         comparable_numbers({k: v for k, v in metrics.items() if k != "onnx"})
@@ -76,6 +76,7 @@ def test_a_changed_layer_is_found_and_the_release_refused(digits: Path, model: P
     told = metrics["onnx"]
     assert not told["agrees"]
     assert told["headline"] < metrics["headline"]["value"] - 0.3
+    assert told["largest_output_difference"] > 0.1
     with pytest.raises(
         UserError, match=r"^digit: model.onnx differs from .* accuracy 0\.\d+ instead of 0\.\d+, .*%"
     ) as error:
