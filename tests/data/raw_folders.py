@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 from sightline.config.datasets import Dataset
 from sightline.data.encoding import encode_png
 from sightline.data.raw.checks import Record
-from sightline.data.raw.signature import Signature
 from sightline.data.structures import UINT8
 
 
@@ -67,7 +66,6 @@ def record(number: int, **values: Any) -> Record:
         "width": 8,
         "channels": 1,
         "sha256": hashlib.sha256(str(number).encode()).hexdigest(),
-        "signature": Signature(number * 0x9E3779B97F4A7C15 % 2**64, bytes(256)),
         "label": 0,
         "split": None,
         "group": None,

@@ -98,9 +98,7 @@ def test_every_field_has_a_column() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "split"])
 def test_every_field_comes_back_from_the_store(name: str, tmp_path: Path) -> None:
-    write_rows(
-        tmp_path / "train", ["0" * 16], 1, lambda keys: [sample_row(key, full(), (SIDE, SIDE, 3), "") for key in keys]
-    )
+    write_rows(tmp_path / "train", ["0" * 16], 1, lambda _: [sample_row("0" * 16, full(), (SIDE, SIDE, 3), "")])
     write_json(tmp_path / "labels.json", LABELS.to_json())
     np.testing.assert_equal(getattr(SplitStore(tmp_path / "train").sample(0), name), getattr(full(), name))
 

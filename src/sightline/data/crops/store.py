@@ -40,17 +40,15 @@ def write_crops(store: SplitStore, cropper: Cropper, channels: int, folder: Path
             some = range(start, min(start + _BATCH, len(store)))
             crops += cropper.crops([store.image(index) for index in some], [shapes[index] for index in some])
             advance(len(some))
-    place = {name: index for index, name in enumerate(store.ids)}
 
-    def row(name: str) -> dict[str, Any]:
-        index = place[name]
+    def row(index: int) -> dict[str, Any]:
         pixels = cut(decode(store.image(index), channels), crops[index].region)
         sample = moved(store.sample(index), crops[index], pixels)
         sha256 = hashlib.sha256(sample.image).hexdigest()
-        return sample_row(name, sample, (pixels.shape[0], pixels.shape[1], channels), sha256)
+        return sample_row(store.ids[index], sample, (pixels.shape[0], pixels.shape[1], channels), sha256)
 
     write_rows(
-        folder, store.ids, sum(len(store.image(index)) for index in range(len(store))), lambda names: map(row, names)
+        folder, store.ids, sum(len(store.image(index)) for index in range(len(store))), lambda places: map(row, places)
     )
     return sum(crop.box is None for crop in crops)
 

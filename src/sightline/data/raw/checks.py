@@ -33,7 +33,6 @@ class Record:
         height, width: pixels of the upright image.
         channels: 1 for grey, 3 for colour.
         sha256: hash of the encoded bytes, hexadecimal.
-        signature: by which nearly equal images are found.
         label: class of the whole image, -1 for none.
         present: classes that are in the image in any way, ascending.
         objects: class of each box.
@@ -54,7 +53,6 @@ class Record:
     width: int
     channels: int
     sha256: str
-    signature: Signature
     label: int
     split: SplitName | None
     group: str | None
@@ -70,12 +68,19 @@ class Record:
     white: int = 0
 
 
+class Look(NamedTuple):
+    """What is seen of an image: its small picture, and the signature by which nearly equal ones are found."""
+
+    picture: UINT8
+    signature: Signature
+
+
 class Inspected(NamedTuple):
-    """What is known of a sample: its record and its small picture, None where it is bad, and what is to be said."""
+    """What is known of a sample: its record and its look, None where it is bad, and what is to be said."""
 
     record: Record | None
     findings: list[Finding]
-    picture: UINT8 | None = None
+    look: Look | None = None
 
 
 def inspect_all(source: Source, max_pixels: int) -> Iterator[Inspected]:
@@ -116,7 +121,6 @@ def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
         channels=stored.channels,
         white=0 if picture.highest is None else picture.white,
         sha256=hashlib.sha256(sample.image).hexdigest(),
-        signature=sign(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)),
         label=sample.label,
         split=sample.split,
         group=sample.group,
@@ -130,7 +134,8 @@ def inspect(source: Source, index: int, max_pixels: int) -> Inspected:
         truth=truth_of(sample),
         batch=sample.batch,
     )
-    return Inspected(record, hints(sample.source, stored, picture) + found, small_of(picture))
+    look = Look(small_of(picture), sign(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)))
+    return Inspected(record, hints(sample.source, stored, picture) + found, look)
 
 
 def _pixels(sample: Sample, classes: int) -> tuple[int, ...]:

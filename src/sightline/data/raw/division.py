@@ -41,8 +41,11 @@ class Division:
 
     def to_bytes(self) -> bytes:
         """Return the division as JSON, the same bytes for the same division."""
-        values = {"by": self.by, "settings": self.settings, "parts": self.parts}
-        return (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
+        values = {"by": self.by, "settings": self.settings, "parts": {}}
+        text = json.dumps(values, indent=1, sort_keys=True) + "\n"
+        # What `json.dumps` writes of `parts`, which for a million takes it ten times the memory and the time.
+        lines = ",\n".join(f'  "{mark}": "{self.parts[mark]}"' for mark in sorted(self.parts))
+        return text.replace('"parts": {}', f'"parts": {{\n{lines}\n }}' if lines else '"parts": {}').encode()
 
 
 def mark(record: Record) -> str:

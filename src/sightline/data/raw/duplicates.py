@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from sightline.data.raw.checks import Record
 from sightline.data.raw.findings import Finding
-from sightline.data.structures import UINT8, SplitName
+from sightline.data.raw.hash_index import HashIndex
+from sightline.data.raw.signature import Signatures
+from sightline.data.structures import SplitName
 
 PROTECTION: dict[SplitName, int] = {"train": 0, "val": 1, "test": 2}  # the copy in the higher one stays
 _COMPARED: tuple[tuple[SplitName, SplitName], ...] = (("train", "val"), ("train", "test"), ("val", "test"))
 _SAME = 4.0  # mean difference of two thumbnails, in grey levels
-_PAIRS = 4_000_000  # hashes compared at a time: 32 MB
 _CANDIDATES = 32  # thumbnails compared per image, nearest hashes first: flat images have thousands
 
 
@@ -58,13 +59,17 @@ def find_copies(records: Sequence[Record], splits: Sequence[SplitName]) -> list[
 
 def _copies(records: Sequence[Record]) -> Iterator[list[Record]]:
     """Yield the records of each image that occurs more than once."""
-    same: dict[str, list[Record]] = defaultdict(list)
+    first: dict[str, Record] = {}
+    same: dict[str, list[Record]] = {}  # of the images alone of which there are several: a list each costs much
     for record in records:
-        same[record.sha256].append(record)
-    yield from (copies for copies in same.values() if len(copies) > 1)
+        if first.setdefault(record.sha256, record) is not record:
+            same.setdefault(record.sha256, [first[record.sha256]]).append(record)
+    yield from sorted(same.values(), key=lambda copies: copies[0].index)
 
 
-def find_near_copies(records: Sequence[Record], splits: Sequence[SplitName], bits: int) -> list[Finding]:
+def find_near_copies(
+    records: Sequence[Record], splits: Sequence[SplitName], signatures: Signatures, bits: int
+) -> list[Finding]:
     """Return a finding for each image of val or test that nearly equals one of train, or of test one of val.
 
     Two images are nearly equal where their hashes differ in at most `bits` and their thumbnails hardly differ.
@@ -76,7 +81,7 @@ def find_near_copies(records: Sequence[Record], splits: Sequence[SplitName], bit
         parts[split].append(record)
     found: dict[int, Finding] = {}
     for against, split in _COMPARED:
-        for record, other, distance in _nearest(parts[split], parts[against], bits):
+        for record, other, distance in _nearest(parts[split], parts[against], signatures, bits):
             told = (
                 f"in {split}, and nearly the same as {other.source} in {against} ({distance:.1f} grey levels "
                 f"difference)"
@@ -85,26 +90,20 @@ def find_near_copies(records: Sequence[Record], splits: Sequence[SplitName], bit
     return [found[index] for index in sorted(found)]
 
 
-def _nearest(queries: Sequence[Record], others: Sequence[Record], bits: int) -> Iterator[tuple[Record, Record, float]]:
+def _nearest(
+    queries: Sequence[Record], others: Sequence[Record], signatures: Signatures, bits: int
+) -> Iterator[tuple[Record, Record, float]]:
     """Yield each query that has near copies among the others, with the nearest and the thumbnails' distance."""
     if not queries or not others:
         return
-    hashes = np.array([record.signature.bits for record in others], np.uint64)
-    thumbnails = _thumbnails(others)
-    step = max(1, _PAIRS // len(others))
-    for start in range(0, len(queries), step):
-        chunk = queries[start : start + step]
-        own = np.array([record.signature.bits for record in chunk], np.uint64)
-        differing = np.bitwise_count(own[:, None] ^ hashes)
-        for row in np.flatnonzero((differing <= bits).any(axis=1)).tolist():
-            near = np.flatnonzero(differing[row] <= bits)
-            near = near[np.argsort(differing[row, near], kind="stable")[:_CANDIDATES]]
-            distances = np.abs(thumbnails[near].astype(np.int16) - _thumbnails([chunk[row]])).mean(axis=1)
-            best = int(distances.argmin())
-            if distances[best] <= _SAME:
-                yield chunk[row], others[int(near[best])], float(distances[best])
-
-
-def _thumbnails(records: Sequence[Record]) -> UINT8:
-    joined = b"".join(record.signature.thumbnail for record in records)
-    return np.frombuffer(joined, np.uint8).reshape(len(records), -1)
+    theirs, own = (np.array([record.index for record in records]) for records in (others, queries))
+    near = HashIndex(signatures.bits(theirs), bits, _CANDIDATES).near(signatures.bits(own))
+    begins = np.flatnonzero(np.diff(near.queries, prepend=-1)).tolist()
+    for begin, end in pairwise([*begins, len(near.queries)]):
+        query = int(near.queries[begin])
+        members = near.members[begin : min(end, begin + _CANDIDATES)]
+        thumbnails = signatures.thumbnails(theirs[members]).astype(np.int16)
+        distances = np.abs(thumbnails - signatures.thumbnails(own[query : query + 1])).mean(axis=1)
+        best = int(distances.argmin())
+        if distances[best] <= _SAME:
+            yield queries[query], others[int(members[best])], float(distances[best])

@@ -30,6 +30,7 @@ from sightline.data.raw.duplicates import find_conflicts, find_copies, find_near
 from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import Source, open_source
 from sightline.data.raw.shards import sample_id, write_split
+from sightline.data.raw.signature import Signatures
 from sightline.data.raw.small_pictures import SmallPictures
 from sightline.data.raw.splits import divide, find_divided_groups, find_given_parts, require_parts
 from sightline.data.raw.texts import find_unlearned_characters
@@ -57,10 +58,12 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False, l
         UserError: the raw files cannot be used as they are.
     """
     source = open_source(dataset)
-    with _counted(progress) as count:
-        pictures = SmallPictures()
-        records, findings = _checked(source, dataset.checks.max_pixels, pictures, count("checking", len(source)))
-        parts, across, division = _divided(dataset, source, records, last)
+    with _counted(progress) as count, new_folder(folder) as work:
+        pictures, signatures = SmallPictures(), Signatures(len(source), work)
+        records, findings = _checked(
+            source, dataset.checks.max_pixels, pictures, signatures, count("checking", len(source))
+        )
+        parts, across, division = _divided(dataset, source, records, signatures, last)
         findings += across
         if dataset.on_bad_sample == "fail":
             _require_good(dataset.root, findings)
@@ -70,13 +73,12 @@ def prepare(name: str, dataset: Dataset, folder: Path, progress: bool = False, l
         findings += _told_of_drawings(dataset, source, parts, findings)
         require_parts(name, {split: len(members) for split, members in parts.items()})
         require_kept(name, last, division)
-        with new_folder(folder) as work:
-            (work / FILE).write_bytes(division.to_bytes())
-            advance = count("writing", sum(map(len, parts.values())))
-            write_json(work / "labels.json", source.labels.to_json())
-            for split, members in parts.items():
-                write_split(work / split, source, members, advance)
-            return _described(name, dataset, source, parts, findings, pictures, work)
+        (work / FILE).write_bytes(division.to_bytes())
+        advance = count("writing", sum(map(len, parts.values())))
+        write_json(work / "labels.json", source.labels.to_json())
+        for split, members in parts.items():
+            write_split(work / split, source, members, advance)
+        return _described(name, dataset, source, parts, findings, pictures, work)
 
 
 def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings: Sequence[Finding]) -> list[Finding]:
@@ -92,21 +94,22 @@ def _told_of_drawings(dataset: Dataset, source: Source, parts: _Parts, findings:
 
 
 def _checked(
-    source: Source, max_pixels: int, pictures: SmallPictures, advance: Callable[[], None]
+    source: Source, max_pixels: int, pictures: SmallPictures, signatures: Signatures, advance: Callable[[], None]
 ) -> tuple[list[Record], list[Finding]]:
     records: list[Record] = []
     findings = [*source.findings, *(Finding("ignored", path, "not read") for path in source.ignored)]
-    for record, found, picture in inspect_all(source, max_pixels):
-        if record is not None and picture is not None:
+    for record, found, look in inspect_all(source, max_pixels):
+        if record is not None and look is not None:
             records.append(record)
-            pictures.keep(sample_id(record), picture)
+            pictures.keep(sample_id(record), look.picture)
+            signatures.keep(record.index, look.signature)
         findings += found
         advance()
     return records, findings + find_other_ranges(records)
 
 
 def _divided(
-    dataset: Dataset, source: Source, records: list[Record], last: Division | None
+    dataset: Dataset, source: Source, records: list[Record], signatures: Signatures, last: Division | None
 ) -> tuple[_Parts, list[Finding], Division]:
     """Return the records of each split without contradictions and leaks, what was found, and what to remember."""
     fractions: dict[SplitName, float] = {
@@ -125,7 +128,7 @@ def _divided(
     leaks = {finding.source for finding in findings if finding.bad}
     pairs = [pair for pair in zip(records, splits, strict=True) if pair[0].source not in leaks]
     records, splits = [record for record, _ in pairs], [split for _, split in pairs]
-    findings += find_near_copies(records, splits, dataset.checks.near_duplicate_bits)
+    findings += find_near_copies(records, splits, signatures, dataset.checks.near_duplicate_bits)
     parts: _Parts = {part: [record for record, split in pairs if split == part] for part in SPLITS}
     counts = {part: count_classes(source.labels, members) for part, members in parts.items()}
     scarce = find_scarce_classes(counts, dataset.checks.min_samples_per_class)

@@ -26,19 +26,18 @@ def write_split(folder: Path, source: Source, records: Sequence[Record], advance
     Raises:
         UserError: a file has changed since it was checked.
     """
-    named = {sample_id(record): record for record in records}
 
-    def row(name: str) -> dict[str, Any]:
-        record = named[name]
+    def row(place: int) -> dict[str, Any]:
+        record = records[place]
         sample = _unchanged(source, record)
-        return sample_row(name, sample, (record.height, record.width, record.channels), record.sha256)
+        return sample_row(sample_id(record), sample, (record.height, record.width, record.channels), record.sha256)
 
-    def rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for made in in_order(row, names):
+    def rows(places: Sequence[int]) -> Iterator[dict[str, Any]]:
+        for made in in_order(row, places):
             advance()
             yield made
 
-    write_rows(folder, list(named), sum(record.size for record in records), rows)
+    write_rows(folder, map(sample_id, records), sum(record.size for record in records), rows)
 
 
 def _unchanged(source: Source, record: Record) -> Sample:

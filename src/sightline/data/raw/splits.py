@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby
 from types import MappingProxyType
@@ -80,10 +80,15 @@ def _placed(
 
 
 def _units(records: Sequence[Record]) -> dict[str, Counter[int]]:
-    """Return what each group, or image without one, counts for."""
-    found: dict[str, Counter[int]] = defaultdict(Counter)
+    """Return what each group, or image without one, counts for; images with equal classes share what they count for."""
+    found: dict[str, Counter[int]] = {}
+    shared: dict[tuple[int, ...], Counter[int]] = {}
     for record in records:
-        found[key(record)].update(contents(record.present))
+        unit = key(record)
+        if record.present not in shared:
+            shared[record.present] = contents(record.present)
+        own = shared[record.present]
+        found[unit] = found[unit] + own if unit in found else own
     return found
 
 

@@ -96,23 +96,22 @@ def write_copies(folder: Path, store: SplitStore, augment: Augmenter, copies: in
 
     A variant's id is a hash of its original's id and its number, so the same originals have the same ids.
     """
-    origin = {
-        hashlib.sha256(f"{own}\0copy {number}".encode()).hexdigest()[:16]: (index, number)
-        for index, own in enumerate(store.ids)
-        for number in range(copies)
-    }
     channels, ids = store.column("channels"), store.ids
     shapes = zip(store.column("height"), store.column("width"), channels, strict=True)
     size = copies * sum(height * width * depth for height, width, depth in shapes) // 2  # PNG halves photographs
 
-    def row(name: str) -> dict[str, Any]:
-        index, number = origin[name]
+    def name(place: int) -> str:
+        index, number = divmod(place, copies)
+        return hashlib.sha256(f"{ids[index]}\0copy {number}".encode()).hexdigest()[:16]
+
+    def row(place: int) -> dict[str, Any]:
+        index, number = divmod(place, copies)
         varied = vary(open_sample(store.sample(index), channels[index]), augment, number, f"copy {ids[index]}")
         sample = close_sample(varied)
         sample.source = f"{sample.source}#{number}"
-        return sample_row(name, sample, varied.image.shape, hashlib.sha256(sample.image).hexdigest())
+        return sample_row(name(place), sample, varied.image.shape, hashlib.sha256(sample.image).hexdigest())
 
-    write_rows(folder, list(origin), size, lambda names: map(row, names))
+    write_rows(folder, map(name, range(len(store) * copies)), size, lambda places: map(row, places))
 
 
 def measure_effect(store: SplitStore, augment: Augmenter, copies: int) -> Effect:
