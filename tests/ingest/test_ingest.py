@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from delivery import Site
-from raw_folders import contents, png
+from raw_folders import contents, pixels, png
 
+from sightline.data.encoding import encode_png
 from sightline.data.raw.preparation import prepare
 from sightline.data.store import SplitStore
 from sightline.data.structures import SPLITS
@@ -217,3 +218,25 @@ def test_names_that_are_not_utf8_are_quarantined_under_one_that_can_be_read(site
     folder = site.quarantine / batch.name
     assert (folder / "class0/caf\\xe9.png").is_file()
     assert "class0/caf\\xe9.png,sample,bad_name" in (folder / "findings.csv").read_text(encoding="utf-8")
+
+
+def test_of_the_data_set_only_files_as_large_as_new_ones_are_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (site.raw / f"class0/larger{number}.png").write_bytes(encode_png(pixels(200 + number, 20)))
+    site.drop("class1/old.png", 15)
+    site.drop("class1/new.png", 100)
+    sizes = {path.stat().st_size for path in site.inbox.rglob("*.png")}
+    old = {path: path.stat().st_size for path in site.raw.rglob("*.png")}
+    alike = {path for path, size in old.items() if size in sizes}
+    assert 0 < len(alike) < len(old)
+    read: list[Path] = []
+    original = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    (batch,) = site.ingest()
+    assert (batch.samples, batch.known) == (1, 1)
+    assert {path for path in read if path in old} == alike

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from sightline.data.raw.findings import Finding
 from sightline.data.raw.formats import Source, Unreadable, open_files
 from sightline.data.raw.formats.batches import AddedBatch
 from sightline.data.raw.names import printable
-from sightline.system.processors import usable_processors
+from sightline.system.in_order import in_order
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
         records += [record] if record is not None else []
         findings += found
     classes = first.labels.classes
-    known = _known(whole, {record.sha256 for record in records})
+    known = _known(whole, {record.sha256: record.size for record in records})
     findings += find_conflicts(records, classes)
     contradictions = (_contradiction(record, known, classes) for record in records)
     findings += [contradiction for contradiction in contradictions if contradiction is not None]
@@ -79,8 +78,11 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
     )
 
 
-def _known(whole: Source, hashes: set[str]) -> dict[str, _Known]:
-    """Return what the data set says of the images with these hashes; every file is read, none is decoded."""
+def _known(whole: Source, delivered: Mapping[str, int]) -> dict[str, _Known]:
+    """Return what the data set says of delivered images, given by hash and bytes; only files of these sizes are read."""
+    if not delivered:
+        return {}
+    sizes = {None, *delivered.values()}
 
     def look(index: int) -> tuple[str, _Known] | None:
         try:
@@ -88,12 +90,10 @@ def _known(whole: Source, hashes: set[str]) -> dict[str, _Known]:
         except Unreadable:
             return None
         digest = hashlib.sha256(sample.image).hexdigest()
-        return (digest, _Known(sample.source, sample.label, truth_of(sample))) if digest in hashes else None
+        return (digest, _Known(sample.source, sample.label, truth_of(sample))) if digest in delivered else None
 
-    if not hashes:
-        return {}
-    with ThreadPoolExecutor(usable_processors()) as pool:
-        return dict(found for found in pool.map(look, range(len(whole))) if found is not None)
+    alike = [index for index in range(len(whole)) if whole.size(index) in sizes]
+    return dict(found for found in in_order(look, alike) if found is not None)
 
 
 def _contradiction(record: Record, known: Mapping[str, _Known], classes: Sequence[str]) -> Finding | None:

@@ -1,10 +1,8 @@
 """Takes the inbox into the data sets: all of a delivery or nothing of it, and each image once.
 
-The order of the steps makes it safe to be killed between any two of them: the delivery is copied and checked near
-the
-batches, its bad files go to the quarantine, the rest is moved by one rename, DVC and the record are updated,
-and
-only then is the inbox emptied. The next run sees by their content which images have been taken already.
+The order of the steps makes it safe to be killed between any two of them: the delivery is copied and checked near the
+batches, its bad files go to the quarantine, the rest is moved by one rename, DVC and the record are updated, and only
+then is the inbox emptied. The next run sees by their content which images have been taken already.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from pathlib import Path
 from sightline.config import Params
 from sightline.config.datasets import Dataset, Digits, Figures, Idx, Scenes, Strings, Yolo
 from sightline.data.raw.findings import Finding
-from sightline.data.raw.formats import open_files, open_whole
-from sightline.data.raw.formats.batches import BATCHES, Manifest, batch_folders, write_manifest
+from sightline.data.raw.formats import open_whole
+from sightline.data.raw.formats.batches import BATCHES, JoinedSource, Manifest, batch_folders, write_manifest
 from sightline.data.raw.formats.source import visible_files
 from sightline.data.raw.formats.yolo_names import is_described, names_only
 from sightline.operations.ingest.checking import Checked, check_delivery
@@ -158,7 +156,8 @@ def _take(name: str, dataset: Dataset, root: Path, report: Report) -> Batch | No
             f"{INBOX / name}: idx keeps all images in one file; replace the file, or use image_folder or csv"
         )
     place = Path(dataset.root)
-    first, whole = open_files(dataset), open_whole(dataset)
+    whole = open_whole(dataset)
+    first = whole.parts[0] if isinstance(whole, JoinedSource) else whole
     work = place / BATCHES / _WORK
     try:
         files = copy_inbox(inbox, work)
@@ -171,8 +170,8 @@ def _take(name: str, dataset: Dataset, root: Path, report: Report) -> Batch | No
             told = [Finding("broken_file", ".", line.replace(str(work), str(INBOX / name))) for line in error.lines]
             checked = Checked({}, sorted(files), [], told)
         batch = _placed(name, dataset, checked, work, code, root, report)
-        update_pointer(place, root)
         if batch.samples:
+            update_pointer(place, root, place / BATCHES / batch.name)
             BatchRecord(root).add(name, batch.name, "accept", batch.samples, batch.quarantined)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -115,6 +115,11 @@ class JoinedSource(Source):
         part, place = self._place(index)
         return part.examined(place)
 
+    def size(self, index: int) -> int | None:
+        """Return how many bytes the image of a sample has, where that is known unread."""
+        part, place = self._place(index)
+        return part.size(place)
+
     def _place(self, index: int) -> tuple[Source, int]:
         number = bisect_right(self._ends, index)
         return self.parts[number], index - (self._ends[number - 1] if number else 0)
@@ -159,6 +164,10 @@ class AddedBatch(Source):
     def path(self, index: int) -> str:
         """Return the path of an image below the batch's folder."""
         return self.source.path(self.indices[index])
+
+    def size(self, index: int) -> int | None:
+        """Return how many bytes the image of a sample has, where that is known unread."""
+        return self.source.size(self.indices[index])
 
     def sample(self, index: int) -> Sample:
         """Return one sample."""

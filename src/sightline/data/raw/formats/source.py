@@ -102,13 +102,30 @@ class Source(ABC):
         """
         return self.sample(index), []
 
+    def size(self, index: int) -> int | None:
+        """Return how many bytes the image of a sample has; None where one has to read it to know."""
+        return None
+
 
 class FolderSource(Source):
-    """Samples that are image files below a root, each known by its path before it is opened."""
+    """Samples that are image files below a root, each known by its path before it is opened.
+
+    Attributes:
+        root: folder of the raw files; the bytes of a sample's image are those of its file.
+    """
+
+    root: Path
 
     @abstractmethod
     def path(self, index: int) -> str:
         """Return the path of an image below the root, /-separated."""
+
+    def size(self, index: int) -> int | None:
+        """Return the size of an image file, bytes; None where it is not to be had."""
+        try:
+            return os.stat(f"{self.root}/{self.path(index)}").st_size  # noqa: PTH116 - a Path per file costs 3x as much
+        except OSError:
+            return None
 
 
 class Entry(NamedTuple):
