@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -211,13 +210,8 @@ def test_what_is_remembered_depends_on_rule_fractions_and_salt() -> None:
     last = make_division("stratified", split, records, divide(records, THIRDS, "stratified", 0))
     assert read_division(last.to_bytes()) == last
     for own in (last, make_division("hash", split, records, ["train"] * 30)):
-        assert (
-            own.to_bytes()
-            == (
-                json.dumps({name: getattr(own, name) for name in ("by", "settings", "parts")}, indent=1, sort_keys=True)
-                + "\n"
-            ).encode()
-        )
+        values = {"by": own.by, "settings": own.settings, "parts": own.parts}
+        assert own.to_bytes() == (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
     assert len(known_parts("stratified", split, last, records)) == 30
     for other in (Split(salt=1), Split(train=0.5, val=0.25, test=0.25)):
         assert not known_parts("stratified", other, last, records)

@@ -79,7 +79,7 @@ def check_delivery(dataset: Dataset, folder: Path, first: Source, whole: Source)
 
 
 def _known(whole: Source, delivered: Mapping[str, int]) -> dict[str, _Known]:
-    """Return what the data set says of delivered images, given by hash and bytes; only files of these sizes are read."""
+    """Return what the data set says of delivered images, of hash and size; only files of these sizes are read."""
     if not delivered:
         return {}
     sizes = {None, *delivered.values()}
@@ -92,7 +92,7 @@ def _known(whole: Source, delivered: Mapping[str, int]) -> dict[str, _Known]:
         digest = hashlib.sha256(sample.image).hexdigest()
         return (digest, _Known(sample.source, sample.label, truth_of(sample))) if digest in delivered else None
 
-    alike = [index for index in range(len(whole)) if whole.size(index) in sizes]
+    alike = [index for index in range(len(whole)) if whole.stored_bytes(index) in sizes]
     return dict(found for found in in_order(look, alike) if found is not None)
 
 

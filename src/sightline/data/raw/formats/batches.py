@@ -115,10 +115,10 @@ class JoinedSource(Source):
         part, place = self._place(index)
         return part.examined(place)
 
-    def size(self, index: int) -> int | None:
+    def stored_bytes(self, index: int) -> int | None:
         """Return how many bytes the image of a sample has, where that is known unread."""
         part, place = self._place(index)
-        return part.size(place)
+        return part.stored_bytes(place)
 
     def _place(self, index: int) -> tuple[Source, int]:
         number = bisect_right(self._ends, index)
@@ -165,9 +165,9 @@ class AddedBatch(Source):
         """Return the path of an image below the batch's folder."""
         return self.source.path(self.indices[index])
 
-    def size(self, index: int) -> int | None:
+    def stored_bytes(self, index: int) -> int | None:
         """Return how many bytes the image of a sample has, where that is known unread."""
-        return self.source.size(self.indices[index])
+        return self.source.stored_bytes(self.indices[index])
 
     def sample(self, index: int) -> Sample:
         """Return one sample."""

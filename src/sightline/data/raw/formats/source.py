@@ -102,7 +102,7 @@ class Source(ABC):
         """
         return self.sample(index), []
 
-    def size(self, index: int) -> int | None:
+    def stored_bytes(self, index: int) -> int | None:
         """Return how many bytes the image of a sample has; None where one has to read it to know."""
         return None
 
@@ -120,7 +120,7 @@ class FolderSource(Source):
     def path(self, index: int) -> str:
         """Return the path of an image below the root, /-separated."""
 
-    def size(self, index: int) -> int | None:
+    def stored_bytes(self, index: int) -> int | None:
         """Return the size of an image file, bytes; None where it is not to be had."""
         try:
             return os.stat(f"{self.root}/{self.path(index)}").st_size  # noqa: PTH116 - a Path per file costs 3x as much
