@@ -59,6 +59,8 @@ READ_ONCE = "reading, hashing and decoding each once, on all cores"
 PREPARED = ("1,000", "10,000", "100,000")
 MORE = PREPARED[1:]
 COST_OF_FEW = f"of {PREPARED[0]}, both over their loops"
+SCALES = (1_000, 10_000, 100_000, 1_000_000)
+SCALE_STEPS = ("prepare", "an epoch", "evaluate", "ingest of 10 more")
 _EMBEDDED = ("mobilenet_v2, 224 px, JPEG", "resnet18, 224 px, JPEG", "resnet10t, 28 px, PNG")
 _SPLIT = {DECODED_PLAIN: 0.95, DECODED_KEPT: None, IN_TURN: 0.95}
 _DVC = ("dvc", "dvc-data")
@@ -104,6 +106,24 @@ BENCHMARKS = {
             *(Case(f"{count} images: peak of memory", "1 GiB", 1.0, cost=True) for count in PREPARED),
         ),
         ("pyarrow", "opencv-python-headless", "pillow"),
+    ),
+    "scale": Benchmark(
+        "images of 32 px in folders",
+        (
+            *(
+                Case(f"{count:,} images: {step}, cost of each", f"of {SCALES[0]:,}", 1.3, cost=True)
+                for count in SCALES[1:]
+                for step in SCALE_STEPS[:-1]
+            ),
+            *(Case(f"{count:,} images: {SCALE_STEPS[-1]}", f"into {SCALES[0]:,}", cost=True) for count in SCALES[1:]),
+            *(
+                Case(f"{count:,} images: {step}, memory", "2 GiB", 1.0, cost=True)
+                for count in SCALES
+                for step in SCALE_STEPS
+            ),
+        ),
+        ("pyarrow", "torch", "pytorch-lightning", *_DVC),
+        alone=True,
     ),
     "mean_average_precision": Benchmark(
         "COCO's metrics, 5,000 images of 100 predicted boxes",

@@ -27,8 +27,9 @@ from sightline.data.images import decode, fit
 from sightline.data.structures import UINT8
 from sightline.evaluation.lanes import threads_each, worthwhile_lanes
 from sightline.evaluation.predictor import Engine, Predictor, load_predictor
-from sightline.operations.prediction_files import find_images, open_writer, predict_files
-from sightline.operations.prediction_files.sources import ImageFile
+from sightline.operations.prediction_files.run import predict_files
+from sightline.operations.prediction_files.sources import ImageFile, find_images
+from sightline.operations.prediction_files.writers import open_writer
 from sightline.system.processors import usable_processors
 
 BATCH = 32

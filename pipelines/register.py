@@ -48,6 +48,8 @@ def at_rest() -> bool:
     if any(map(os.environ.get, ELSEWHERE)) or not Path("mlartifacts").is_dir() or not rest().holds():
         return False
     console().print(registry_table([Row(*cells) for cells in rest().known["rows"]]))
+    for line in rest().known.get("below", []):
+        console().print(line, soft_wrap=True)
     return True
 
 
@@ -61,6 +63,7 @@ def evaluate_champion(model: Path, prepared: Path, settings: "Evaluation", folde
 def main(params: "Params") -> None:
     """Register what is released."""
     from sightline.operations.pages import make_pages
+    from sightline.registry.best_models import below_the_table
     from sightline.registry.outcome_table import registry_table, table_rows
     from sightline.registry.registration import log_pages, register
 
@@ -72,12 +75,15 @@ def main(params: "Params") -> None:
     outcomes = register(params, Path(), evaluate_champion, tell)
     if not outcomes:  # in an experiment
         return
+    below = below_the_table(outcomes, {name: params.dataset_of(name) for name in params.registered()}, Path())
     shown.print(registry_table(table_rows(outcomes)))
+    for line in below:
+        tell(line)
     made = make_pages(params, Path(), outcomes)
     if made:
         log_pages(made, params, Path(), tell)
         tell(f"pages: reports/index.html, and of {', '.join(made)}")
-    rest().keep(rows=table_rows(outcomes))
+    rest().keep(rows=table_rows(outcomes), below=below)
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ def test_too_few_images_are_refused_before_anything_is_copied(tmp_path: Path) ->
     done = run("start", "shapes", "--project", "shop", cwd=tmp_path)
     assert done.returncode == 2
     assert "4 images are too few" in done.stderr
-    assert not (tmp_path / "shop/data/raw/shapes").exists()
+    assert not (tmp_path / "shop").exists()
 
 
 def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
@@ -326,8 +326,17 @@ def test_data_that_cannot_be_prepared_are_given_back(tmp_path: Path) -> None:
     done = run("start", "shapes", "--project", "shop", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "shop/data/raw/shapes").exists()
-    assert not (tmp_path / "shop/.sightline/start/shapes").exists()
+    assert not (tmp_path / "shop").exists(), "a project that was made for it"
+    # What was there before stays.
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/.mine").write_text("kept")
+    assert run("start", "shapes", "--project", "shop", cwd=tmp_path).returncode == 2
+    assert [path.name for path in (tmp_path / "shop").iterdir()] == [".mine"]
+    assert run("init", "own", cwd=tmp_path).returncode == 0
+    assert run("start", "shapes", "--project", "own", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "own/params.yaml").is_file()
+    assert not (tmp_path / "own/data/raw/shapes").exists()
+    assert not (tmp_path / "own/.sightline/start/shapes").exists()
 
 
 @pytest.mark.parametrize(

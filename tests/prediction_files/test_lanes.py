@@ -18,8 +18,10 @@ from sightline.data.structures import LabelMap
 from sightline.evaluation import lanes as lanes_module
 from sightline.evaluation.lanes import threads_each, worthwhile_lanes
 from sightline.evaluation.predictor import Engine, load_predictor
-from sightline.operations.prediction_files import find_images, open_writer, predict_files
 from sightline.operations.prediction_files.lanes import Lanes
+from sightline.operations.prediction_files.run import predict_files
+from sightline.operations.prediction_files.sources import find_images
+from sightline.operations.prediction_files.writers import open_writer
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.training.artifact.folder import ModelCard, write_model

@@ -24,9 +24,9 @@ from sightline.data.encoding import encode_png, encode_rle
 from sightline.data.store import SplitStore, load_labels
 from sightline.data.structures import LabelMap, Prediction
 from sightline.evaluation.predictor import load_predictor
-from sightline.operations.prediction_files import Form, find_images, open_writer
-from sightline.operations.prediction_files.sources import ImageFile
+from sightline.operations.prediction_files.sources import ImageFile, find_images
 from sightline.operations.prediction_files.words import told
+from sightline.operations.prediction_files.writers import Form, open_writer
 from sightline.system.errors import UserError
 from sightline.tasks import build
 from sightline.training.artifact.folder import ModelCard, write_model

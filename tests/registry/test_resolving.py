@@ -94,18 +94,22 @@ def test_a_version_is_fetched_once_and_checked(two: Project) -> None:
 
 def test_what_is_not_there_is_told_in_a_line(two: Project) -> None:
     for text, told in (
-        ("digit@best", "digit@best: not in the registry; it has digit@challenger, digit@champion"),
-        ("cat@champion", "cat@champion: not in the registry; it has no alias of cat"),
+        ("digit@best", "digit@best: not in the registry, which has digit@challenger, digit@champion"),
+        ("cat@champion", "cat@champion: no version of cat is registered; `sightline models`"),
         ("digit/7", "digit/7: the registry has no version 7 of digit"),
         ("models:/digit", "models:/digit: not a version in the registry"),
-        ("somewhere", "somewhere: no model there"),
+        ("somewhere", "somewhere: no model there (no model.json); give a model folder"),
+        ("digti@champion", "digti@champion: no version of digti is registered (did you mean digit?)"),
+        ("digti", "digti: no model there (no model.json) (did you mean digit?)"),
         ("reports", "reports: no model there"),
     ):
         with pytest.raises(UserError) as error:
             resolve_model(text, two.root)
         assert len(error.value.lines) == 1
         assert error.value.lines[0].startswith(told)
-        assert error.value.lines[0].endswith("trained now, use somewhere@champion") == (text == "somewhere")
+    shutil.rmtree(two.root / "models/digit")
+    with pytest.raises(UserError, match=r"^digit: no model there .*; if it is being trained now, use digit@champion$"):
+        resolve_model("digit", two.root)
 
 
 def test_asking_makes_no_registry(tmp_path: Path) -> None:

@@ -25,14 +25,19 @@ def models(
     from rich.console import Console
 
     from sightline.config import load_params
+    from sightline.registry.best_models import below_the_table
     from sightline.registry.outcome_table import registry_table, table_rows
     from sightline.registry.outcomes import last_outcomes
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    names = load_params(params).registered()
+    settings = load_params(params)
+    names = settings.registered()
     registered = [outcome for outcome in last_outcomes(Path()) if outcome.name in names]
     if registered:
         console.print(registry_table(table_rows(registered)))
+        datasets = {name: settings.dataset_of(name) for name in names}
+        for line in below_the_table(registered, datasets, Path()):
+            console.print(line, markup=False, soft_wrap=True)
     missing = [name for name in names if name not in {outcome.name for outcome in registered}]
     if missing:
         told = f"{', '.join(missing)} not registered yet" if registered else "no model is registered yet"

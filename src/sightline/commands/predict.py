@@ -41,17 +41,26 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sightline.commands.options import pairs
-    from sightline.evaluation.lanes import threads_each, worthwhile_lanes
-    from sightline.evaluation.predictor import load_predictor
-    from sightline.models.style.mixes import mix_of
-    from sightline.operations.prediction_files import find_images, left_alone, open_writer, predict_files
+    from sightline.operations.prediction_files.sources import find_images, left_alone
     from sightline.registry.resolving import resolve_model
 
-    found = resolve_model(model, Path())
+    # First what takes no time: torch and the model take seconds to load.
     given = (os.fsdecode(line) for line in sys.stdin.buffer) if "-" in paths else ()
     files = find_images(paths, given, recursive)
     if not files:
         raise UserError(f"{' '.join(paths)}: no images there; --recursive also searches subfolders")
+    if not any(file.path.exists() for file in files):
+        for file in files[:_TOLD]:
+            print(f"{file.name}: no such file", file=sys.stderr)
+        print(f"{len(files)} of {len(files)} files skipped", file=sys.stderr)
+        raise typer.Exit(3)
+    found = resolve_model(model, Path())
+    from sightline.evaluation.lanes import threads_each, worthwhile_lanes
+    from sightline.evaluation.predictor import load_predictor
+    from sightline.models.style.mixes import mix_of
+    from sightline.operations.prediction_files.run import predict_files
+    from sightline.operations.prediction_files.writers import open_writer
+
     lanes = worthwhile_lanes(found.folder, engine, device) if len(files) > batch_size else 1
     predictor = load_predictor(found.folder, device, engine, threads_each(lanes))
     mixes = mix_of(predictor.task.styles, pairs("style", style) or {}) if style else None

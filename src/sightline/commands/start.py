@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,22 +71,22 @@ def start(
     if len(candidate.tasks) > 1 and task is None and sys.stdin.isatty():
         print(f"{given}: {candidate.seen}")
     kind = _task(folder, candidate, task)
-    _enter(project)
-    from sightline.labs.start.starting import start as begin
-
     print(f"{given}: {candidate.seen}: {kind.replace('_', ' ')}")
-    done = begin(
-        folder,
-        candidate,
-        kind,
-        project=Path(),
-        text=_text(),
-        name=name,
-        minutes=minutes,
-        way=data,  # type: ignore[arg-type]  # checked above
-        mirror=_asker(mirror),
-        tell=print,
-    )
+    with _entered(project):
+        from sightline.labs.start.starting import start as begin
+
+        done = begin(
+            folder,
+            candidate,
+            kind,
+            project=Path(),
+            text=_text(),
+            name=name,
+            minutes=minutes,
+            way=data,  # type: ignore[arg-type]  # checked above
+            mirror=_asker(mirror),
+            tell=print,
+        )
     _show(done, project)
 
 
@@ -172,19 +174,35 @@ def _asked(question: str, answers: Sequence[str]) -> int:
     return answers.index(answer)
 
 
-def _enter(project: Path) -> None:
-    """Go into the project's folder; make it one if it is none."""
-    if not (project / "params.yaml").is_file():
-        from sightline.commands.init import make_project
-        from sightline.commands.skeleton import skeleton
+@contextmanager
+def _entered(project: Path) -> Iterator[None]:
+    """Go into the project's folder. Where it is none, it is made one, which is gone again if the block fails."""
+    if (project / "params.yaml").is_file():
+        os.chdir(project)
+        yield
+        return
+    from sightline.commands.init import make_project
+    from sightline.commands.skeleton import skeleton
 
-        if project.is_dir() and any(not path.name.startswith(".") for path in project.iterdir()):
-            raise UserError(
-                f"{project.resolve()}: not empty and no project (params.yaml is missing); name a new folder for one, "
-                "e.g. --project shop, or make this one a project with `sightline init`"
-            )
-        make_project(project, skeleton())
-    os.chdir(project)
+    if project.is_dir() and any(not path.name.startswith(".") for path in project.iterdir()):
+        raise UserError(
+            f"{project.resolve()}: not empty and no project (params.yaml is missing); name a new folder for one, "
+            "e.g. --project shop, or make this one a project with `sightline init`"
+        )
+    place = project.resolve()
+    before = set(place.iterdir()) if place.is_dir() else None
+    make_project(project, skeleton())
+    os.chdir(place)
+    try:
+        yield
+    except BaseException:
+        os.chdir(place.parent)
+        for path in set(place.iterdir()) - (before or set()):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if before is None:
+            place.rmdir()
+        raise
+    print(f"{project}: a new project, with DVC{' and git' if Path('.git').is_dir() else ''}")
 
 
 def _text() -> str:
@@ -225,4 +243,5 @@ def _show(done: Started, project: Path) -> None:
         print(f"note: {note}")
     where = "" if project == Path() else f"cd {shlex.quote(str(project))} && "
     print(f"Next: {where}dvc repro     (or sightline repro; about {total:.0f} min; reasons are in params.yaml)")
-    print(f"Then: sightline models; sightline predict {done.models[-1]}@champion IMAGE; git add -A && git commit")
+    best = ", which names the best and how to use it" if len(done.models) > 1 else ""
+    print(f"Then: git add -A && git commit; sightline models{best}; reports/index.html shows what came of it")

@@ -16,6 +16,7 @@ from sightline.data.cached_array import WriteRow, new_array, open_array
 from sightline.data.images import Interpolation, Placement, Resize, Size, decode, fit, place, sides
 from sightline.data.store import SplitStore
 from sightline.data.structures import IGNORED, UINT8
+from sightline.system.in_order import in_order
 from sightline.system.processors import usable_processors
 
 CACHE = Path(".sightline/cache")
@@ -52,8 +53,10 @@ def raw_pixels(
         def one(index: int) -> None:
             write(index, fit(decode(store.image(index), channels), size, resize, interpolation))
 
-        with ThreadPoolExecutor(usable_processors()) as pool, counted(len(store), "decoding") as advance:
-            for _ in side_by_side(one, range(len(store)), len(store.image(0)) if len(store) else 0, pool):
+        indices, encoded = range(len(store)), len(store.image(0)) if len(store) else 0
+        with counted(len(store), "decoding") as advance:
+            # Never all at once: a million that wait for a thread take a gigabyte.
+            for _ in in_order(one, indices) if encoded >= _WORTH_A_THREAD else map(one, indices):
                 advance()
 
     by = f"-{interpolation}" if interpolation not in (None, "area") else ""

@@ -33,6 +33,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _KEPT_BYTES = 1 << 30
 
 
+_LONG = ("embed@", "fit_head@", "evaluate@", "explain@", "quantise@")
+_WORTH_SAYING = 10.0  # seconds
+
+
 def set_up_process() -> None:
     """Switch off every library's telemetry, share the processor, keep memory; to be called before torch is imported."""
     for name, value in (QUIET | SHARING).items():
@@ -52,12 +56,25 @@ def fail(error: Exception) -> int:
 
     It is the one place where programs end; what they write themselves is undone where it is written.
     """
-    told = error if isinstance(error, UserError) else disk_error(error)
+    told = error if isinstance(error, UserError) else disk_error(error) or _unfit_torch(error)
     if told is None:
         raise error
     for line in told.lines:
         print(line, file=sys.stderr)
     return 2
+
+
+def _unfit_torch(error: Exception) -> UserError | None:
+    """Return what to do where torch and torchvision are builds for different machines, as pip may choose them."""
+    if "operator torchvision::" not in str(error):
+        return None
+    from importlib.metadata import version
+
+    builds = " and ".join(f"{name} {version(name)}" for name in ("torch", "torchvision"))
+    return UserError(
+        f"{builds} do not fit together; install both from one index, e.g. in a clone of Sightline: uv pip install "
+        "--reinstall-package torch --reinstall-package torchvision -r requirements.lock"
+    )
 
 
 def run_stage(stage: Callable[..., None], root: Path = Path(), at_rest: Callable[[], bool] = lambda: False) -> None:
@@ -91,11 +108,12 @@ def run_stage(stage: Callable[..., None], root: Path = Path(), at_rest: Callable
 
 
 def _expected(root: Path, stage: str) -> float:
-    """Return the seconds that a stage is expected to take; say so of a training if more than a constant is known."""
+    """Return the seconds that a stage is expected to take; say so of a long one if more than a constant is known."""
     from sightline.pipeline import durations
 
     guess = durations.guesses(root, [stage])[stage]
-    if stage.startswith("train@") and guess.source != "assumed":
+    long = stage.startswith("train@") or (stage.startswith(_LONG) and guess.seconds >= _WORTH_SAYING)
+    if long and guess.source != "assumed":
         print(f"about {durations.time_words(guess.seconds)} ({guess.source})", flush=True)
     return guess.seconds
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from sightline.pipeline.store import folder_md5
 from sightline.registry.registry import own_folder
 from sightline.registry.tracking import INT8_TAG, VERSION_TAG, Connection, Version, Versions, tracking_uri
-from sightline.system.errors import UserError
+from sightline.system.errors import UserError, nearest
 from sightline.system.files import work_folder
 from sightline.training.artifact.int8 import INT8_REPORT, int8_folder
 
 FORMS = "a model folder, NAME with models/NAME, NAME@champion, NAME@challenger, NAME/3 or models:/NAME@champion"
 _REGISTERED = re.compile(r"(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<number>[0-9]+))")
-_NAME = re.compile(r"[^/@:]+")
 _SCHEME = "models:/"
 
 
@@ -60,19 +59,31 @@ def resolve_model(text: str, root: Path) -> ResolvedModel:
         if folder is not None:
             return ResolvedModel(folder.resolve().name, None, None, folder, _model_sha256(folder))
         if asked is None or (root / text).exists():
-            training = not (root / text).exists() and _NAME.fullmatch(text)
-            more = f"; if it is being trained now, use {text}@champion" if training else ""
-            raise UserError(f"{text}: no model there (no model.json); give {FORMS}{more}")
+            raise UserError(f"{text}: {_unknown(text, root)}")
     if asked is None:
         raise UserError(f"{text}: not a version in the registry; write models:/NAME@champion or models:/NAME/3")
     name, alias = asked["name"], asked["alias"]
     versions = _versions(name, root)
-    number = asked["number"] or _number(versions.aliases(name), name, alias, text)
+    number = asked["number"] or _number(versions.aliases(name), name, alias, text, root)
     version = versions.get(name, number)
     if version is None:
         raise UserError(f"{text}: the registry has no version {number} of {name}; `make ui` shows them")
     folder = _fetched(versions, version, root)
     return ResolvedModel(name, version.number, alias, folder, _model_sha256(folder))
+
+
+def _unknown(text: str, root: Path) -> str:
+    """Say why a text names no model folder, and what it may have been meant to be."""
+    known = _released(root)
+    if text in known:
+        return f"no model there (no model.json); if it is being trained now, use {text}@champion"
+    names = [*known, *(path.parent.name for path in (root / "models").glob("*/model.json"))]
+    return f"no model there (no model.json){nearest(text, names, f'; give {FORMS}')}"
+
+
+def _released(root: Path) -> list[str]:
+    """Return the names of the models that are released, and so registered."""
+    return sorted(path.stem for path in (root / "release").glob("*.json"))
 
 
 def champion_version(name: str, root: Path) -> str | None:
@@ -94,11 +105,14 @@ def _versions(name: str, root: Path) -> Versions:
     return Versions(Connection(root))
 
 
-def _number(aliases: dict[str, str], name: str, alias: str, text: str) -> str:
+def _number(aliases: dict[str, str], name: str, alias: str, text: str, root: Path) -> str:
     if alias in aliases:
         return aliases[alias]
-    known = ", ".join(f"{name}@{other}" for other in sorted(aliases)) or f"no alias of {name}"
-    raise UserError(f"{text}: not in the registry; it has {known}; `sightline models` shows all models")
+    if not aliases:
+        meant = nearest(name, _released(root))
+        raise UserError(f"{text}: no version of {name} is registered{meant}; `sightline models` shows all models")
+    known = ", ".join(f"{name}@{other}" for other in sorted(aliases))
+    raise UserError(f"{text}: not in the registry, which has {known}; `sightline models` shows all models")
 
 
 def _fetched(versions: Versions, version: Version, root: Path) -> Path:

@@ -83,8 +83,8 @@ def find_near_copies(
     for against, split in _COMPARED:
         for record, other, distance in _nearest(parts[split], parts[against], signatures, bits):
             told = (
-                f"in {split}, and nearly the same as {other.source} in {against} ({distance:.1f} grey levels "
-                f"difference)"
+                f"in {split}, and nearly the same as {other.source} in {against} (thumbnails differ by {distance:.1f} "
+                "of 255 grey levels)"
             )
             found.setdefault(record.index, Finding("near_duplicate", record.source, told))
     return [found[index] for index in sorted(found)]

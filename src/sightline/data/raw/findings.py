@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from sightline.data.raw.names import is_utf8, printable
 
@@ -262,7 +262,7 @@ KINDS: dict[Code, Kind] = {
     "ignored": Kind(
         "kept",
         "file that is not used",
-        "nothing; to use it, save it as PNG or JPEG with the other images, and annotate it",
+        "nothing if it is no image; else save it as PNG or JPEG with the other images, and annotate it",
     ),
     "loose": Kind("kept", "image that is in no class folder, not used", "move it into the folder of its class"),
 }
@@ -303,3 +303,15 @@ def by_code(findings: Sequence[Finding]) -> dict[Code, list[Finding]]:
     for finding in findings:
         groups[finding.code].append(finding)
     return {code: group for code, group in groups.items() if group}
+
+
+def near_copies(card: Mapping[str, Any]) -> str:
+    """Say that a score may be too good as images of val or test nearly equal others; "" where there are none."""
+    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
+    if not count:
+        return ""
+    return (
+        f"The score may be too good: {count:,} images of val or test are nearly the same as one of another split."
+        if count > 1
+        else "The score may be too good: one image of val or test is nearly the same as one of another split."
+    )

@@ -72,7 +72,10 @@ def _finish_panel(axis: Axes, title: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set(title=title, xlabel="epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    first, last = axis.get_xlim()
+    if last - first < 1:  # a single epoch
+        axis.set_xlim(first - 0.5, last + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def precision_recall(table: pd.DataFrame, metrics: dict[str, Any]) -> Figure | None:

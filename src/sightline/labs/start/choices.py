@@ -102,7 +102,8 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
     task: dict[str, Any] = {"kind": facts.task}
     if facts.task in _WHOLE_IMAGE:
         task["architecture"] = Chosen(
-            "mnist_cnn" if facts.grey and side <= 32 else "timm:test_resnet", "small, as the images are"
+            "mnist_cnn" if facts.grey and side <= 32 else "timm:test_resnet",
+            "small, as the images are" if facts.side <= SMALL_IMAGE else "small, to learn quickly from random weights",
         )
     task |= _task_options(facts)
     entry: Entry = {
@@ -114,7 +115,7 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
             if facts.side <= SMALL_IMAGE
             else "no published weights can be had here",
         ),
-        "input": {"size": Chosen(side, f"images have {facts.side} px"), "channels": channels},
+        "input": {"size": Chosen(side, _reason(facts, side)), "channels": channels},
         "recipe": _recipe(facts, mirror),
         "trainer": {
             "batch_size": Chosen(batch_of(facts.samples["train"], 64), "more gains nothing with so small networks"),
@@ -123,6 +124,11 @@ def _from_scratch(dataset: str, facts: Facts, mirror: bool) -> Plan:
         },
     }
     return Plan(entry, 2, 12 if facts.samples["train"] > 20_000 else 40)
+
+
+def _reason(facts: Facts, side: int) -> str:
+    more = ", of which more takes longer than random weights are worth" if facts.side > side + 4 else ""
+    return f"images have {facts.side} px{more}"
 
 
 def _fine_tuned(dataset: str, facts: Facts, network: Published, size: int, why: str, mirror: bool) -> Plan:

@@ -23,6 +23,7 @@ from sightline.labs.start.facts import Facts
 from sightline.labs.start.plan import Machine, Plan, Published
 from sightline.models.classify.hub import hub_answers
 from sightline.models.mirror import mirrored_weights
+from sightline.system.words import count_of
 
 if TYPE_CHECKING:
     from sightline.labs.start.fitting import Fit
@@ -123,13 +124,20 @@ class Chooser:
             )
         else:
             model = f"{self.name}-{ROLES[self.facts.task]}"
-            few = "" if epochs >= plan.least else "; too few for a good model, give it more"
+            few = "" if epochs >= plan.least else "; too few for a good model"
             limit = "more gain little" if epochs == plan.most else f"as many as fit into {_minutes(self.minutes)}{few}"
             epochs = max(1, epochs)
             written["models"] = {model: plan.with_epochs(epochs, f"{_seconds(times.epoch)} each here; {limit}")}
             stages = timing.model_seconds(times, epochs, self.loading)
             seconds |= {f"{stage}@{model}": value for stage, value in stages.items()}
             notes += [plan.note] if plan.note else []
+            if few:
+                needed = sum(seconds.values()) - sum(stages.values())
+                needed += sum(timing.model_seconds(times, plan.least, self.loading).values())
+                notes.append(
+                    f"{model} gets {count_of(epochs, 'epoch')} in {_minutes(self.minutes)}, too few for a good model; "
+                    f"--minutes {math.ceil(needed / 60)} would give it {plan.least}, or set trainer.max_epochs later"
+                )
             if self.facts.task == "regression":
                 guards, note = guarded(self.text, model)
                 written |= guards

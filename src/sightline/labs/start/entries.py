@@ -101,10 +101,13 @@ def with_entries(text: str, sections: Mapping[str, Mapping[str, Entry]], file: s
         old = dict(wanted.get(section) or {})
         for name, entry in entries.items():
             if name in old:
-                more = f"; to add images, put them into data/inbox/{name} and run `sightline ingest`"
+                more = (
+                    f"; to add images, put them into data/inbox/{name} and run `sightline ingest`; to train its models "
+                    "longer, raise their trainer.max_epochs"
+                )
                 raise UserError(
-                    f"{file}: {section}.{name}: exists already; choose another name with --name, or remove it"
-                    f"{more if section == 'datasets' else ''}"
+                    f"{file}: {section}.{name}: exists already; choose another name with --name"
+                    f"{more if section == 'datasets' else ', or remove it'}"
                 )
             old[name] = plain(entry)
         wanted[section] = old

@@ -18,7 +18,7 @@ def class_table(found: MoreData) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("class", title="What twice the data is worth, by class")
+    table = Table("class", title=f"What twice the data is worth to {found.head}, by class")
     for column in ("train images", "recall now", "gain, points", "interval"):
         table.add_column(column, justify="right")
     for one in found.classes[:MOST_ROWS]:

@@ -98,5 +98,6 @@ def _classes_table(found: MoreData) -> Table:
         (f"{found.confidence:.0%} interval", True),
     ]
     rest = len(found.classes) - len(rows)
-    caption = f"What twice the data of all classes is worth for each{f'; {rest:,} gain less' if rest else ''}"
+    more = f"; {rest:,} gain less" if rest else ""
+    caption = f"What twice the data of all classes is worth to {found.head}, for each{more}"
     return Table(caption, columns, rows)

@@ -79,18 +79,6 @@ def data_card(prepared: Path) -> DataCard | None:
     )
 
 
-def near_copies(card: Mapping[str, Any]) -> str:
-    """Say that a score may be too good as images of val or test nearly equal others; "" where there are none."""
-    count = card.get("findings", {}).get("near_duplicate", {}).get("count", 0)
-    if not count:
-        return ""
-    return (
-        f"The score may be too good: {count:,} images of val or test are nearly the same as one of another split."
-        if count > 1
-        else "The score may be too good: one image of val or test is nearly the same as one of another split."
-    )
-
-
 def _first(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(one["source"], one["reason"]) for one in found["first"][:5]]
 

@@ -18,6 +18,7 @@ from sightline.evaluation.report.quality import Quality, Worst, quality_of, wors
 from sightline.evaluation.report.values import distribution
 from sightline.operations.pages.charts import Chart, chart, page_style
 from sightline.operations.pages.words import number
+from sightline.system.words import count_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,7 +122,8 @@ def _ends(title: str, curves: pd.DataFrame) -> str:
     if values.empty:
         return f"{title} over epochs"
     what = "validation loss" if title == "loss" else title
-    return f"{what} over {len(curves)} epochs, from {number(float(values.iloc[0]))} to {number(float(values.iloc[-1]))}"
+    ends = f"from {number(float(values.iloc[0]))} to {number(float(values.iloc[-1]))}"
+    return f"{what} over {count_of(len(curves), 'epoch')}, {ends}"
 
 
 def judged_samples(folder: Path) -> tuple[pd.DataFrame, Quality, Worst] | None:

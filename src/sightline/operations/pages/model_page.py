@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from sightline.config.metrics import smaller_is_better
+from sightline.data.raw.findings import near_copies
 from sightline.evaluation.report import read_table
 from sightline.operations.pages.advice_section import AdviceSection, advice_section
 from sightline.operations.pages.charts import Chart
-from sightline.operations.pages.datasets import DataCard, data_card, near_copies
+from sightline.operations.pages.datasets import DataCard, data_card
 from sightline.operations.pages.drawings import (
     CHARTS,
     MATRICES,
@@ -46,6 +47,7 @@ from sightline.operations.pages.tables import (
 )
 from sightline.operations.pages.times import training_time
 from sightline.operations.pages.words import interval, metric_title, metric_words, number, task_words
+from sightline.system.words import count_of
 
 _WORST_TOLD = 12  # samples
 _NO_ERRORS = "No errors: the least confident images"
@@ -280,7 +282,7 @@ def _training_words(settings: Mapping[str, Any], ladder: Mapping[str, Any] | Non
         return ""
     if ladder:
         return f"Trained in steps; the network of the step “{RUNGS[ladder['kept']]}” was kept."
-    return f"{epochs} epochs; the weights of epoch {best + 1} were kept."
+    return f"{count_of(epochs, 'epoch')}; the weights of epoch {best + 1} were kept."
 
 
 def _search(sources: Sources) -> Table | None:

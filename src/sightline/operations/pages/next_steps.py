@@ -1,8 +1,9 @@
 """What to do next with a model: candidates from its files, ranked; a gain is told only where it was estimated.
 
-A model that is no better than a constant answer has to learn first. Then come steps with an estimated gain, the largest
-first. The others follow in the order of `_ORDER`: what may be wrong with the data, then what the model is worse on,
-then how well the score itself is known.
+A model that is no better than a constant answer has to learn first. Then come copies of test images among those that it
+learned from, as its score cannot be trusted before, and then steps with an estimated gain, the largest first. The
+others follow in the order of `_ORDER`: what may be wrong with the data, then what the model is worse on, then how well
+the score itself is known.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.config.metrics import smaller_is_better
-from sightline.data.raw.findings import KINDS
+from sightline.data.raw.findings import KINDS, near_copies
 from sightline.operations.advice import ClassWorth, MoreData
 from sightline.operations.advice.more_data import more_data
 from sightline.operations.advice.words import points
-from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.sources import Sources
 from sightline.operations.pages.weak_spots import WeakSpots
 from sightline.operations.pages.words import metric_title, number
 
-_ORDER = ("copies", "quarantine", "threshold", "balance", "labels", "input", "slice", "test images")
+_ORDER = ("quarantine", "threshold", "balance", "labels", "input", "slice", "test images")
 _MUCH = 0.05  # of the images in quarantine
 _WIDE = 0.05  # interval of a score between 0 and 1
 _RARE = 0.5  # of the median class
@@ -65,8 +65,15 @@ def next_steps(sources: Sources, metrics: Mapping[str, Any], weak: WeakSpots, go
         *_weak_slice(weak),
         *_test_images(metrics),
     ]
+    first = ("learn", "copies")
     return sorted(
-        steps, key=lambda step: (step.rule != "learn", step.gain is None, -(step.gain or 0.0), _place(step.rule))
+        steps,
+        key=lambda step: (
+            first.index(step.rule) if step.rule in first else len(first),
+            step.gain is None,
+            -(step.gain or 0.0),
+            _place(step.rule),
+        ),
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from sightline.config.metrics import OF_ONE, smaller_is_better
+from sightline.data.raw.findings import near_copies
 from sightline.evaluation.report import read_table
 from sightline.operations.advice.evaluations import evaluated, head_against_network
 from sightline.operations.pages.baselines import constant_answer
-from sightline.operations.pages.datasets import near_copies
 from sightline.operations.pages.next_steps import next_steps
 from sightline.operations.pages.pictures import Picture
 from sightline.operations.pages.sources import Sources
