@@ -269,18 +269,18 @@ def test_times_are_shown_and_pages_stay_until_they_change(root: Path) -> None:
     write_json(root / DURATIONS / "evaluate@one.json", {**noted, "seconds": 60.0})
     assert make_pages(params, root, []) == ["one"]
     assert (
-        "2 epochs; the weights of epoch 2 were kept. Expected 12 min, took 13 min."
+        "2 epochs; the weights of epoch 2 were kept. Training took 13 min, expected were 12 min."
         in Parsed(page_of(root, "one")).text()
     )
     assert (
-        "The stages that made these models took 14 min in all."
+        "The stages that made these models took 14 min, without DVC and these pages."
         in Parsed((root / "reports/index.html").read_text()).text()
     )
     write_json(root / DURATIONS / "register.json", noted)
     assert make_pages(params, root, []) == []
     write_json(root / DURATIONS / "train@one.json", {**noted, "resumed": True})
     make_pages(params, root, [])
-    assert "It took 13 min after it was resumed." in Parsed(page_of(root, "one")).text()
+    assert "Training took 13 min after it was resumed." in Parsed(page_of(root, "one")).text()
 
 
 def check_kind(root: Path, params: Params) -> None:

@@ -52,20 +52,6 @@ POSES = Prediction(keypoints=np.array([[[20, 20, 0.9], [60, 40, 0.2]]], np.float
 SEMANTIC = np.where(MASK, 2, 0).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained classifier of digits, with its ONNX file."""
-    torch.manual_seed(0)
-    config, image = (
-        TypeAdapter(TaskConfig).validate_python({"kind": "classification", "architecture": "mnist_cnn"}),
-        (Input(size=28, channels=1)),
-    )
-    task = build(config, image, load_labels(digits)).eval()
-    folder = tmp_path_factory.mktemp("models") / "digit"
-    write_model(folder, task, ModelCard(config, image, task.labels, "32", False, 1, "0" * 64))
-    return folder
-
-
 @pytest.fixture
 def images(digits: Path, tmp_path: Path) -> Path:
     """a.png, b.png, deep/c.png, and what is none."""
