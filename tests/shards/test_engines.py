@@ -49,7 +49,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert open_folder(work, folder) == list(range(10))  # as a run that is killed leaves it
     for number in (1, 4, 5):
         (folder / f"part-{number:05}.txt").write_bytes(whole[f"part-{number:05}.txt"])
-    (folder / ".part-00002.txt.0123.unfinished").write_text("3")
+    (folder / ".part-00002.4194305.new.txt").write_text("3")
     (tmp_path / "log").unlink()
     done: list[int] = []
     assert run(work, folder, Local(1), done.append) == 3

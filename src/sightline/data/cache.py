@@ -55,7 +55,7 @@ def raw_pixels(
 
         indices, encoded = range(len(store)), len(store.image(0)) if len(store) else 0
         with counted(len(store), "decoding") as advance:
-            # Never all at once: a million that wait for a thread take a gigabyte.
+            # Never all at once: each that waits for a thread takes memory.
             for _ in in_order(one, indices) if encoded >= _WORTH_A_THREAD else map(one, indices):
                 advance()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sightline.system.errors import UserError
 from sightline.system.processors import usable_processors
@@ -88,7 +88,7 @@ class Local:
             except BrokenProcessPool:
                 # Which of them killed its worker is not known: each that had begun has had a try.
                 tries.update(begun.intersection(left))
-                require_alive(work, tries)
+                _require_alive(work, tries)
 
     def _once(self, work: Work, folder: Path, numbers: Iterable[int], begun: set[int]) -> Iterator[int]:
         """Do the shards until a worker dies."""
@@ -99,7 +99,9 @@ class Local:
                 while True:
                     for number in numbers:
                         begun.add(number)
-                        waiting[pool.submit(perform, *arguments(work, folder, number))] = number
+                        path = str(work.result(folder, number))
+                        future = pool.submit(perform, work.function, dict(work.settings), work.shards[number], path)
+                        waiting[future] = number
                         if len(waiting) >= self.count:
                             break
                     if not waiting:
@@ -114,13 +116,7 @@ class Local:
                     future.cancel()
 
 
-def arguments(work: Work, folder: Path, number: int) -> tuple[str, dict[str, Any], Any, str, str]:
-    """Return what `perform` is called with for a shard."""
-    path = str(work.result(folder, number))
-    return (work.function, dict(work.settings), work.shards[number], path, str(Path.cwd()))
-
-
-def require_alive(work: Work, tries: Counter[int]) -> None:
+def _require_alive(work: Work, tries: Counter[int]) -> None:
     """Check that no shard has had all its tries.
 
     Raises:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -17,10 +14,9 @@ from typing import Any
 
 from sightline.system.disk import told_as
 from sightline.system.errors import UserError
-from sightline.system.files import read_json, write_json
+from sightline.system.files import new_file, read_json, remove_leftovers, write_json
 
 _STATE = "unfinished.json"
-_UNFINISHED = ".unfinished"
 THREADS = 1  # of a shard: with more, the last bits of a network's outputs would depend on their number
 
 
@@ -74,8 +70,7 @@ def open_folder(work: Work, folder: Path) -> list[int]:
                 f"{folder}: holds unfinished results of other files, another model or other settings; remove it, or "
                 "give a new folder"
             )
-        for path in folder.glob(f".*{_UNFINISHED}"):
-            path.unlink()
+        remove_leftovers(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists and is not empty; give a new folder")
     else:
@@ -86,51 +81,25 @@ def open_folder(work: Work, folder: Path) -> list[int]:
 
 
 def close_folder(folder: Path) -> None:
-    """Say that all results are there; what killed workers were writing is removed."""
-    for path in folder.glob(f".*{_UNFINISHED}"):
-        path.unlink(missing_ok=True)
+    """Say that all results are there."""
     (folder / _STATE).unlink()
 
 
-def perform(function: str, settings: Mapping[str, Any], shard: Any, path: str, place: str) -> None:
-    """Do one shard; what runs in a worker, which may be on another machine.
+def perform(function: str, settings: Mapping[str, Any], shard: Any, path: str) -> None:
+    """Do one shard; what runs in a worker.
 
     Args:
         function: `module:name`.
         settings: of the work.
         shard: to work on.
         path: of the result.
-        place: folder of the project, which is entered: all machines have to see it under this name.
-
-    Raises:
-        UserError: the machine does not see the folder, or what the function says.
     """
-    try:
-        os.chdir(place)
-    except OSError as error:
-        told = f"{place}: {error.strerror} on {socket.gethostname()}; the project has to be in a folder of all machines"
-        raise UserError(told) from None
-    if Path(path).is_file():  # another worker, thought dead, has been faster
+    if Path(path).is_file():  # it was done when another worker died
         return
     module, _, name = function.partition(":")
     do = getattr(import_module(module), name)
-    with _whole(Path(path)) as unfinished:
+    with new_file(Path(path)) as unfinished:
         do(settings, shard, unfinished)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Yield a path that becomes `path` at the end.
-
-    It names no process, unlike `new_file`: what another machine is writing would be taken for what a dead one left.
-    """
-    unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}"
-    with told_as(path):
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 def single_threaded() -> None:
