@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 1 if a benchmark failed, else 0; a target that is missed is no failure."""
     names = [name for name, one in BENCHMARKS.items() if not one.alone]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), default=names, help="default: all but demo")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(BENCHMARKS), default=names, help="default: all but demo and scale"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny, to see whether they work; writes nothing")
     parser.add_argument("--note", default="", help="what should be known of this run")
     options = parser.parse_args(argv)

@@ -11,7 +11,7 @@ import resource
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from sightline.pipeline.process import set_up_process
+from sightline.pipeline.process import fail, set_up_process
 
 set_up_process()
 
@@ -45,3 +45,12 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     assert usual > 100, "ten blocks of 100 MiB are taken anew each time, in pages of 4 KiB or of 2 MiB"
     assert page_faults() < usual / 10
     assert page_faults("thread") < usual / 10
+
+
+def test_builds_of_torch_that_do_not_fit_are_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail(RuntimeError("operator torchvision::nms does not exist")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("torch 2.")
+    assert "do not fit together; install both from one index" in line
+    with pytest.raises(RuntimeError, match="another"):
+        fail(RuntimeError("another"))
