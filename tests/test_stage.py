@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
+from sightline.pipeline.process import fail
+
 TAKE_AND_FREE = """
 import resource
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from sightline.pipeline.process import fail, set_up_process
+from sightline.pipeline.process import set_up_process
 
 set_up_process()
 
